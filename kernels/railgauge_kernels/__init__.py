@@ -1,0 +1,1 @@
+"""Device code: CUDA C++ and Numba kernels; knows nothing of benchmarks."""

@@ -1,0 +1,1 @@
+"""Plans as Slurm jobs: submission, nightly runs and drain advice."""

@@ -1,0 +1,77 @@
+"""What the tests of all four floors share: quiet, repeatable Hypothesis, and runs of the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from railgauge.journal import Record, Result, read_journal
+from railgauge.launch import find_launcher
+
+# no example database: a test leaves no file behind; derandomised: a failure repeats
+settings.register_profile("railgauge", deadline=None, database=None, derandomize=True)
+settings.load_profile("railgauge")
+
+OPENMPI = "RAILGAUGE_TEST_OPENMPI"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """An ended `railgauge run`: exit code, both streams, and its folder."""
+
+    code: int
+    stdout: str
+    stderr: str
+    folder: Path
+
+    @property
+    def records(self) -> list[Record]:
+        return read_journal(self.folder)
+
+    @property
+    def results(self) -> list[Result]:
+        return [record for record in self.records if isinstance(record, Result)]
+
+
+@pytest.fixture
+def measure(tmp_path: Path) -> Callable[..., Measured]:
+    """`railgauge run --output FOLDER ARGUMENTS` in a process of its own; `python` chooses the MPI."""
+
+    def run(*arguments: str, python: str = sys.executable, **environment: str) -> Measured:
+        folder = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
+        done = subprocess.run(
+            [python, "-m", "railgauge", "run", "--output", str(folder), *arguments],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+        return Measured(done.returncode, done.stdout, done.stderr, folder)
+
+    return run
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """An MPI library: its family (`mpich`, `openmpi`) and the interpreter of its environment."""
+
+    family: str
+    python: str
+
+
+@pytest.fixture(params=["embedded", "openmpi"])
+def library(request: pytest.FixtureRequest) -> Library:
+    """The MPI of this environment, and that of the one which a variable names."""
+    if request.param == "embedded":
+        return Library(find_launcher().family, sys.executable)
+    if not os.environ.get(OPENMPI):
+        pytest.skip(f"{OPENMPI} does not name the python of an environment with Open MPI")
+    return Library("openmpi", os.environ[OPENMPI])
