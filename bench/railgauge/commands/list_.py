@@ -1,0 +1,43 @@
+"""Show what there is: operations, patterns, backends, counters, dtypes, formats."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from railgauge import plugins
+from railgauge.dtypes import DTYPES
+from railgauge.operations import OPERATIONS, REDUCTIONS
+from railgauge.patterns import PATTERNS
+
+
+def inventory() -> dict[str, dict[str, str]]:
+    """Kind -> {name: what it is}; plug-ins are listed by their file names."""
+    return {
+        "operations": {o.name: o.summary for o in OPERATIONS.values()},
+        "patterns": dict(PATTERNS),
+        "backends": dict.fromkeys(plugins.names(plugins.BACKENDS), ""),
+        "counters": dict.fromkeys(plugins.names(plugins.COUNTERS), ""),
+        "dtypes": {d.name: f"{d.itemsize} bytes" for d in DTYPES.values()},
+        "reductions": dict.fromkeys(REDUCTIONS, "")
+        | {"avg": "over MPI: a sum, then a division, both timed"},
+        "formats": dict.fromkeys(plugins.names(plugins.FORMATS), ""),
+    }
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(as_json: bool) -> int:
+    """Show operations, patterns, backends, counters, dtypes, reductions and formats."""
+    found = inventory()
+    if as_json:
+        print(json.dumps(found))
+        return 0
+    for kind, entries in found.items():
+        print(f"{kind}:")
+        for name, summary in entries.items():
+            print(f"  {name:24} {summary}".rstrip())
+        if not entries:
+            print("  (none)")
+    return 0

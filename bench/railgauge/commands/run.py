@@ -1,0 +1,154 @@
+"""Measure collectives and point-to-point operations, every result checked (the main job)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from railgauge import rank_process
+from railgauge.errors import NotMeasuredError, RailgaugeError
+from railgauge.journal import End, Folder, read_journal
+from railgauge.launch import Launch
+from railgauge.launchers import launched, python_module
+from railgauge.plan_options import plan_from
+from railgauge.terminal import TERMINAL
+
+_help = {
+    "backend": "What moves the data (railgauge list).",
+    "operation": "Operations, comma separated, or all.  [default: all_reduce]",
+    "pattern": "Which ranks work together: world, pairs.  [default: world]",
+    "rounds": "Run the pattern's first N rounds only.",
+    "min_bytes": "First size: 8, 64K, 1M, 1G (binary).  [default: 8]",
+    "max_bytes": "Last size.  [default: 64M]",
+    "step_factor": "Growth from size to size.  [default: 2]",
+    "sizes": "A list instead: 8,64K,1M:16M,1M:1G:4.",
+    "dtype": "Element types, comma separated, or all.  [default: float32]",
+    "op": "Reductions: sum, prod, min, max, avg, or all.  [default: sum]",
+    "op_implementation": "Whose arithmetic reduces: the library's, or a compiled user operation.",
+    "root": "Root ranks, comma separated, or all.  [default: 0]",
+    "placement": "Out of place, in place, or both.  [default: what the operation has]",
+    "call": "blocking, nonblocking, persistent, comma separated, or all.",
+    "overlap": "Measure how much computation a non-blocking operation hides.",
+    "ranks": "Number of ranks to start (this is not nccl-tests' -n, which counts iterations).",
+    "iterations": "A fixed number of iterations instead of --precision and --budget.",
+    "warmup": "A fixed number of warm-up iterations.  [default: until steady]",
+    "precision": "Stop a size when the 95 % interval of its median is this narrow.  [default: 0.01]",
+    "budget": "Seconds of sampling a size may take at most.  [default: 1]",
+    "timing": "How iterations are started.  [default: what the operation has]",
+    "matrix": "Traffic matrix of alltoallv: one row a sender, whole numbers.",
+    "skew": "Share of alltoallv traffic that goes to rank 0 instead, 0 to 1.",
+    "window": "Messages in flight in bandwidth operations.  [default: 64]",
+    "check_every": "Verify every N-th iteration.  [default: 8 up to 32 KiB, then 64]",
+    "memory": "Where the buffers are.",
+    "max_memory": "Leave out sizes whose buffers need more than this a rank.",
+    "sample_budget": "Bytes of raw samples a node keeps; above it the slowest ranks.  [default: 1G]",
+    "plan": "Read the plan's fields from a TOML or JSON file; options win over it.",
+    "output": "The run folder.  [default: runs/TIME]",
+    "resume": "Continue the run in --output with what is missing.",
+    "timeout": "Seconds without progress after which the job is ended (5).  [default: 120]",
+    "seed": "Seed of the data.  [default: 1]",
+    "dry_run": "Show cases, memory and time; measure nothing.",
+    "format": "What to print: table (streamed), or any format of railgauge report.",
+    "json": "The same as --format json.",
+}
+
+
+def _option(*names: str, **more: Any) -> Any:
+    field = next(n for n in names if n.startswith("--")).strip("-").replace("-", "_")
+    return click.option(*names, help=_help[field], **more)
+
+
+@click.command(context_settings={"max_content_width": 100})
+@_option("--ranks", "-n", type=int)
+@_option("--operation")
+@_option("--min-bytes", "-b")
+@_option("--max-bytes", "-e")
+@_option("--step-factor", "-f", type=float)
+@_option("--sizes")
+@_option("--dtype")
+@_option("--op")
+@_option("--root")
+@_option("--placement", type=click.Choice(["out", "in", "both"]))
+@_option("--call")
+@_option("--pattern")
+@_option("--rounds", type=int)
+@_option("--backend")
+@_option("--timing", type=click.Choice(["barrier", "back_to_back", "synchronised"]))
+@_option("--iterations", type=int)
+@_option("--warmup", type=int)
+@_option("--precision", type=float)
+@_option("--budget", type=float)
+@_option("--window", type=int)
+@_option("--overlap", is_flag=True, default=None)
+@_option("--op-implementation", type=click.Choice(["library", "user"]))
+@_option("--matrix")
+@_option("--skew", type=float)
+@_option("--check-every", type=int)
+@_option("--memory", type=click.Choice(["host"]))
+@_option("--max-memory")
+@_option("--sample-budget")
+@_option("--plan")
+@_option("--output")
+@_option("--resume", is_flag=True)
+@_option("--timeout", type=float)
+@_option("--seed", type=int)
+@_option("--dry-run", is_flag=True)
+@_option("--format", default="table")
+@_option("--json", is_flag=True)
+def command(**typed: Any) -> int:
+    """Measure operations on N ranks and verify every result.
+
+    Outside a launcher, -n N starts N ranks here; under mpirun, srun or torchrun it joins. Prints
+    one table, writes a run folder (journal, raw samples, environment) and exits with 0 PASS, 4
+    wrong data, 5 hang, 6 sizes left out, 75 interrupted (--resume continues), 2 usage, 3 could
+    not measure.
+    """
+    if typed.pop("json"):
+        typed["format"] = "json"
+    if launched():
+        return rank_process.join(typed)
+    plan, left = plan_from(typed)
+    if typed["dry_run"]:
+        from railgauge.dry_run import dry_run
+
+        return dry_run(plan, left, as_json=typed["format"] == "json")
+    rank_process.check_format(typed["format"])
+    output = Path(typed["output"] or rank_process.default_output())
+    if sys.stderr.isatty():
+        os.environ[TERMINAL] = str(os.get_terminal_size(sys.stderr.fileno()).columns)
+    same = {"ranks": plan.ranks, "output": str(output), "timeout": plan.timeout}
+    _launch(plan.ranks, _rank_command({**typed, **same}), plan.timeout, output)
+    end = read_journal(output)[-1]
+    if not isinstance(end, End):
+        raise NotMeasuredError(f"{output}: the run ended without a word.\n  next: --resume")
+    if typed["format"] != "table":
+        rank_process.hand_over(output, typed["format"])
+    rank_process.say(f"{end.verdict}: {output}")
+    return end.exit_code
+
+
+def _launch(ranks: int, command: list[str], timeout: float, output: Path) -> None:
+    """Start the ranks and wait; where they cannot end the journal themselves, end it for them."""
+    launch = Launch(ranks, command, timeout)
+    launch.collector.next = rank_process.resume_command(output)
+    try:
+        launch.wait()
+    except RailgaugeError as error:
+        Folder(output).give_up(str(error), error.exit_code)
+        raise
+
+
+def _rank_command(typed: dict[str, Any]) -> list[str]:
+    """The command line of one rank: the same options again."""
+    words = python_module("railgauge", "run")
+    for field, value in typed.items():
+        name = f"--{field.replace('_', '-')}"
+        if value is True:
+            words.append(name)
+        elif value is not None and value is not False:
+            words += [name, str(value)]
+    return words

@@ -1,0 +1,43 @@
+"""What a plan would do: its cases, the memory they take, and a bound on the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from railgauge import patterns
+from railgauge.errors import EXIT_PASS
+from railgauge.measure import memory_needed
+from railgauge.plan import Plan, cases
+from railgauge.stopping import WARMUP_SHARE
+from railgauge.units import format_size
+
+
+def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
+    """Print the plan's cases (JSON: one object) and measure nothing."""
+    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    rounds = patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
+    planned = cases(plan)
+    memory = [max(memory_needed(plan, case, n, me) for me in {0, n - 1}) for case in planned]
+    seconds = len(planned) * rounds * plan.budget * (1 + WARMUP_SHARE)
+    if as_json:
+        rows = [
+            msgspec.to_builtins(case) | {"memory_bytes": need}
+            for case, need in zip(planned, memory, strict=True)
+        ]
+        whole = {
+            "cases": rows,
+            "rounds": rounds,
+            "seconds_at_most": seconds,
+            "left_out": dict(left),
+        }
+        print(msgspec.json.encode(whole).decode())
+        return EXIT_PASS
+    for case, need in zip(planned, memory, strict=True):
+        print(f"{case.describe():60} {case.timing:12} {format_size(need):>12} a rank")
+    for name, why in left.items():
+        print(f"left out: {name}: {why}")
+    bound = "" if plan.iterations else f", at most about {seconds:.0f} s of sampling"
+    print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}")
+    return EXIT_PASS

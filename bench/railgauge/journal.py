@@ -1,0 +1,436 @@
+"""The run folder: `plan.json`, `journal.jsonl`, `samples/`, `environment.json`.
+
+A journal is append-only, one JSON record a line, flushed and fsynced; samples are fsynced before
+the line that names them, so that a run killed at any moment keeps every finished case. A last
+line without its newline is a case that was being written: readers drop it, a resumed run cuts it.
+
+Format history (`Run.format`)
+    1  first format
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from railgauge.errors import EXIT_INTERRUPTED, NotMeasuredError, UsageError
+from railgauge.plan import Case, Plan
+
+FORMAT = 1
+_MAY_CHANGE = ("timeout",)  # it has no part in what is measured: a resumed run may be more patient
+PLAN, JOURNAL, SAMPLES, ENVIRONMENT = "plan.json", "journal.jsonl", "samples", "environment.json"
+
+
+class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
+    """The first record of a start of a run (a resumed run has several).
+
+    `hosts[k]` is the host name of node k; `nodes` the node of every rank, run-length encoded
+    (see `encode_runs`). Seconds of MPI_Init and of duplicating the world communicator are the
+    slowest rank's. `clock_uncertainty_ns` is the largest bound on the error of a node's clock
+    offset, None where the clocks could not be synchronised.
+    """
+
+    format: int
+    version: str
+    plan_sha256: str
+    started: float
+    ranks: int
+    hosts: tuple[str, ...]
+    nodes: tuple[tuple[int, int], ...]
+    backend: str
+    library: str
+    thread_level: str
+    init_seconds: float
+    communicator_seconds: float
+    stamp_nanoseconds: float
+    clock_uncertainty_ns: int | None
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """The first wrong element of a rank: index in elements, bits in hexadecimal.
+
+    `buffer` is `receive k`, `send`, or `guard of ...` for a write outside a buffer. `iteration`
+    counts from the beginning of the chunk that was verified.
+    """
+
+    rank: int
+    host: str
+    buffer: str
+    index: int
+    expected: str
+    found: str
+    elements: int
+    iteration: int | None
+
+
+class Overlap(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians (seconds, slowest rank) behind the overlap of a non-blocking operation.
+
+    overlap = (pure + compute - together) / min(pure, compute), cut to 0 ... 1.
+    """
+
+    pure_seconds: float
+    compute_seconds: float
+    together_seconds: float
+
+
+class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one group of a round did in one case: raw counts, no opinion."""
+
+    ranks: str  # encode_ranks
+    first_call_ns: int
+    warmup_iterations: int
+    steady: bool
+    iterations: int
+    checked_iterations: int
+    missed_windows: int
+    wrong: tuple[Wrong, ...] = ()
+    overlap: Overlap | None = None
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node's samples of one case and round lie in its file: int64 [ranks, n, columns].
+
+    `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; or ("duration",) in ns;
+    or, above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with
+    one row a group in the order of `groups` instead of one row a rank. `clock_ns` is added to
+    this node's clock to get rank 0's.
+    """
+
+    node: int
+    offset: int
+    ranks: str
+    columns: tuple[str, ...]
+    clock_ns: int = 0
+
+
+class Result(msgspec.Struct, tag="case", tag_field="record", frozen=True, kw_only=True):
+    """One case in one round."""
+
+    case: Case
+    round: int
+    started: float
+    seconds: float
+    stopped: str
+    groups: tuple[GroupResult, ...]
+    samples: tuple[Block, ...]
+    transfers: int  # messages of one iteration: a sample divided by it is the time reported
+    bus_factor: float
+    idle: str = ""  # ranks that sat the round out
+
+
+class Gap(msgspec.Struct, tag="gap", tag_field="record", frozen=True, kw_only=True):
+    """A planned case that was not measured, and why."""
+
+    case: Case
+    round: int
+    reason: str
+
+
+class Note(msgspec.Struct, tag="note", tag_field="record", frozen=True, kw_only=True):
+    """Something a reader must know: ranks that disagree, samples reduced, a flagged setting."""
+
+    text: str
+
+
+class End(msgspec.Struct, tag="end", tag_field="record", frozen=True, kw_only=True):
+    """The last record of a run that ended in order."""
+
+    verdict: str
+    exit_code: int
+    finished: float
+    message: str = ""
+
+
+Record = Run | Result | Gap | Note | End
+
+
+def encode_ranks(ranks: Iterable[int]) -> str:
+    """`0-3,8`: ascending ranks as inclusive ranges."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    return ",".join(f"{a}-{b}" if b > a else str(a) for a, b in runs)
+
+
+def decode_ranks(text: str) -> list[int]:
+    """The ranks of `encode_ranks`."""
+    ranks: list[int] = []
+    for item in filter(None, text.split(",")):
+        first, _, last = item.partition("-")
+        ranks.extend(range(int(first), int(last or first) + 1))
+    return ranks
+
+
+def encode_runs(values: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """((value, how many times in a row), ...)."""
+    runs: list[tuple[int, int]] = []
+    for value in values:
+        if runs and runs[-1][0] == value:
+            runs[-1] = (value, runs[-1][1] + 1)
+        else:
+            runs.append((value, 1))
+    return tuple(runs)
+
+
+class Folder:
+    """A run folder for writing: rank 0 owns the journal, the first rank of a node its samples."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._release: Callable[[], object] = lambda: None
+
+    # opening ------------------------------------------------------------------------------------
+
+    def claim(self, plan: Plan, resume: bool) -> list[Result]:
+        """Make or reopen the folder for `plan`, for this process alone; what it holds already.
+
+        Raises UsageError where the folder holds another plan, or this one without `resume`.
+        """
+        stored = self.path / PLAN
+        try:
+            if stored.exists():
+                self._compare(plan, read_stored_plan(self.path), resume)
+                self._lock()
+                return self._reopen()
+            self._check_new(resume)
+            (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)
+            self._lock()
+            _write_synced(stored, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+            return []
+        except OSError as error:
+            raise UsageError(
+                f"--output {self.path}: {error.strerror or error}.\n"
+                "  expected: a folder that this user may write\n  next: --output ANOTHER_FOLDER"
+            ) from None
+
+    def _check_new(self, resume: bool) -> None:
+        if resume:
+            raise UsageError(
+                f"--resume: {self.path} holds no run.\n  next: railgauge run --output {self.path}"
+            )
+        if (self.path / JOURNAL).exists() and (self.path / JOURNAL).stat().st_size:
+            raise UsageError(
+                f"--output {self.path} holds a {JOURNAL} without its {PLAN}.\n"
+                "  next: --output ANOTHER_FOLDER"
+            )
+
+    def _lock(self) -> None:
+        """Keep other runs out for as long as this process lives (where the file system can)."""
+        descriptor = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self._release = weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"--output {self.path}: another run is writing there.\n"
+                "  next: wait for its end, or --output ANOTHER_FOLDER"
+            ) from None
+        except OSError:
+            return  # a file system without locks
+
+    def release(self) -> None:
+        """Let other runs in again; the end of the process does the same."""
+        self._release()
+
+    def _compare(self, plan: Plan, stored: Plan, resume: bool) -> None:
+        fields = [field for field in Plan.__struct_fields__ if field not in _MAY_CHANGE]
+        differ = [f for f in fields if getattr(plan, f) != getattr(stored, f)]
+        if differ:
+            f = differ[0]
+            raise UsageError(
+                f"--output {self.path} holds another plan: {', '.join(differ)} differ"
+                f" ({f}: {getattr(stored, f)!r} there, {getattr(plan, f)!r} asked).\n"
+                "  next: --output ANOTHER_FOLDER, or the options of that run with --resume"
+            )
+        if not resume:
+            raise UsageError(
+                f"--output {self.path} already holds this run.\n"
+                "  next: --resume to measure what is missing, or --output ANOTHER_FOLDER"
+            )
+
+    def _reopen(self) -> list[Result]:
+        """Cut off what was being written when the run was killed; what is whole."""
+        records, whole = _read(self.path / JOURNAL)
+        _cut(self.path / JOURNAL, whole)
+        finished = [record for record in records if isinstance(record, Result)]
+        ends: dict[int, int] = {}
+        for result in finished:
+            for block in result.samples:
+                ends[block.node] = max(ends.get(block.node, 0), block_end(result, block))
+        for path in (self.path / SAMPLES).glob("node*.i64"):
+            _cut(path, ends.pop(int(path.stem.removeprefix("node")), 0))
+        if ends:
+            raise NotMeasuredError(
+                f"{sample_path(self.path, min(ends))} is gone, which the journal speaks of.\n"
+                "  next: --output ANOTHER_FOLDER"
+            )
+        return finished
+
+    # writing ------------------------------------------------------------------------------------
+
+    def append(self, record: Record) -> None:
+        """Add one line to the journal and see it on the disk."""
+        with (self.path / JOURNAL).open("ab") as file:
+            file.write(msgspec.json.encode(record) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def give_up(self, message: str, exit_code: int) -> None:
+        """Write the end of a run whose ranks cannot; nothing where none has begun or it has ended."""
+        try:
+            records, whole = _read(self.path / JOURNAL)
+            if not records or isinstance(records[-1], End):
+                return
+            _cut(self.path / JOURNAL, whole)
+            verdict = "INTERRUPTED" if exit_code == EXIT_INTERRUPTED else "ERROR"
+            end = End(verdict=verdict, exit_code=exit_code, finished=time.time(), message=message)
+            self.append(end)
+        except (NotMeasuredError, OSError):
+            return  # the error that ends the run is said; this one would hide it
+
+    def append_samples(self, node: int, rows: npt.NDArray[np.int64]) -> int:
+        """Add a block to the node's file, see it on the disk; returns its offset in bytes."""
+        with sample_path(self.path, node).open("ab") as file:
+            offset = file.tell()
+            file.write(np.ascontiguousarray(rows).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        return offset
+
+    def write_environment(self, facts: dict[str, Any]) -> None:
+        _write_synced(
+            self.path / ENVIRONMENT, msgspec.json.format(msgspec.json.encode(facts), indent=1)
+        )
+
+
+def sample_path(folder: Path, node: int) -> Path:
+    """The file with the raw samples of one node."""
+    return folder / SAMPLES / f"node{node}.i64"
+
+
+def block_end(result: Result, block: Block) -> int:
+    """The byte after a block in its node's file."""
+    slowest = "rank" in block.columns
+    rows = len(result.groups) if slowest else len(decode_ranks(block.ranks))
+    values = rows * result.groups[0].iterations * len(block.columns)
+    return block.offset + values * np.dtype(np.int64).itemsize
+
+
+def _cut(path: Path, length: int) -> None:
+    """Leave the first `length` bytes; raises NotMeasuredError where the file is shorter."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < length:
+        raise NotMeasuredError(
+            f"{path}: {found} of {length} bytes are left that the journal speaks of.\n"
+            "  next: --output ANOTHER_FOLDER"
+        )
+    if found > length:
+        with path.open("r+b") as file:
+            file.truncate(length)
+            os.fsync(file.fileno())
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    """The whole file or nothing, also when this process is killed here."""
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(data + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+# reading ----------------------------------------------------------------------------------------
+
+
+def read_stored_plan(folder: Path) -> Plan:
+    """The plan of a run folder; raises NotMeasuredError where there is none."""
+    try:
+        return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise NotMeasuredError(
+            f"{folder / PLAN}: not the plan of a railgauge run ({error}).\n"
+            "  expected: a folder that railgauge run --output made\n  next: railgauge run --help"
+        ) from None
+
+
+def read_journal(folder: Path) -> list[Record]:
+    """All whole records; raises NotMeasuredError (exit 3) for a missing or foreign journal."""
+    path = folder / JOURNAL
+    if not path.exists():
+        raise NotMeasuredError(
+            f"{folder}: no {JOURNAL} here.\n"
+            "  expected: a folder that railgauge run --output made\n  next: railgauge run --output DIR"
+        )
+    records, _ = _read(path)
+    if not records:
+        raise NotMeasuredError(
+            f"{path}: empty; nothing was measured.\n  next: railgauge run --resume"
+        )
+    if not isinstance(records[0], Run):
+        raise NotMeasuredError(
+            f"{path}, line 1: not the beginning of a railgauge journal.\n"
+            "  expected: the journal of railgauge run, unedited\n"
+            "  next: railgauge run --output ANOTHER_FOLDER"
+        )
+    if records[0].format > FORMAT:
+        raise NotMeasuredError(
+            f"{path}: journal format {records[0].format}, this railgauge reads up to {FORMAT}.\n"
+            f"  next: install railgauge {records[0].version} or newer"
+        )
+    return records
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def _read(path: Path) -> tuple[list[Record], int]:
+    """(records, length in bytes of their lines); a last line cut short is left out."""
+    data = path.read_bytes() if path.exists() else b""
+    records: list[Record] = []
+    at = 0
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            records.append(_DECODER.decode(line))
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+            if number > 1 and at + len(line) + 1 == len(data):  # torn by a crash of the machine
+                break
+            raise NotMeasuredError(
+                f"{path}, line {number}: not a railgauge record ({error}).\n"
+                "  expected: the journal of railgauge run, unedited\n"
+                "  next: railgauge run --output ANOTHER_FOLDER"
+            ) from None
+        at += len(line) + 1
+    return records, at
+
+
+def read_block(folder: Path, block: Block, iterations: int, rows: int) -> npt.NDArray[np.int64]:
+    """Raw samples of a block, int64 [rows, iterations, columns]; NotMeasuredError if cut short."""
+    path = sample_path(folder, block.node)
+    shape = (rows, iterations, len(block.columns))
+    count = int(np.prod(shape))
+    try:
+        data = np.fromfile(path, np.int64, count, offset=block.offset)
+    except OSError as error:
+        raise NotMeasuredError(f"{path}: {error.strerror or error}") from None
+    if data.size != count:
+        raise NotMeasuredError(
+            f"{path}: {data.size} of {count} values at byte {block.offset}: the file is cut short"
+        )
+    return data.reshape(shape)

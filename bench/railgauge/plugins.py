@@ -1,0 +1,24 @@
+"""What plug-ins there are: the file name is the name."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+
+BACKENDS, FORMATS, COUNTERS = (
+    "railgauge.backends",
+    "railgauge_reports.formats",
+    "railgauge.counters",
+)
+_NOT_BACKENDS = {"mpi_calls"}
+
+
+def names(package: str) -> list[str]:
+    """Names of the modules in a package's folder, none of them imported; empty without the folder."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        return []
+    places = spec.submodule_search_locations if spec else None
+    found = (module.name for module in pkgutil.iter_modules(places or []))
+    return sorted(name for name in found if name not in _NOT_BACKENDS and not name.startswith("_"))

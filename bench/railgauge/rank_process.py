@@ -1,0 +1,205 @@
+"""One rank of a run: joins MPI, runs the plan, and leaves together with the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from railgauge import patterns, plugins, pmi
+from railgauge.collector import Beat, Collector
+from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError, UsageError, unknown
+from railgauge.journal import Folder
+from railgauge.launchers import (
+    check_launcher,
+    check_world,
+    embedded_library,
+    launcher_rank,
+    started,
+)
+from railgauge.plan import cases
+from railgauge.plan_options import plan_from
+from railgauge.terminal import Printer
+from railgauge.watchdog import CONTROL, Watchdog
+
+CELLS = 8  # room for railgauge.loop.CELLS, which is known only once Numba is loaded
+DEFAULT_TIMEOUT = 120.0
+ENDED_BY_PARENT_SECONDS = 10.0  # the parent reads the message and ends all ranks
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr; data alone goes to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def default_output() -> str:
+    """`runs/20260131T235959Z`: several runs in one parent folder are a history."""
+    return time.strftime("runs/%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def resume_command(output: Path) -> str:
+    """What measures the rest of a run that did not come to its end."""
+    return f"railgauge run --output {output} --resume, with the same options, measures the rest"
+
+
+def check_format(name: str) -> None:
+    """Raise UsageError unless `railgauge report` knows the format."""
+    known = plugins.names(plugins.FORMATS)
+    if name != "table" and name not in known:
+        raise unknown("format", name, sorted({"table", *known}), "railgauge list")
+
+
+def hand_over(output: Path, name: str) -> int:
+    """Print the finished run in another format: what `railgauge report` does; its exit code."""
+    from railgauge.cli import call
+
+    return call(["report", str(output), "--format", name])
+
+
+class _Signals:
+    """Remembers that the run was asked to stop; a chunk later all ranks agree to."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._remember)
+
+    def _remember(self, _number: int, _frame: object) -> None:
+        self.seen = True
+
+
+def join(typed: Mapping[str, Any]) -> int:
+    """Be one rank of a run that a launcher started; the exit code of the run.
+
+    Where railgauge itself launched the ranks, they exit with 0 and the parent reads the code from
+    the journal: launchers rewrite codes and complain about them.
+    """
+    signals = _Signals()
+    parent = CONTROL in os.environ
+    timeout = typed["timeout"] or DEFAULT_TIMEOUT
+    if parent:
+        # hydra, told to let the others live when a rank dies, tells them by this signal
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    else:
+        timeout = _check(typed)
+    watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
+    if pmi.needed():
+        pmi.meet(timeout)
+    from railgauge.backends import mpi
+
+    world = mpi.MpiWorld()
+    speaks = world.rank == 0 if world.size > 1 else launcher_rank() == 0
+    try:
+        watchdog.joined(world.rank if world.size > 1 else launcher_rank())
+        check_world(world.size, typed["ranks"])
+        if not parent:
+            _collect_here(world, watchdog, timeout)
+        with mpi.timed_communicator(world) as seconds:
+            code, output = _run(typed, mpi, world, watchdog, signals, seconds())
+    except UsageError as error:  # the same on all ranks, which leave in order
+        code, output = error.exit_code, None
+        if speaks:
+            watchdog.fail(str(error), code)
+    except Exception as error:  # this rank alone: the others wait for it
+        watchdog.fail(*_explained(error, world))
+        if parent:
+            time.sleep(ENDED_BY_PARENT_SECONDS)
+        code = getattr(error, "exit_code", EXIT_NOT_MEASURED)
+        mpi.abort(code)
+        os._exit(code)  # MPICH's MPI_Abort may return
+    watchdog.enter("MPI_Finalize")
+    mpi.finalize()
+    watchdog.close()
+    if output and not parent and world.rank == 0:
+        if typed["format"] != "table":
+            code = hand_over(output, typed["format"]) or code
+        say(f"run folder: {output}")
+    return EXIT_PASS if parent else code
+
+
+def _check(typed: Mapping[str, Any]) -> float:
+    """Raise UsageError for what is wrong whatever MPI does, before it starts; the timeout."""
+    found = started()
+    assert found is not None
+    if typed["dry_run"]:
+        raise UsageError("--dry-run measures nothing.\n  next: run it without a launcher")
+    if found.size > 1:
+        check_launcher(embedded_library())
+        check_world(found.size, typed["ranks"])
+    plan, _ = plan_from(typed, found.size)
+    if plan.backend not in plugins.names(plugins.BACKENDS):
+        raise unknown("backend", plan.backend, plugins.names(plugins.BACKENDS), "railgauge list")
+    check_format(typed["format"])
+    return plan.timeout
+
+
+def _explained(error: Exception, world: Any) -> tuple[str, int]:
+    """(message, exit code) of what ended this rank; a defect comes with its traceback."""
+    who = f"rank {world.rank} on {world.places[world.rank].host}"
+    if isinstance(error, RailgaugeError):
+        return f"{who}: {error}", error.exit_code
+    if isinstance(error, OSError):
+        message = (
+            f"{who}: {error.filename or 'the run folder'}: {error.strerror or error}.\n"
+            "  expected: a folder that all hosts share and that has room\n"
+            "  next: railgauge run --resume with the same options"
+        )
+        return message, EXIT_NOT_MEASURED
+    return f"{who}: a defect of railgauge: {error!r}\n{traceback.format_exc()}", EXIT_NOT_MEASURED
+
+
+def _run(
+    typed: Mapping[str, Any],
+    mpi: Any,
+    world: Any,
+    watchdog: Watchdog,
+    signals: _Signals,
+    communicator_seconds: float,
+) -> tuple[int, Path]:
+    from railgauge.run import Runner
+
+    plan, left = plan_from(typed, world.size)
+    output = Path(world.broadcast(typed["output"] or default_output()))
+    folder = Folder(output)
+    watchdog.ended = folder.give_up
+    if watchdog.collector:
+        watchdog.collector.next = resume_command(output)
+    total = len(cases(plan)) * patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
+    tell: Callable[..., None] = lambda *_: None  # noqa: E731
+    if world.rank == 0:
+        tell = Printer(total, typed["format"] == "table", say).tell
+        for name, why in left.items():
+            say(f"left out: {name}: {why}")
+    interrupted: Callable[[], bool] = lambda: signals.seen or watchdog.stop  # noqa: E731
+    runner = Runner(plan, world, mpi.MpiBackend(), folder, watchdog, interrupted, tell)
+    return runner.run(typed["resume"], communicator_seconds), output
+
+
+def _collect_here(world: Any, watchdog: Watchdog, timeout: float) -> None:
+    """Without a launching parent, rank 0 collects the beats of a stalled job, or its deputy.
+
+    The deputy is on another host where there is one: a host may hang as a whole.
+    """
+    places = world.places
+    deputy = next((p.rank for p in places if p.host != places[0].host), min(1, world.size - 1))
+    several_hosts = places[deputy].host != places[0].host
+    ports = world.all_gather(watchdog.port)
+    address = None
+    if world.rank in (0, deputy):
+        me = os.uname().nodename if several_hosts else "127.0.0.1"
+        collector = Collector(world.size, timeout, me)
+        address = collector.address
+        for p, port in zip(places, ports, strict=True):
+            collector.addresses[p.rank] = (p.host if several_hosts else "127.0.0.1", port)
+            collector.take(Beat(collector.key, "joined", p.rank, p.pid, p.host))
+        watchdog.collect(collector, deputy=world.rank != 0)
+    both = [world.broadcast(address, rank) for rank in sorted({0, deputy})]
+    watchdog.report_to(both)
+    watchdog.spread = min(1.0, world.size / 4096)

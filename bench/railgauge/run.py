@@ -1,0 +1,236 @@
+"""A run on one rank, from the plan to the last journal line. Read this first.
+
+Every rank executes `run` with the same plan:
+
+    for round in pattern:  make its groups
+        for case in plan:
+            prepare -> first call -> warm up until steady -> compiled loop, chunk by chunk
+            -> verify the timed buffers -> gather -> one journal line
+
+Rounds are the outer loop, so that the communicators of a round are made once. Between chunks all
+ranks agree on how to go on: a signal, a time limit or wrong data ends all of them at one place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from railgauge import __version__, clocks, environment, patterns
+from railgauge.compiled import compile_loops, stamp_nanoseconds
+from railgauge.errors import (
+    EXIT_INCONCLUSIVE,
+    EXIT_INTERRUPTED,
+    EXIT_PASS,
+    EXIT_WRONG_DATA,
+    UsageError,
+)
+from railgauge.gather import Gatherer
+from railgauge.journal import End, Folder, Gap, Note, Record, Result, Run, encode_runs
+from railgauge.measure import Measurement, memory_needed
+from railgauge.patterns import Groups
+from railgauge.plan import Case, Plan, cases
+from railgauge.sampling import sample
+from railgauge.statistics import Summary
+from railgauge.watchdog import Watchdog
+from railgauge.world import Backend, Communicator, World
+
+MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
+ENDINGS = {
+    EXIT_PASS: "PASS",
+    EXIT_WRONG_DATA: "FAIL",
+    EXIT_INCONCLUSIVE: "INCONCLUSIVE",
+    EXIT_INTERRUPTED: "INTERRUPTED",
+}
+
+
+class Runner:
+    """One rank's part in a run: `tell` hears every record on rank 0, `interrupted` is a signal."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        world: World,
+        backend: Backend,
+        folder: Folder,
+        watchdog: Watchdog,
+        interrupted: Callable[[], bool],
+        tell: Callable[[Record, Sequence[Summary]], None],
+    ) -> None:
+        self.plan, self.world, self.backend, self.folder = plan, world, backend, folder
+        self.watchdog, self.interrupted, self._tell = watchdog, interrupted, tell
+        self.clock = clocks.Offset(0, 0)
+        self.wrong = self.gaps = 0
+        self._reduced = False
+
+    def run(self, resume: bool, communicator_seconds: float) -> int:
+        """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
+        plan, world = self.plan, self.world
+        self.watchdog.enter("the compilation of the loops")
+        self._agree_on_plan()
+        self.backend.check(plan)
+        world.in_turns(lambda: compile_loops(plan))
+        self.watchdog.enter("the opening of the run folder")
+        done = self._open(resume, communicator_seconds)
+        gatherer = Gatherer(plan, world, self.folder)
+        stopped = False
+        for index, groups in enumerate(patterns.rounds(plan.pattern, plan.ranks, plan.rounds)):
+            todo = [case for case in cases(plan) if (case.index, index) not in done]
+            if not todo or stopped:
+                continue
+            mine = next((ranks for ranks in groups if world.rank in ranks), None)
+            self.watchdog.enter(f"the making of the groups of round {index}")
+            group = world.split(mine)
+            for case in todo:
+                stopped = stopped or self._case(case, index, groups, group, gatherer)
+        return self._end(EXIT_INTERRUPTED if stopped else self._code())
+
+    def _agree_on_plan(self) -> None:
+        """Raise UsageError on all ranks where one of them was asked for something else."""
+        world, common = self.world, self.world.broadcast(self.plan)
+        odd = self.plan != common
+        first = int(-world.maximum(np.array([-world.rank if odd else -world.size]))[0])
+        if first < world.size:
+            names = Plan.__struct_fields__
+            differ = [name for name in names if getattr(self.plan, name) != getattr(common, name)]
+            raise UsageError(
+                f"rank {first} on {world.places[first].host} was asked for another plan than rank 0:"
+                f" {', '.join(world.broadcast(differ, first))} differ.\n"
+                "  expected: the same command on every rank"
+            )
+
+    # one case -----------------------------------------------------------------------------------
+
+    def _case(
+        self, case: Case, index: int, groups: Groups, group: Communicator | None, gatherer: Gatherer
+    ) -> bool:
+        """Measure a case; True where the run was interrupted (the case is then left to --resume)."""
+        world = self.world
+        self.watchdog.enter(f"{case.describe()} (round {index})")
+        if reason := self._too_large(case, group):
+            self.gaps += 1
+            self._record(Gap(case=case, round=index, reason=reason))
+            return False
+        started = time.time()
+        measurement = None
+        if group is not None:
+            measurement = Measurement(
+                self.plan,
+                case,
+                index,
+                group,
+                self.backend,
+                self.watchdog.cells,
+                self.clock.clock_ns,
+            )
+        outcome = sample(self.plan, world, measurement, self.interrupted)
+        if outcome.stopped != "interrupted":
+            made = gatherer.gather(case, index, groups, measurement, outcome, started, self.clock)
+            if made:
+                self._say_once_what_was_kept(made[0])
+                self._record(*made)
+            wrong = measurement is not None and measurement.wrong(world.places[world.rank])
+            self.wrong += int(world.maximum(np.array([bool(wrong)], np.int64))[0])
+        if measurement:
+            measurement.close()
+        return outcome.stopped == "interrupted"
+
+    def _say_once_what_was_kept(self, result: Result) -> None:
+        if not self._reduced and any("rank" in block.columns for block in result.samples):
+            self._reduced = True
+            text = (
+                f"raw samples reached --sample-budget ({self.plan.sample_budget} B a node): from"
+                f" {result.case.describe()} on only the slowest rank of each iteration is kept"
+            )
+            self._record(Note(text=text))
+
+    def _too_large(self, case: Case, group: Communicator | None) -> str:
+        """Why the case does not fit into memory somewhere, the same sentence on all ranks."""
+        need = memory_needed(self.plan, case, group.size, group.rank) if group else 0
+        on_node = sum(self.world.node.all_gather(need))
+        limit = int(environment.available_memory() * MEMORY_SHARE)
+        over = on_node > limit or need > (self.plan.max_memory or need)
+        place = self.world.places[self.world.rank]
+        found = f"needs {on_node} B of buffers on {place.host}, {limit} B may be used"
+        if need > (self.plan.max_memory or need):
+            found = f"rank {place.rank} needs {need} B of buffers, --max-memory is {self.plan.max_memory}"
+        first = int(
+            -self.world.maximum(np.array([-self.world.rank if over else -self.world.size]))[0]
+        )
+        return "" if first == self.world.size else str(self.world.broadcast(found, first))
+
+    # the ends -----------------------------------------------------------------------------------
+
+    def _open(self, resume: bool, communicator_seconds: float) -> set[tuple[int, int]]:
+        """Agree on the folder, write the first record and the environment; what is done already."""
+        plan, world = self.plan, self.world
+        claimed: list[tuple[int, int, bool]] | str = []
+        if world.rank == 0:
+            try:
+                finished = self.folder.claim(plan, resume)
+                claimed = [
+                    (r.case.index, r.round, any(g.wrong for g in r.groups)) for r in finished
+                ]
+            except UsageError as error:
+                claimed = str(error)
+        claimed = world.broadcast(claimed)
+        if isinstance(claimed, str):
+            raise UsageError(claimed)
+        self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
+        offset = clocks.synchronise(world)
+        self.clock = offset or self.clock
+        bounds = [o.uncertainty_ns if o else None for o in world.all_gather(offset)]
+        seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
+        facts = world.gather(environment.rank_facts(world.library))
+        nodes = world.leaders.gather(environment.node_facts()) if world.leaders else None
+        if facts is not None and nodes is not None:
+            self._record(
+                Run(
+                    format=1,
+                    version=__version__,
+                    plan_sha256=plan.sha256(),
+                    started=time.time(),
+                    ranks=world.size,
+                    hosts=tuple(node["host"] for node in nodes),
+                    nodes=encode_runs([place.node for place in world.places]),
+                    backend=plan.backend,
+                    library=world.library,
+                    thread_level=world.thread_level,
+                    init_seconds=float(seconds[0]),
+                    communicator_seconds=float(seconds[1]),
+                    stamp_nanoseconds=stamp_nanoseconds(),
+                    clock_uncertainty_ns=None if None in bounds else max(b or 0 for b in bounds),
+                )
+            )
+            ranks = [
+                {"rank": p.rank, "node": p.node, "cpus": f["cpus"]}
+                for p, f in zip(world.places, facts, strict=True)
+            ]
+            self.folder.write_environment({"nodes": nodes, "ranks": ranks})
+            notes = environment.disagreements(facts, world.places)
+            notes.extend(filter(None, [environment.shared_cpus(facts, world.places)]))
+            if world.thread_level == "multiple":
+                notes.append(
+                    "MPI runs at MPI_THREAD_MULTIPLE: small messages cost 1.6 to 6 times more"
+                )
+            for note in notes:
+                self._record(Note(text=note))
+        return {(index, round_) for index, round_, _ in claimed}
+
+    def _record(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
+        if self.world.rank == 0:
+            self.folder.append(record)
+            self._tell(record, summaries)
+
+    def _code(self) -> int:
+        if self.wrong:
+            return EXIT_WRONG_DATA
+        return EXIT_INCONCLUSIVE if self.gaps else EXIT_PASS
+
+    def _end(self, code: int) -> int:
+        self._record(End(verdict=ENDINGS[code], exit_code=code, finished=time.time()))
+        self.watchdog.enter("the end of the run")
+        self.world.barrier()
+        return code

@@ -1,0 +1,101 @@
+"""From raw stamps to the time that one iteration took: pure functions of a run folder.
+
+A collective ends when its last rank ends, so a series holds, per iteration, the slowest rank of
+the group; never a mean over ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from railgauge.journal import GroupResult, Overlap, Result, decode_ranks, read_block
+from railgauge.units import GIGA, NANOSECONDS
+
+Rows = npt.NDArray[np.int64]
+
+
+class GroupSamples(NamedTuple):
+    """Raw samples of one group: `ranks[k]` (world ranks) made `rows[k]`, int64 [n, columns] in ns.
+
+    `clock_ns[k]` brings rank k's stamps to rank 0's clock. Columns as in `journal.Block`; where
+    only the slowest rank of each iteration was kept, `rows` has one row and `ranks` is empty.
+    """
+
+    group: GroupResult
+    ranks: tuple[int, ...]
+    rows: Rows
+    clock_ns: Rows
+    columns: tuple[str, ...]
+
+
+def completion_ns(columns: tuple[str, ...], timing: str, rows: Rows, clock_ns: Rows) -> Rows:
+    """Time of each iteration of one group in ns, int64 [n], from rows int64 [ranks, n, columns].
+
+    Barrier and back to back: the longest any rank took. Synchronised clocks: from the first entry
+    to the last exit, both on rank 0's clock.
+    """
+    if columns[0] == "duration":
+        return np.asarray(rows[:, :, 0].max(axis=0))
+    if timing == "synchronised":
+        synced = rows + clock_ns[:, None, None]
+        return np.asarray(synced[:, :, 1].max(axis=0) - synced[:, :, 0].min(axis=0))
+    return np.asarray((rows[:, :, 1] - rows[:, :, 0]).max(axis=0))
+
+
+def group_samples(folder: Path, result: Result) -> Iterator[GroupSamples]:
+    """The raw samples of every group of a result, in the order of `result.groups`.
+
+    Raises NotMeasuredError where a sample file is missing or cut short.
+    """
+    iterations = result.groups[0].iterations
+    made: dict[int, tuple[Rows, int]] = {}
+    for block in result.samples:
+        if "rank" in block.columns:
+            slowest = read_block(folder, block, iterations, len(result.groups))
+            for group, rows in zip(result.groups, slowest, strict=True):
+                yield GroupSamples(group, (), rows[None], np.zeros(1, np.int64), block.columns)
+            return
+        ranks = decode_ranks(block.ranks)
+        rows = read_block(folder, block, iterations, len(ranks))
+        made.update({rank: (row, block.clock_ns) for rank, row in zip(ranks, rows, strict=True)})
+    for group in result.groups:
+        members = tuple(decode_ranks(group.ranks))
+        yield GroupSamples(
+            group,
+            members,
+            np.stack([made[rank][0] for rank in members]),
+            np.array([made[rank][1] for rank in members], np.int64),
+            result.samples[0].columns,
+        )
+
+
+def seconds(samples: GroupSamples, result: Result) -> npt.NDArray[np.float64]:
+    """Reported time of each iteration in seconds, float64 [n].
+
+    For point to point this is the time of one message (`result.transfers` an iteration).
+    """
+    ns = completion_ns(samples.columns, result.case.timing, samples.rows, samples.clock_ns)
+    return np.multiply(ns, NANOSECONDS / result.transfers, dtype=np.float64)
+
+
+def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[float, float] | None:
+    """(algbw, busbw) in GB/s (10^9 bytes a second), None where there is no time or no payload."""
+    if not seconds or not nbytes:
+        return None
+    algbw = nbytes / seconds / GIGA
+    return algbw, algbw * bus_factor
+
+
+def overlap_share(overlap: Overlap) -> float:
+    """Share of the shorter of operation and computation that the other hides, 0 ... 1.
+
+    (pure + compute - together) / min(pure, compute): IMB's numerator with the shorter of the two
+    below it. Computation is made as long as the operation, where this equals OSU's definition.
+    """
+    hidden = overlap.pure_seconds + overlap.compute_seconds - overlap.together_seconds
+    return min(1.0, max(0.0, hidden / min(overlap.pure_seconds, overlap.compute_seconds)))

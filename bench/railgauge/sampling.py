@@ -1,0 +1,139 @@
+"""How many iterations a case gets: warm up until steady, sample until it is enough.
+
+All ranks of the world go through here together, also those that sit the round out: the number of
+iterations of each chunk, and the end, are agreed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from railgauge.inputs import WRONG
+from railgauge.measure import Measurement
+from railgauge.plan import Plan
+from railgauge.samples import Rows
+from railgauge.statistics import Samples
+from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
+from railgauge.units import NANOSECONDS
+from railgauge.world import World
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What one rank has after sampling: its stamps int64 [n, columns], its group's maxima int64 [n]."""
+
+    rows: Rows
+    maxima: Rows
+    first_call_ns: int = 0
+    warmup_iterations: int = 0
+    steady: bool = False
+    stopped: str = ""
+
+
+def sample(
+    plan: Plan, world: World, measurement: Measurement | None, interrupted: Callable[[], bool]
+) -> Outcome:
+    """Run the case's first call, warm-up and samples on this rank (None: it only agrees)."""
+    return _Sampling(plan, world, measurement, interrupted).run()
+
+
+class _Sampling:
+    def __init__(
+        self,
+        plan: Plan,
+        world: World,
+        measurement: Measurement | None,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.plan, self.world, self.measurement = plan, world, measurement
+        self.interrupted = interrupted
+        self.cost = 0.0  # wall seconds an iteration, of the slowest rank
+        self.halt = ""
+
+    def run(self) -> Outcome:
+        nothing = np.zeros(0, np.int64)
+        first = self.measurement.first_call() if self.measurement else nothing
+        outcome = Outcome(nothing, nothing, first_call_ns=int(first.sum()))
+        self._warm_up(outcome, first)
+        self._sample(outcome)
+        return outcome
+
+    def _warm_up(self, outcome: Outcome, first: Rows) -> None:
+        warmup = Warmup(self.plan)
+        series = [first]
+        while not self.halt:
+            wish = warmup.next_chunk(self._largest()) if self.measurement else 0
+            wanted = self._agree(wish)
+            if wanted <= 0:
+                break
+            _, maxima = self._chunk(wanted)
+            if len(maxima):
+                warmup.add(_seconds(maxima))
+                series.append(maxima)
+            else:
+                warmup.done += wanted
+        outcome.warmup_iterations, outcome.steady = warmup.done, warmup.steady
+        period = self._period_ns(np.concatenate(series)[-64:]) if self.measurement else 0
+        agreed = self._agree(period)
+        if self.measurement:
+            self.measurement.period_ns = agreed
+
+    def _period_ns(self, recent: Rows) -> int:
+        """A synchronised window: what nearly all iterations took, and the untimed work beside it."""
+        untimed = max(0.0, self.cost / NANOSECONDS - float(np.median(recent)))
+        return int(1.5 * (float(np.quantile(recent, 0.9)) + untimed)) + 1_000
+
+    def _sample(self, outcome: Outcome) -> None:
+        stopping = Stopping(self.plan)
+        rows: list[Rows] = []
+        maxima: list[Rows] = []
+        begin = time.monotonic()
+        while not self.halt:
+            wanted = max(1, min(stopping.target() - stopping.done, self._largest()))
+            more_rows, more_maxima = self._chunk(self._agree(wanted))
+            rows.append(more_rows)
+            maxima.append(more_maxima)
+            stopping.done = self._agree(sum(len(m) for m in maxima))
+            (elapsed,) = self.world.maximum(np.array([time.monotonic() - begin]))
+            series = [_seconds(np.concatenate(maxima))] if self.measurement else []
+            reason = stopping.look(series, float(elapsed))
+            if not self._agree(int(not reason)):
+                outcome.stopped = reason
+                break
+        outcome.stopped = self.halt or self._text(outcome.stopped)
+        if rows:
+            keep = self.plan.iterations
+            outcome.rows = np.ascontiguousarray(np.concatenate(rows)[:keep])
+            outcome.maxima = np.concatenate(maxima)[:keep]
+
+    def _chunk(self, iterations: int) -> tuple[Rows, Rows]:
+        """(this rank's stamps, its group's maxima); afterwards all know whether to halt."""
+        before = time.monotonic()
+        rows = maxima = np.zeros(0, np.int64)
+        wrong = 0
+        if self.measurement:
+            rows = self.measurement.chunk(iterations)
+            maxima = self.measurement.completion(rows)
+            wrong = int(self.measurement.buffers.report[WRONG] > 0)
+        cost = (time.monotonic() - before) / max(1, iterations)
+        agreed = self.world.maximum(np.array([cost, wrong, self.interrupted()], np.float64))
+        self.cost = float(agreed[0])
+        self.halt = "wrong data" if agreed[1] else "interrupted" if agreed[2] else ""
+        return rows, maxima
+
+    def _largest(self) -> int:
+        return max(1, int(CHUNK_SECONDS / self.cost)) if self.cost else 1
+
+    def _agree(self, value: int) -> int:
+        return int(self.world.maximum(np.array([value], np.int64))[0])
+
+    def _text(self, reason: str) -> str:
+        return str(self.world.broadcast(reason))
+
+
+def _seconds(nanoseconds: Rows) -> Samples:
+    return np.multiply(nanoseconds, NANOSECONDS, dtype=np.float64)

@@ -1,0 +1,89 @@
+"""What a series of samples says, and how far it can be trusted; NumPy alone, no pandas.
+
+Iterations of one series are autocorrelated (frequency, cache, neighbours), so intervals come from
+blocks of consecutive samples rather than from single ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCKS = 16
+#: 0.975 quantile of Student's t with BLOCKS - 1 = 15 degrees of freedom (any table of t).
+T_975 = 2.1314495
+P99_SAMPLES = 1000
+
+Samples = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Statistics of one series in seconds; None where the samples cannot give the value.
+
+    `low` and `high` bound the 95 % interval of the median; `stable` says that the interval is
+    within `precision` and that the first and the second half of the series agree within it.
+    """
+
+    samples: int
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+    minimum: float | None = None
+    p99: float | None = None
+    maximum: float | None = None
+    stable: bool = False
+
+
+def median_interval(samples: Samples) -> tuple[float, float]:
+    """95 % interval of the median: +- t(15) * s / sqrt(16) over the medians of 16 blocks.
+
+    With fewer than 32 samples: the order statistics of the binomial (sign test) interval,
+    or infinite where even the extremes do not reach 95 % (fewer than 6 samples).
+    """
+    n = len(samples)
+    middle = float(np.median(samples))
+    if n >= 2 * BLOCKS:
+        medians = [np.median(block) for block in np.array_split(samples, BLOCKS)]
+        half = T_975 * float(np.std(medians, ddof=1)) / math.sqrt(BLOCKS)
+        return max(middle - half, float(samples.min())), min(middle + half, float(samples.max()))
+    ordered = np.sort(samples)
+    below, tail = -1, 0.0
+    while below + 1 < n and (tail := tail + math.comb(n, below + 1) / 2**n) <= 0.025:
+        below += 1
+    if below < 0:
+        return -math.inf, math.inf
+    return float(ordered[below]), float(ordered[n - 1 - below])
+
+
+def relative_width(samples: Samples) -> float:
+    """Half-width of the median's interval over the median (infinite for too few samples)."""
+    if not len(samples):
+        return math.inf
+    low, high = median_interval(samples)
+    middle = float(np.median(samples))
+    return (high - low) / 2 / middle if middle > 0 else math.inf
+
+
+def summarise(samples: Samples, precision: float = 0.01) -> Summary:
+    """The Summary of samples in seconds (shape [n]); all values None for an empty series."""
+    n = len(samples)
+    if not n:
+        return Summary(0)
+    low, high = median_interval(samples)
+    middle = float(np.median(samples))
+    halves = [float(np.median(half)) for half in np.array_split(samples, 2)] if n > 1 else [middle]
+    agree = max(halves) - min(halves) <= 2 * precision * middle
+    return Summary(
+        samples=n,
+        median=middle,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
+        minimum=float(samples.min()),
+        p99=float(np.quantile(samples, 0.99)) if n >= P99_SAMPLES else None,
+        maximum=float(samples.max()),
+        stable=agree and relative_width(samples) <= precision,
+    )

@@ -1,0 +1,205 @@
+"""Buffers lie apart between guard zones, and whatever is written outside or left undone shows."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from railgauge.buffers import LINE, PAGE, Buffers, footprint
+from railgauge.dtypes import DTYPES
+from railgauge.inputs import EXPECTED, FOUND, GUARD_BYTE, WRONG, data_record
+from railgauge.loop import Table, execute, table
+from railgauge.operations import OPERATIONS, Group, Layout
+
+COUNTS = st.one_of(st.integers(1, 40), st.integers(1000, 1100), st.integers(4090, 4100))
+
+
+def make(
+    operation: str = "all_gather",
+    count: int = 5,
+    dtype: str = "float32",
+    slots: int = 1,
+    in_place: bool = False,
+    n: int = 3,
+    me: int = 1,
+) -> Buffers:
+    entry = OPERATIONS[operation]
+    record = data_record(DTYPES[dtype], "sum" if entry.reduces else None, n, 23)
+    layout = entry.layout(Group(n, me, 0, count, None, in_place))
+    return Buffers(layout, DTYPES[dtype], record, me, slots, in_place)
+
+
+def zones(buffers: Buffers) -> list[tuple[str, int, int]]:
+    """(name, address, bytes) of every buffer that holds anything."""
+    layout, width = buffers.layout, buffers.dtype.itemsize
+    if buffers.in_place:
+        most = max(layout.sends, layout.receives) * width
+        return [(f"receive {k}", at, most) for k, at in enumerate(buffers.slots)]
+    made = [("send", buffers.send, layout.sends * width)]
+    made += [(f"receive {k}", at, layout.receives * width) for k, at in enumerate(buffers.slots)]
+    return [zone for zone in made if zone[2]]
+
+
+def write(address: int, byte: int) -> None:
+    ctypes.memset(address, byte, 1)
+
+
+def run(steps: list) -> None:
+    assert execute(table(steps)) == 0
+
+
+def deliver(buffers: Buffers) -> None:
+    """Put into every slot what a right operation would."""
+    for slot in buffers.slots:
+        for s in buffers.layout.expected:
+            at = slot + s.offset * buffers.dtype.itemsize
+            run([buffers._checker.fill(at, s.count, buffers.record, s.source, s.start)])
+
+
+def wrong(buffers: Buffers) -> int:
+    report: Table = buffers.report
+    report[:] = 0
+    run(buffers.verification())
+    return int(report[WRONG])
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("count", [1, 5, 33, 1024, 1500])
+@pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
+def test_a_write_one_byte_before_or_after_any_buffer_is_caught_and_named(dtype, count, in_place):
+    buffers = make("all_gather", count, dtype, slots=2, in_place=in_place)
+    assert buffers.check_guards() == 0
+    width = buffers.dtype.itemsize
+    for name, begin, nbytes in zones(buffers):
+        for address, index in ((begin - 1, -1), (begin + nbytes, nbytes // width)):
+            write(address, 0x77)
+            assert buffers.check_guards() == 1
+            assert buffers.located(buffers.guard_report) == (name, index)
+            report = buffers.guard_report
+            assert (report[EXPECTED], report[FOUND]) == (GUARD_BYTE, 0x77)
+            write(address, GUARD_BYTE)
+            assert buffers.check_guards() == 0
+
+
+@given(count=COUNTS, slots=st.integers(1, 4), in_place=st.booleans(), data=st.data())
+@settings(max_examples=40)
+def test_any_byte_of_the_memory_is_either_payload_or_guarded(count, slots, in_place, data):
+    buffers = make("all_gather", count, "int8", slots, in_place)
+    inside = [range(begin, begin + nbytes) for _, begin, nbytes in zones(buffers)]
+    _, begin, nbytes = data.draw(st.sampled_from(zones(buffers)))
+    address = data.draw(st.integers(begin - LINE, begin + nbytes + LINE - 1))
+    write(address, 0x55)
+    payload = any(address in buffer for buffer in inside)
+    assert buffers.check_guards() == (0 if payload else 1)
+
+
+@given(
+    counts=st.tuples(st.integers(0, 3000), st.integers(0, 3000)),
+    slots=st.integers(1, 5),
+    in_place=st.booleans(),
+    dtype=st.sampled_from(["int8", "float16", "float64"]),
+)
+def test_buffers_do_not_overlap_and_begin_where_they_should(counts, slots, in_place, dtype):
+    layout = Layout(*counts, own=0 if in_place else None)
+    record = data_record(DTYPES[dtype], None, 2, 1)
+    buffers = Buffers(layout, DTYPES[dtype], record, 0, slots, in_place)
+    assert buffers.nbytes == footprint(layout, DTYPES[dtype].itemsize, slots, in_place)
+    end = 0
+    for _, begin, nbytes in zones(buffers):
+        assert begin % (PAGE if nbytes >= PAGE else LINE) == 0
+        assert begin >= end + LINE
+        end = begin + nbytes
+    assert buffers.check_guards() == 0
+
+
+@given(
+    counts=st.tuples(st.integers(0, 9000), st.integers(0, 9000)),
+    slots=st.integers(1, 5),
+    in_place=st.booleans(),
+)
+def test_the_footprint_is_the_payload_and_little_more(counts, slots, in_place):
+    layout = Layout(*counts, own=0 if in_place else None)
+    payload = max(counts) * slots if in_place else counts[0] + counts[1] * slots
+    made = footprint(layout, 1, slots, in_place)
+    assert payload <= made <= payload + (slots + 1) * 4 * PAGE + 2 * PAGE
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "operation", ["all_reduce", "all_gather", "reduce_scatter", "alltoall", "sendrecv", "scatter"]
+)
+def test_what_a_right_operation_delivers_verifies_and_an_idle_one_does_not(
+    operation, dtype, in_place
+):
+    in_place = in_place and "in" in OPERATIONS[operation].placements
+    buffers = make(operation, 40, dtype, slots=2, in_place=in_place)
+    run(buffers.inputs())
+    run(buffers.spoiled())
+    assert wrong(buffers) > 0
+    deliver(buffers)
+    assert wrong(buffers) == 0
+    assert buffers.check_guards() == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("operation", ["all_reduce", "all_gather", "alltoall", "scatter"])
+def test_out_of_place_every_output_element_is_spoiled(operation, dtype):
+    buffers = make(operation, 40, dtype, slots=3)
+    deliver(buffers)
+    run(buffers.spoiled())
+    assert wrong(buffers) == 3 * buffers.layout.receives
+
+
+def test_in_place_all_gather_spoils_all_but_its_own_block():
+    buffers = make("all_gather", 40, in_place=True)
+    deliver(buffers)
+    run(buffers.spoiled())
+    assert wrong(buffers) == 2 * 40
+
+
+def test_inputs_that_iterations_overwrite_are_restored_and_others_are_left_alone():
+    assert make("all_reduce", in_place=False).restored() == []
+    assert make("broadcast", in_place=True, me=0).restored() == []
+    assert make("all_reduce", in_place=True).restored() != []
+    assert make("alltoall", in_place=True).restored() != []
+
+
+def test_restoring_puts_back_the_input_of_every_slot():
+    buffers = make("all_reduce", 40, slots=3, in_place=True)
+    run(buffers.inputs())
+    before = [ctypes.string_at(slot, 160) for slot in buffers.slots]
+    deliver(buffers)
+    assert [ctypes.string_at(slot, 160) for slot in buffers.slots] != before
+    run(buffers.restored())
+    assert [ctypes.string_at(slot, 160) for slot in buffers.slots] == before
+
+
+def test_a_write_between_two_buffers_belongs_to_the_nearer_one():
+    buffers = make("all_reduce", 16, "float32", slots=2)  # 64 bytes each, 128 bytes apart
+    end = buffers.slots[0] + 64
+    assert buffers.slots[1] == end + 128
+    for byte, place in ((40, ("receive 0", 26)), (100, ("receive 1", -7))):
+        write(end + byte, 0x77)
+        assert buffers.check_guards() == 1
+        assert buffers.located(buffers.guard_report) == place
+        write(end + byte, GUARD_BYTE)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_the_first_wrong_element_is_located_in_its_slot(in_place):
+    buffers = make("all_gather", 7, "float16", slots=4, in_place=in_place)
+    deliver(buffers)
+    write(buffers.slots[2] + 2 * 13 + 1, 0)
+    write(buffers.slots[2] + 2 * 13, 0)
+    assert wrong(buffers) == 1
+    assert buffers.located(buffers.report) == ("receive 2", 13)
+
+
+def test_a_rank_that_neither_sends_nor_receives_has_nothing_to_do():
+    buffers = make("barrier")
+    assert (buffers.inputs(), buffers.spoiled(), buffers.verification()) == ([], [], [])
+    assert buffers.check_guards() == 0

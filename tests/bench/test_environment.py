@@ -1,0 +1,77 @@
+"""Facts about the machine: never the whole environment, and sentences where ranks disagree."""
+
+import os
+
+import pytest
+
+from railgauge import environment
+from railgauge.world import Place
+
+PLACES = [Place(rank, f"n{rank // 2}", rank // 2, rank % 2, 100 + rank) for rank in range(4)]
+
+
+def facts(**more):
+    return {"library": "MPICH", "versions": {"numpy": "2"}, "cpus": [0], "time": 100.0} | more
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_SECRET_ACCESS_KEY",
+        "HOME",
+        "SLURM_JWT",
+        "SLURM_JOB_USER",
+        "FI_OPX_AUTH_KEY",
+        "I_MPI_HYDRA_HOST_FILE",
+        "MY_NCCL_DEBUG",
+        "PATH",
+        "SSH_AUTH_SOCK",
+    ],
+)
+def test_what_is_not_on_the_list_is_not_recorded(monkeypatch, name):
+    monkeypatch.setenv(name, "secret")
+    assert name not in environment.variables()
+    assert "secret" not in str(environment.node_facts())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OMPI_MCA_pml", "MPIR_CVAR_X", "UCX_TLS", "NCCL_ALGO", "SLURM_JOB_ID", "OMP_NUM_THREADS"],
+)
+def test_what_changes_a_measurement_is_recorded(monkeypatch, name):
+    monkeypatch.setenv(name, "value")
+    assert environment.variables()[name] == "value"
+
+
+def test_a_node_says_what_it_is():
+    found = environment.node_facts()
+    assert found["processors"] == os.cpu_count()
+    assert found["memory_bytes"] > 1 << 20
+    assert found["versions"]["numba"]
+    assert 0 < environment.available_memory() <= found["memory_bytes"]
+
+
+def test_ranks_that_agree_are_not_mentioned():
+    assert environment.disagreements([facts() for _ in PLACES], PLACES) == []
+
+
+def test_the_odd_library_is_named_with_rank_and_host():
+    everybody = [facts() for _ in PLACES]
+    everybody[2]["library"] = "Open MPI"
+    (sentence,) = environment.disagreements(everybody, PLACES)
+    assert "library differs on 1 of 4 ranks, first rank 2 on n1" in sentence
+    assert "Open MPI there, MPICH elsewhere" in sentence
+
+
+def test_a_host_whose_time_is_off_is_named():
+    everybody = [facts(time=100.0 + 7 * (rank == 3)) for rank in range(4)]
+    (sentence,) = environment.disagreements(everybody, PLACES)
+    assert "host time differs by +7.0 s on n1 (rank 3)" in sentence
+
+
+def test_ranks_that_share_a_processor_are_mentioned():
+    shared = environment.shared_cpus([facts() for _ in PLACES], PLACES)
+    assert shared is not None
+    assert "2 ranks on n0 share 1 CPU(s)" in shared
+    apart = [facts(cpus=[p.local_rank]) for p in PLACES]
+    assert environment.shared_cpus(apart, PLACES) is None

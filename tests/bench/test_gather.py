@@ -1,0 +1,45 @@
+"""What reaches the run folder: the samples of every rank, or above the budget of the slowest."""
+
+import numpy as np
+import pytest
+
+from railgauge.journal import Note, read_block
+from railgauge.samples import group_samples, seconds
+
+
+@pytest.mark.mpi
+def test_samples_of_all_ranks_of_all_groups_are_kept(run, mpi_python):
+    job = run(
+        *("-n", "3", "--pattern", "pairs", "--operation", "sendrecv", "--sizes", "64"),
+        *("--iterations", "20", "--warmup", "5"),
+        python=mpi_python,
+    )
+    ended = job.end()
+    assert ended.code == 0, ended
+    assert len(job.results) == 3  # rounds: three pairs of three ranks
+    assert sorted(result.groups[0].ranks for result in job.results) == ["0,2", "0-1", "1-2"]
+    assert sorted(result.idle for result in job.results) == ["0", "1", "2"]
+    for result in job.results:
+        (samples,) = group_samples(job.folder, result)
+        assert samples.rows.shape[:2] == (2, 20)
+        assert (seconds(samples, result) > 0).all()
+
+
+@pytest.mark.mpi
+def test_above_the_budget_the_slowest_rank_of_each_iteration_is_kept(run, mpi_python):
+    job = run(
+        *("-n", "2", "--sizes", "8,64", "--iterations", "100", "--sample-budget", "4000"),
+        python=mpi_python,
+    )
+    ended = job.end()
+    assert ended.code == 0, ended
+    first, second = job.results
+    (all_ranks,) = group_samples(job.folder, first)
+    assert all_ranks.ranks == (0, 1)
+    (block,) = second.samples
+    assert block.columns == ("duration", "rank")
+    (rows,) = read_block(job.folder, block, 100, 1)
+    assert set(np.unique(rows[:, 1])) <= {0, 1}
+    assert (rows[:, 0] > 0).all()
+    notes = [record.text for record in job.records if isinstance(record, Note)]
+    assert sum("--sample-budget" in text for text in notes) == 1

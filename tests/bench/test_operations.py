@@ -1,0 +1,392 @@
+"""Every layout against a simulation of the operation on real buffers, as the MPI standard words it."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from railgauge.buffers import Buffers
+from railgauge.dtypes import DTYPES
+from railgauge.errors import UsageError
+from railgauge.inputs import WRONG, data_record
+from railgauge.loop import execute, table
+from railgauge.operations import (
+    OPERATIONS,
+    REDUCTIONS,
+    Group,
+    Matrix,
+    matrix_bus_factor,
+    matrix_nbytes,
+    offsets,
+    operation_named,
+    partner,
+    skewed_matrix,
+)
+
+Elements = npt.NDArray[np.int32]
+SEED = 29
+MATRICES = st.integers(1, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.integers(0, 4), min_size=n, max_size=n).map(tuple), min_size=n, max_size=n
+    ).map(tuple)
+)
+
+
+def view(address: int, count: int) -> Elements:
+    return np.frombuffer((ctypes.c_int32 * count).from_address(address), np.int32)
+
+
+class Ranks:
+    """The buffers of all ranks of a group for int32 sums, and what an operation does to them."""
+
+    def __init__(
+        self,
+        name: str,
+        n: int,
+        count: int,
+        root: int = 0,
+        in_place: bool = False,
+        matrix: Matrix | None = None,
+        slots: int = 1,
+    ) -> None:
+        self.name, self.n, self.count, self.root = name, n, count, root
+        self.in_place, self.matrix = in_place, matrix
+        entry = OPERATIONS[name]
+        dtype = DTYPES["int32"]
+        record = data_record(dtype, "sum" if entry.reduces else None, n, SEED)
+        self.buffers = []
+        for me in range(n):
+            layout = entry.layout(Group(n, me, root, count, matrix, in_place))
+            self.buffers.append(Buffers(layout, dtype, record, me, slots, in_place))
+
+    def each(self, steps: str) -> None:
+        for buffers in self.buffers:
+            assert execute(table(getattr(buffers, steps)())) == 0
+
+    def wrong(self) -> int:
+        for buffers in self.buffers:
+            buffers.report[:] = 0
+        self.each("verification")
+        assert not any(buffers.check_guards() for buffers in self.buffers)
+        return sum(int(buffers.report[WRONG]) for buffers in self.buffers)
+
+    # the operation, one slot after the other ----------------------------------------------------
+
+    def operate(self) -> None:
+        for slot in range(len(self.buffers[0].slots)):
+            getattr(self, self.name)(slot)
+
+    def sent(self, rank: int, count: int) -> Elements:
+        return view(self.buffers[rank].send, count).copy()
+
+    def slot(self, rank: int, slot: int, count: int) -> Elements:
+        return view(self.buffers[rank].slots[slot], count)
+
+    def inputs(self, slot: int, count: int, own: int = 0) -> list[Elements]:
+        """What each rank brings: with MPI_IN_PLACE, from its receive buffer."""
+        if not self.in_place:
+            return [self.sent(rank, count) for rank in range(self.n)]
+        return [
+            self.slot(rank, slot, own * rank + count)[own * rank :].copy() for rank in range(self.n)
+        ]
+
+    def all_reduce(self, slot: int) -> None:
+        total = np.sum(self.inputs(slot, self.count), axis=0, dtype=np.int32)
+        for rank in range(self.n):
+            self.slot(rank, slot, self.count)[:] = total
+
+    def all_gather(self, slot: int) -> None:
+        blocks = np.concatenate(self.inputs(slot, self.count, own=self.count))
+        for rank in range(self.n):
+            self.slot(rank, slot, self.n * self.count)[:] = blocks
+
+    def reduce_scatter(self, slot: int) -> None:
+        total = np.sum(self.inputs(slot, self.n * self.count), axis=0, dtype=np.int32)
+        for rank in range(self.n):
+            block = total[rank * self.count : (rank + 1) * self.count]
+            self.slot(rank, slot, self.count)[:] = block
+
+    def broadcast(self, slot: int) -> None:
+        data = self.slot(self.root, slot, self.count).copy()
+        for rank in range(self.n):
+            self.slot(rank, slot, self.count)[:] = data
+
+    def rooted_inputs(self, at_root: Elements) -> list[Elements]:
+        """In a rooted operation MPI_IN_PLACE is the root's alone."""
+        return [
+            at_root.copy() if rank == self.root and self.in_place else self.sent(rank, self.count)
+            for rank in range(self.n)
+        ]
+
+    def reduce(self, slot: int) -> None:
+        result = self.slot(self.root, slot, self.count)
+        result[:] = np.sum(self.rooted_inputs(result), axis=0, dtype=np.int32)
+
+    def gather(self, slot: int) -> None:
+        result = self.slot(self.root, slot, self.n * self.count)
+        own = result[self.root * self.count : (self.root + 1) * self.count]
+        result[:] = np.concatenate(self.rooted_inputs(own))
+
+    def scatter(self, slot: int) -> None:
+        blocks = self.sent(self.root, self.n * self.count).reshape(self.n, self.count)
+        for rank in range(self.n):
+            if rank != self.root or not self.in_place:
+                self.slot(rank, slot, self.count)[:] = blocks[rank]
+
+    def alltoall(self, slot: int) -> None:
+        sent = np.array(self.inputs(slot, self.n * self.count)).reshape(self.n, self.n, self.count)
+        for rank in range(self.n):
+            self.slot(rank, slot, self.n * self.count)[:] = sent[:, rank].ravel()
+
+    def alltoallv(self, slot: int) -> None:
+        assert self.matrix is not None
+        for receiver in range(self.n):
+            arrived = []
+            for sender, row in enumerate(self.matrix):
+                begin = sum(row[:receiver])
+                arrived.append(self.sent(sender, sum(row))[begin : begin + row[receiver]])
+            made = np.concatenate(arrived)
+            self.slot(receiver, slot, len(made))[:] = made
+
+    def sendrecv(self, slot: int) -> None:
+        for rank in range(self.n):
+            self.slot((rank + 1) % self.n, slot, self.count)[:] = self.sent(rank, self.count)
+
+    def latency(self, slot: int) -> None:
+        half = self.n // 2
+        for low in range(half):
+            self.slot(low + half, slot, self.count)[:] = self.sent(low, self.count)
+            self.slot(low, slot, self.count)[:] = self.sent(low + half, self.count)
+
+    bidirectional_bandwidth = latency
+
+    def bandwidth(self, slot: int) -> None:
+        for low in range(self.n // 2):
+            high = low + self.n // 2
+            self.slot(high, slot, self.count)[:] = self.sent(low, self.count)
+
+    message_rate = bandwidth
+
+    def barrier(self, slot: int) -> None:
+        pass
+
+
+def groups_of(name: str) -> list[int]:
+    return [2, 4, 6] if OPERATIONS[name].even else [1, 2, 3, 4, 5, 6]
+
+
+FORMS = [
+    (name, n, root, placement)
+    for name, entry in OPERATIONS.items()
+    for n in groups_of(name)
+    for root in (range(n) if entry.rooted else (0,))
+    for placement in entry.placements
+]
+
+
+@pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
+def test_the_layout_expects_what_the_operation_delivers(name, n, root, placement):
+    for count in (1, 5, 8):
+        matrix = skewed_matrix(n, count, 0.5) if name == "alltoallv" else None
+        ranks = Ranks(name, n, count, root, placement == "in", matrix, slots=2)
+        ranks.each("inputs")
+        ranks.each("spoiled")
+        idle = ranks.wrong()
+        ranks.operate()
+        assert ranks.wrong() == 0
+        ranks.each("restored")  # a second iteration over the same buffers
+        ranks.operate()
+        assert ranks.wrong() == 0
+        ranks.each("spoiled")  # one that does nothing
+        assert ranks.wrong() == idle
+        moves = n > 1 or placement == "out"
+        assert (idle > 0) == (moves and name != "barrier")
+
+
+@given(matrix=MATRICES)
+def test_alltoallv_expects_what_any_matrix_delivers(matrix):
+    ranks = Ranks("alltoallv", len(matrix), 1, matrix=matrix)
+    ranks.each("inputs")
+    ranks.each("spoiled")
+    assert ranks.wrong() == sum(map(sum, matrix))
+    ranks.operate()
+    assert ranks.wrong() == 0
+
+
+def test_alltoallv_without_a_matrix_is_a_defect_of_the_caller():
+    with pytest.raises(ValueError, match="traffic matrix"):
+        OPERATIONS["alltoallv"].layout(Group(2, 0, 0, 1))
+
+
+# bandwidth factors -----------------------------------------------------------------------------
+
+
+@given(matrix=MATRICES.filter(lambda m: any(map(sum, m))), itemsize=st.sampled_from([1, 4]))
+def test_the_bus_factor_of_alltoallv_is_the_busiest_ranks_wire(matrix, itemsize):
+    n = len(matrix)
+    out, into = [0] * n, [0] * n
+    for sender in range(n):
+        for receiver in range(n):
+            if sender != receiver:
+                out[sender] += matrix[sender][receiver] * itemsize
+                into[receiver] += matrix[sender][receiver] * itemsize
+    nbytes = matrix_nbytes(matrix, itemsize)
+    assert matrix_bus_factor(matrix) * nbytes == pytest.approx(max(*out, *into))
+
+
+@given(matrix=MATRICES.filter(lambda m: len(m) > 1))
+def test_alltoallv_without_traffic_to_itself_has_factor_one(matrix):
+    others = tuple(
+        tuple(0 if i == j else weight + 1 for j, weight in enumerate(row))
+        for i, row in enumerate(matrix)
+    )
+    assert matrix_bus_factor(others) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_uniform_alltoallv_has_the_factor_of_alltoall(n):
+    matrix = skewed_matrix(n, 6, 0)
+    assert matrix_bus_factor(matrix) == pytest.approx(OPERATIONS["alltoall"].bus_factor(n))
+    assert matrix_nbytes(matrix, 4) == OPERATIONS["alltoall"].nbytes(6, 4, n)
+
+
+def test_no_traffic_at_all_has_no_bus_bandwidth():
+    assert matrix_bus_factor(((0, 0), (0, 0))) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["all_gather", "alltoall", "gather", "scatter", "broadcast", "sendrecv", "latency"]
+)
+@pytest.mark.parametrize("n", [2, 4, 6])
+def test_the_bus_factor_is_the_share_that_the_busiest_rank_exchanges_with_others(name, n):
+    entry, count, root = OPERATIONS[name], 3, 1
+    into, out = [0] * n, [0] * n
+    for me in range(n):
+        for s in entry.layout(Group(n, me, root, count)).expected:
+            if s.source != me:
+                into[me] += s.count
+                out[s.source] += s.count
+    nbytes = entry.nbytes(count, 1, n)
+    # the root of a broadcast sends n - 1 copies; a pipeline or a tree makes one of it
+    busiest = max(into) if name == "broadcast" else max(*into, *out)
+    assert entry.bus_factor(n) * nbytes == pytest.approx(busiest)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 1000])
+def test_all_reduce_is_a_reduce_scatter_and_an_all_gather(n):
+    parts = sum(OPERATIONS[name].bus_factor(n) for name in ("reduce_scatter", "all_gather"))
+    assert OPERATIONS["all_reduce"].bus_factor(n) == pytest.approx(parts)
+    assert OPERATIONS["reduce"].bus_factor(n) == 1
+
+
+@pytest.mark.parametrize("name", ["bandwidth", "bidirectional_bandwidth", "message_rate"])
+@pytest.mark.parametrize("n", [2, 4, 8])
+@pytest.mark.parametrize("window", [1, 64])
+def test_windowed_bus_bandwidth_is_that_of_one_pair_in_one_direction(name, n, window):
+    entry, nbytes, seconds = OPERATIONS[name], 1000, 2.0
+    directions = 2 if name == "bidirectional_bandwidth" else 1
+    assert entry.transfers(n, window) == window * directions * n // 2
+    algbw = nbytes / (seconds / entry.transfers(n, window))
+    assert algbw * entry.bus_factor(n) == pytest.approx(window * nbytes / seconds)
+
+
+def test_a_ping_pong_counts_two_messages_and_everything_else_one():
+    assert OPERATIONS["latency"].transfers(2, 64) == 2
+    others = [o for o in OPERATIONS.values() if not o.windowed and o.name != "latency"]
+    assert {o.transfers(4, 64) for o in others} == {1}
+
+
+# sizes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, o in OPERATIONS.items() if o.sized])
+@given(nbytes=st.integers(0, 2**50), itemsize=st.sampled_from([1, 2, 4, 8]), n=st.integers(1, 99))
+def test_a_size_is_rounded_up_to_whole_blocks(name, nbytes, itemsize, n):
+    entry = OPERATIONS[name]
+    count = entry.count(nbytes, itemsize, n)
+    made = entry.nbytes(count, itemsize, n)
+    assert count >= 1
+    assert made >= nbytes
+    assert count == 1 or entry.nbytes(count - 1, itemsize, n) < nbytes
+    assert entry.count(made, itemsize, n) == count
+
+
+@pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
+def test_the_size_is_the_larger_of_what_one_rank_sends_and_receives(name, n, root, placement):
+    entry, count = OPERATIONS[name], 3
+    matrix = skewed_matrix(n, count, 0) if name == "alltoallv" else None
+    layouts = [
+        entry.layout(Group(n, me, root, count, matrix, placement == "in")) for me in range(n)
+    ]
+    assert entry.nbytes(count, 4, n) == max(max(x.sends, x.receives) for x in layouts) * 4
+
+
+def test_a_barrier_has_no_size():
+    entry = OPERATIONS["barrier"]
+    assert (entry.count(1024, 4, 2), entry.nbytes(0, 4, 2)) == (0, 0)
+
+
+# groups ----------------------------------------------------------------------------------------
+
+
+@given(half=st.integers(1, 50), data=st.data())
+def test_partners_are_mutual_and_half_the_group_apart(half, data):
+    me = data.draw(st.integers(0, 2 * half - 1))
+    other = partner(me, 2 * half)
+    assert partner(other, 2 * half) == me
+    assert abs(other - me) == half
+
+
+@pytest.mark.parametrize("name", [name for name, o in OPERATIONS.items() if o.even])
+def test_operations_in_pairs_refuse_an_odd_group_and_say_what_to_type(name):
+    OPERATIONS[name].check_group(4, "world")
+    with pytest.raises(UsageError, match=rf"--operation {name} .*groups of 3.*\n.*even.*\n.*-n 4"):
+        OPERATIONS[name].check_group(3, "world")
+
+
+@given(counts=st.lists(st.integers(0, 100), max_size=9))
+def test_offsets_are_running_sums(counts):
+    assert offsets(counts) == [sum(counts[:k]) for k in range(len(counts))]
+
+
+@given(n=st.integers(1, 9), count=st.integers(0, 500), skew=st.floats(0, 1, allow_subnormal=False))
+def test_skew_moves_traffic_to_rank_0_and_loses_none(n, count, skew):
+    matrix = skewed_matrix(n, count, skew)
+    assert {sum(row) for row in matrix} == {n * count}
+    assert min(map(min, matrix)) >= 0
+    away = count - round(count * skew)
+    assert all(weight == away for row in matrix for weight in row[1:])
+
+
+def test_skew_0_is_uniform_and_skew_1_an_incast():
+    assert skewed_matrix(3, 5, 0) == ((5, 5, 5),) * 3
+    assert skewed_matrix(3, 5, 1) == ((15, 0, 0),) * 3
+
+
+# names -----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_operation_names_the_closest_and_all_that_are_allowed():
+    with pytest.raises(UsageError) as raised:
+        operation_named("allreduce")
+    message = str(raised.value)
+    assert message.startswith("unknown operation 'allreduce'. Did you mean 'all_reduce'?")
+    assert all(name in message for name in (*OPERATIONS, "all"))
+    assert "next: railgauge list" in message
+
+
+def test_the_table_holds_every_operation_that_the_main_job_promises():
+    assert set(OPERATIONS) == {
+        *("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "gather"),
+        *("scatter", "alltoall", "alltoallv", "sendrecv", "barrier", "latency", "bandwidth"),
+        *("bidirectional_bandwidth", "message_rate"),
+    }
+    assert REDUCTIONS == ("sum", "prod", "min", "max", "avg")
+    assert all(name == entry.name and entry.summary for name, entry in OPERATIONS.items())
+    assert math.isfinite(sum(entry.bus_factor(2) for entry in OPERATIONS.values()))

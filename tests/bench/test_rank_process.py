@@ -1,0 +1,133 @@
+"""One rank: what it loads, what it says, and how its own errors end the job."""
+
+import json
+
+import pytest
+
+from railgauge import rank_process
+from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, NotMeasuredError, UsageError
+from railgauge.journal import End
+from railgauge.world import Place
+
+SHORT = ("--sizes", "8", "--iterations", "10")
+HEAVY = {"pandas", "pyarrow", "torch", "cupy", "altair", "matplotlib", "railgauge_reports"}
+
+WRITES_MODULES = """
+import atexit, json, os, sys
+def write():
+    rank = os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK"))
+    if rank is not None:
+        tops = sorted({name.partition(".")[0] for name in sys.modules})
+        open(os.path.join(os.path.dirname(__file__), f"modules{rank}"), "w").write(json.dumps(tops))
+atexit.register(write)
+"""
+
+#: Makes writing samples fail in a rank, as a full disk does.
+FULL_DISK = """
+import errno, os
+from importlib.abc import MetaPathFinder
+if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
+    import railgauge.journal as journal
+    def full(self, node, rows):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "samples/node0.i64")
+    journal.Folder.append_samples = full
+"""
+
+DEFECT = FULL_DISK.replace(
+    "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ", "return (1 / 0, "
+)
+
+
+@pytest.mark.mpi
+def test_a_rank_loads_nothing_that_only_reports_need(run, tmp_path, mpi_python):
+    (tmp_path / "sitecustomize.py").write_text(WRITES_MODULES)
+    assert run("-n", "2", *SHORT, python=mpi_python, PYTHONPATH=str(tmp_path)).end().code == 0
+    for rank in (0, 1):
+        loaded = set(json.loads((tmp_path / f"modules{rank}").read_text()))
+        assert "mpi4py" in loaded
+        assert not loaded & HEAVY
+
+
+@pytest.mark.mpi
+def test_a_full_disk_is_named_without_a_traceback(run, tmp_path, mpi_python):
+    (tmp_path / "sitecustomize.py").write_text(FULL_DISK)
+    job = run("-n", "2", *SHORT, python=mpi_python, PYTHONPATH=str(tmp_path))
+    ended = job.end()
+    assert ended.code == EXIT_NOT_MEASURED, ended
+    assert ended.errors == 1
+    assert "rank 0 on" in ended.stderr
+    assert "samples/node0.i64: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    end = job.records[-1]
+    assert isinstance(end, End)
+    assert (end.verdict, end.exit_code) == ("ERROR", EXIT_NOT_MEASURED)
+    job.until_nothing_is_left()
+
+
+@pytest.mark.mpi
+def test_a_defect_ends_all_ranks_and_comes_with_one_traceback(run, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(DEFECT)
+    job = run("-n", "2", *SHORT, PYTHONPATH=str(tmp_path))
+    ended = job.end()
+    assert ended.code == EXIT_NOT_MEASURED, ended
+    assert ended.errors == ended.stderr.count("Traceback") == 1
+    assert "a defect of railgauge: ZeroDivisionError" in ended.stderr
+    job.until_nothing_is_left()
+
+
+@pytest.mark.mpi
+def test_a_defect_under_another_launcher_ends_all_ranks(jobs, tmp_path, mpi_python, mpiexec):
+    (tmp_path / "sitecustomize.py").write_text(DEFECT)
+    words = [mpi_python, "-m", "railgauge", "run", "--output", "{output}", *SHORT]
+    job = jobs([mpiexec(mpi_python), "-n", "2", *words], PYTHONPATH=str(tmp_path))
+    ended = job.end()
+    assert ended.code not in (EXIT_PASS, 1)
+    assert ended.errors == 1, ended.stderr
+    assert ended.seconds < 60
+    job.until_nothing_is_left()
+
+
+@pytest.mark.mpi
+def test_rank_zero_speaks_for_an_error_of_all(jobs, tmp_path, mpi_python, mpiexec):
+    # every rank fails alike: each could say it
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if 'PMI_RANK' in os.environ or 'OMPI_COMM_WORLD_RANK' in os.environ:\n"
+        "    import railgauge.compiled\n"
+        "    def broken(plan): raise RuntimeError('no compiler')\n"
+        "    railgauge.compiled.compile_loops = broken\n"
+    )
+    words = [mpi_python, "-m", "railgauge", "run", "--output", "{output}", *SHORT]
+    job = jobs([mpiexec(mpi_python), "-n", "2", *words], PYTHONPATH=str(tmp_path))
+    ended = job.end()
+    assert ended.code not in (EXIT_PASS, 1)
+    assert ended.errors == 1, ended.stderr
+    assert "no compiler" in ended.stderr
+    job.until_nothing_is_left()
+
+
+class AWorld:
+    rank = 1
+    places = (Place(0, "n0", 0, 0, 1), Place(1, "n1", 1, 0, 2))
+
+
+def test_errors_of_a_rank_name_rank_and_host():
+    message, code = rank_process._explained(NotMeasuredError("no memory"), AWorld())
+    assert (message, code) == ("rank 1 on n1: no memory", EXIT_NOT_MEASURED)
+
+
+def test_errors_of_the_file_system_name_the_file():
+    message, code = rank_process._explained(OSError(30, "Read-only file system", "f"), AWorld())
+    assert message.startswith("rank 1 on n1: f: Read-only file system.\n  expected: a folder")
+    assert code == EXIT_NOT_MEASURED
+
+
+@pytest.mark.parametrize("name", ["tabel", "CSV", ""])
+def test_unknown_formats_are_refused(name):
+    with pytest.raises(UsageError, match="unknown format"):
+        rank_process.check_format(name)
+
+
+def test_known_formats_are_accepted():
+    for name in ("table", "csv", "json"):
+        rank_process.check_format(name)
