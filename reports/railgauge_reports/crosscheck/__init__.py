@@ -1,0 +1,1 @@
+"""railgauge beside another benchmark: same ranks, same statistic, one interleaved run."""

@@ -1,0 +1,1 @@
+"""Benchmarks that `railgauge crosscheck` knows: one module each, see `pairing.Peer`."""

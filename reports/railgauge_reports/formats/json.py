@@ -1,0 +1,46 @@
+"""One JSON object: run, verdict, exit_code, coverage, notes, rows; null for missing values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.verdict import wrong_elements
+
+
+def head(run: LoadedRun) -> dict[str, Any]:
+    """Everything but the rows, as JSON's own types."""
+    verdict, stored = run.verdict, run.stored
+    covered = msgspec.to_builtins(verdict.coverage)
+    started = msgspec.to_builtins(stored.last)
+    del started["record"]  # the journal's tag
+    return {
+        "run": {
+            "folder": str(stored.folder),
+            **started,
+            "plan": msgspec.to_builtins(stored.plan),
+            "starts": len(stored.starts),
+            "environment": stored.environment,
+        },
+        "verdict": verdict.word,
+        "exit_code": verdict.exit_code,
+        "coverage": {**covered, "sentence": verdict.coverage.sentence()},
+        "reasons": list(verdict.reasons),
+        "notes": [*stored.notes, *doubts(run)],
+        "slow_arrivals": slow_arrivals(run),
+        "wrong": [
+            {"case": w.case.index, "round": w.round, **msgspec.to_builtins(w.wrong)}
+            for w in wrong_elements(stored)
+        ],
+        "next": list(verdict.next_commands),
+    }
+
+
+def render(run: LoadedRun) -> str:
+    """The object, indented, with a newline at its end."""
+    rows = run.rows.astype(object).where(run.rows.notna(), None).to_dict("records")
+    encoded = msgspec.json.encode({**head(run), "rows": rows})
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"

@@ -1,0 +1,124 @@
+"""A report for a ticket or a wiki: verdict, coverage, evidence, tables, machine, what next."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from railgauge.journal import Run
+from railgauge.units import NANOSECONDS, format_seconds
+from railgauge_reports.cells import NOTHING, table
+from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.stored import StoredRun
+from railgauge_reports.verdict import wrong_elements
+
+
+def render(run: LoadedRun) -> str:
+    """CommonMark with pipe tables."""
+    stored, verdict = run.stored, run.verdict
+    parts = [
+        f"# railgauge: {verdict.word}",
+        f"{verdict.coverage.sentence()}.",
+        *_bullets(verdict.reasons),
+        *_section("Wrong data", _wrong(stored)),
+        *_section("Late arrivals", _bullets(slow_arrivals(run))),
+        *_section("Results", _results(run)),
+        *_section("Notes", _bullets([*stored.notes, *doubts(run)])),
+        *_section("Machine", [_pipes(("fact", "value"), machine_facts(stored))]),
+        *_section("Next", [f"```\n{chr(10).join(verdict.next_commands)}\n```"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, parts: Sequence[str]) -> list[str]:
+    return [f"## {title}", *parts] if parts else []
+
+
+def _bullets(sentences: Iterable[str]) -> list[str]:
+    text = "\n".join(f"- {_escaped(sentence)}" for sentence in sentences)
+    return [text] if text else []
+
+
+def _results(run: LoadedRun) -> list[str]:
+    parts = []
+    for operation, rows in run.rows.groupby("operation", sort=False):
+        made = table(rows)
+        heading = ": ".join(filter(None, (str(operation), ", ".join(made.common))))
+        body = [row[1:] for row in made.body]
+        parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
+    return parts or ["Nothing was measured."]
+
+
+def _wrong(stored: StoredRun) -> list[str]:
+    header = (
+        "case", "round", "rank", "host", "buffer", "index", "expected", "found", "elements",
+        "iteration",
+    )  # fmt: skip
+    body = [
+        (
+            w.case.describe(),
+            str(w.round),
+            str(w.wrong.rank),
+            w.wrong.host,
+            w.wrong.buffer,
+            str(w.wrong.index),
+            f"`{w.wrong.expected}`",
+            f"`{w.wrong.found}`",
+            str(w.wrong.elements),
+            NOTHING if w.wrong.iteration is None else str(w.wrong.iteration),
+        )
+        for w in wrong_elements(stored)
+    ]
+    return [_pipes(header, body)] if body else []
+
+
+def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
+    """(what, value) pairs about where and with what the last start ran."""
+    run = stored.last
+    nodes = stored.environment.get("nodes") or []
+    node: dict[str, Any] = nodes[0] if nodes else {}
+    memory = node.get("memory_bytes")
+    started = datetime.datetime.fromtimestamp(run.started, datetime.timezone.utc)
+    facts = {
+        "run": str(stored.folder),
+        "started": started.isoformat(timespec="seconds"),
+        "railgauge": run.version,
+        "ranks": f"{run.ranks} on {len(set(run.hosts))} host(s)",
+        "hosts": " ".join(dict.fromkeys(run.hosts)),
+        "backend": f"{run.backend}: {stored.library}",
+        "thread level": run.thread_level,
+        "processor": f"{node.get('processors')} x {node.get('processor')}" if node else "",
+        "memory": f"{memory / 2**30:.1f} GiB a host" if memory else "",
+        "kernel": node.get("kernel", ""),
+        "versions": _pairs(node.get("versions", {})),
+        "variables": _pairs(node.get("variables", {})),
+        "clocks": _clocks(run),
+        "start-up": f"MPI_Init {format_seconds(run.init_seconds)},"
+        f" communicator {format_seconds(run.communicator_seconds)}",
+        "time stamp": f"costs {format_seconds(run.stamp_nanoseconds * NANOSECONDS)}",
+    }
+    return [(what, str(value)) for what, value in facts.items() if value]
+
+
+def _clocks(run: Run) -> str:
+    if run.clock_uncertainty_ns is None:
+        return "not synchronised"
+    if run.clock_uncertainty_ns == 0:
+        return "one: all ranks run under the same kernel"
+    return f"synchronised within {format_seconds(run.clock_uncertainty_ns * NANOSECONDS)}"
+
+
+def _pairs(facts: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def _pipes(header: Sequence[str], body: Iterable[Sequence[str]], right: bool = False) -> str:
+    """A pipe table; `right` puts the cells of numbers to the right."""
+    rows = [header, ["---:" if right else "---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")

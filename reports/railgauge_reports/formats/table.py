@@ -1,0 +1,28 @@
+"""A table for people: verdict, coverage, one line per case and group, and what to know."""
+
+from __future__ import annotations
+
+from railgauge_reports.cells import align, table
+from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.verdict import wrong_elements
+
+
+def render(run: LoadedRun) -> str:
+    """Lines of text without colour; time units adapt to the value."""
+    stored, verdict = run.stored, run.verdict
+    made = table(run.rows)
+    where = f"{stored.last.ranks} ranks on {len(set(stored.last.hosts))} host(s)"
+    lines = [
+        f"{verdict.word} ({verdict.exit_code}): {verdict.coverage.sentence()}",
+        f"{stored.last.backend}, {stored.library}, {where}, pattern {stored.plan.pattern}",
+        ", ".join(made.common),
+        "",
+        *(align(made.header, made.body) if made.body else ["nothing was measured"]),
+    ]
+    evidence = [f"wrong data: {wrong.sentence()}" for wrong in wrong_elements(stored)]
+    notes = [f"note: {note}" for note in (*stored.notes, *doubts(run))]
+    late = [f"late: {sentence}" for sentence in slow_arrivals(run)]
+    told = [*verdict.reasons, *evidence, *late, *notes]
+    commands = [f"next: {command}" for command in verdict.next_commands]
+    return "\n".join([*lines, "", *told, *commands]).replace("\n\n\n", "\n\n") + "\n"

@@ -1,0 +1,272 @@
+"""Run folder -> pandas: one row per case, round and group, and one row per iteration.
+
+Everything measured is a pure function of the journal and the raw samples. A value that cannot be
+had is NA, never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from railgauge import patterns
+from railgauge.journal import GroupResult, Overlap, decode_ranks, encode_ranks
+from railgauge.operations import Operation
+from railgauge.plan import Case, Plan
+from railgauge.samples import GroupSamples, bandwidths, group_samples, seconds
+from railgauge.statistics import summarise
+from railgauge.units import NANOSECONDS
+from railgauge_reports.arrivals import Arrivals, judge_arrivals
+from railgauge_reports.stored import Measured, Missed, Start, StoredRun, read_run
+
+#: Columns that every later version keeps, in this order (the contract of `--format csv`).
+CONTRACT = {
+    "operation": "string",
+    "pattern": "string",
+    "round": "Int64",
+    "group": "string",  # its ranks, as in `0-3 8`
+    "hosts": "string",  # of these ranks, each once, split by blanks
+    "backend": "string",
+    "dtype": "string",
+    "op": "string",
+    "placement": "string",
+    "ranks": "Int64",
+    "nbytes": "Int64",
+    "count": "Int64",
+    "samples": "Int64",
+    "median_seconds": "Float64",
+    "median_low_seconds": "Float64",  # of the 95 % interval of the median
+    "median_high_seconds": "Float64",
+    "min_seconds": "Float64",
+    "p99_seconds": "Float64",  # NA below 1,000 samples
+    "max_seconds": "Float64",
+    "stable": "boolean",
+    "algbw_GBps": "Float64",  # from the median; NA with wrong data
+    "busbw_GBps": "Float64",
+    "wrong": "Int64",  # elements, NA where nothing was checked
+}
+FURTHER = {
+    "case": "Int64",
+    "call": "string",
+    "timing": "string",
+    "root": "Int64",
+    "checked_iterations": "Int64",
+    "warmup_iterations": "Int64",
+    "steady": "boolean",
+    "stopped": "string",
+    "first_call_seconds": "Float64",
+    "messages_per_second": "Float64",
+    "overlap": "Float64",
+    "missed_windows": "Int64",
+    "slowest_rank": "Int64",  # who arrived last (see `arrivals`), NA where nobody is named
+    "slowest_host": "string",
+    "slowest_iterations": "Int64",  # in how many it was the last one
+    "lateness_seconds": "Float64",  # median over these, against the median entry of the others
+    "lateness_p90_seconds": "Float64",
+    "late_iterations": "Int64",  # with anybody late; NA where the stamps cannot tell
+    "gap": "boolean",
+    "reason": "string",
+}
+COLUMNS = CONTRACT | FURTHER
+
+
+def case_frame(run: Path | StoredRun) -> pd.DataFrame:
+    """One row per case, round and group, columns COLUMNS in this order, in the plan's order.
+
+    A gap has its rows too, with NA for what was not measured. Raises NotMeasuredError where the
+    folder, its journal or its samples cannot be read.
+    """
+    stored = run if isinstance(run, StoredRun) else read_run(run)
+    return _typed([_row(stored, facts) for facts in group_facts(stored)], COLUMNS)
+
+
+def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
+    """One row per timed iteration: case, operation, nbytes, round, group, iteration, seconds."""
+    stored = run if isinstance(run, StoredRun) else read_run(run)
+    columns = {name: COLUMNS[name] for name in ("case", "operation", "nbytes", "round", "group")}
+    columns |= {"iteration": "Int64", "seconds": "Float64"}
+    frames = [_typed([], columns)]
+    for made in stored.results:
+        for samples in group_samples(stored.folder, made.result):
+            series = seconds(samples, made.result)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "case": made.result.case.index,
+                        "operation": made.result.case.operation,
+                        "nbytes": made.result.case.nbytes,
+                        "round": made.result.round,
+                        "group": group_text(samples.group.ranks),
+                        "iteration": range(len(series)),
+                        "seconds": series,
+                    }
+                ).astype(columns)
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupFacts:
+    """One row to be: a group of a round, with its samples, or without where there is a gap."""
+
+    case: Case
+    round: int
+    ranks: str
+    start: Start
+    measured: Measured | None = None
+    samples: GroupSamples | None = None
+    reason: str | None = None
+
+
+def group_facts(run: StoredRun) -> Iterator[GroupFacts]:
+    """The groups of all pairs that have a result or a gap, in the plan's order."""
+    for made in run.pairs.values():
+        if isinstance(made, Missed):
+            gap = made.gap
+            for ranks in _groups(run.plan.pattern, run.plan.ranks, gap.round):
+                yield GroupFacts(gap.case, gap.round, ranks, made.start, reason=gap.reason)
+            continue
+        result = made.result
+        for samples in group_samples(run.folder, result):
+            ranks = samples.group.ranks
+            yield GroupFacts(result.case, result.round, ranks, made.start, made, samples)
+
+
+def group_text(ranks: str) -> str:
+    """`0-3,8` -> `0-3 8`: no comma, so that a row of CSV can be cut at commas."""
+    return ranks.replace(",", " ")
+
+
+def arrivals_of(facts: GroupFacts) -> Arrivals | None:
+    """Who arrived last in a group's iterations; None where its samples hold no entry stamps."""
+    samples = facts.samples
+    if samples is None or samples.columns != ("entry", "exit"):
+        return None
+    synced = samples.rows + samples.clock_ns[:, None, None]
+    return judge_arrivals(
+        synced[:, :, 0],
+        synced[:, :, 1],
+        samples.ranks,
+        [facts.start.host_of[rank] for rank in samples.ranks],
+        facts.start.run.clock_uncertainty_ns,
+    )
+
+
+def overlap_share(overlap: Overlap | None) -> float | None:
+    """Share of the shorter of communication and computation that was hidden, 0 ... 1.
+
+    The definition is `railgauge.journal.Overlap`'s; None where nothing could be hidden.
+    """
+    if overlap is None:
+        return None
+    shorter = min(overlap.pure_seconds, overlap.compute_seconds)
+    if shorter <= 0:
+        return None
+    hidden = overlap.pure_seconds + overlap.compute_seconds - overlap.together_seconds
+    return min(1.0, max(0.0, hidden / shorter))
+
+
+# rows ---------------------------------------------------------------------------------------------
+
+
+@cache
+def _groups(pattern: str, ranks: int, index: int) -> tuple[str, ...]:
+    groups = next(islice(patterns.rounds(pattern, ranks), index, None))
+    return tuple(encode_ranks(group) for group in groups)
+
+
+def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
+    case, ranks = facts.case, decode_ranks(facts.ranks)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {
+        "operation": case.operation,
+        "pattern": run.plan.pattern,
+        "round": facts.round,
+        "group": group_text(facts.ranks),
+        "hosts": " ".join(facts.start.hosts(ranks)),
+        "backend": facts.start.run.backend,
+        "dtype": case.dtype,
+        "op": case.op,
+        "placement": case.placement,
+        "ranks": len(ranks),
+        "nbytes": case.nbytes,
+        "count": case.count,
+        "case": case.index,
+        "call": case.call,
+        "timing": case.timing,
+        "root": case.root,
+        "gap": facts.samples is None,
+        "reason": facts.reason,
+    }
+    if facts.measured is not None and facts.samples is not None:
+        row |= _measured(run.plan, facts.measured, facts.samples)
+        row |= _late(arrivals_of(facts))
+    return row
+
+
+def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, Any]:
+    result, group = made.result, samples.group
+    summary = summarise(seconds(samples, result), plan.precision)
+    wrong = wrong_count(group) if result.case.entry.sized else None
+    median = None if wrong else summary.median
+    rates = bandwidths(result.case.nbytes, median, result.bus_factor) or (None, None)
+    return {
+        "samples": summary.samples,
+        "median_seconds": summary.median,
+        "median_low_seconds": summary.low,
+        "median_high_seconds": summary.high,
+        "min_seconds": summary.minimum,
+        "p99_seconds": summary.p99,
+        "max_seconds": summary.maximum,
+        "stable": summary.stable if summary.samples else None,
+        "algbw_GBps": rates[0],
+        "busbw_GBps": rates[1],
+        "wrong": wrong,
+        "checked_iterations": group.checked_iterations,
+        "warmup_iterations": group.warmup_iterations,
+        "steady": group.steady,
+        "stopped": result.stopped,
+        "first_call_seconds": group.first_call_ns * NANOSECONDS,
+        "messages_per_second": 1 / median if median and windowed(result.case.entry) else None,
+        "overlap": overlap_share(group.overlap),
+        "missed_windows": group.missed_windows if result.case.timing == "synchronised" else None,
+    }
+
+
+def wrong_count(group: GroupResult) -> int | None:
+    """Wrong elements over the ranks of a group; None where nothing was checked."""
+    if not group.wrong and not group.checked_iterations:
+        return None
+    return sum(wrong.elements for wrong in group.wrong)
+
+
+def windowed(entry: Operation) -> bool:
+    """Whether the operation sends windows of messages, so that messages a second mean something."""
+    return entry.transfers(2, 2) != entry.transfers(2, 1)
+
+
+def _late(found: Arrivals | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    row: dict[str, Any] = {"late_iterations": found.late_iterations}
+    if found.late is not None:
+        row |= {
+            "slowest_rank": found.late.rank,
+            "slowest_host": found.late.host,
+            "slowest_iterations": found.late.iterations,
+            "lateness_seconds": found.late.lateness_seconds,
+            "lateness_p90_seconds": found.late.lateness_p90_seconds,
+        }
+    return row
+
+
+def _typed(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}
+    )

@@ -1,0 +1,141 @@
+"""A run folder as it was read back: the facts of its journal, last word first, no opinion.
+
+A journal may hold several starts (`--resume`) and a pair of case and round twice (a gap that a
+later start measured); here every pair appears once, with the start that it belongs to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from railgauge.errors import NotMeasuredError
+from railgauge.journal import (
+    ENVIRONMENT,
+    JOURNAL,
+    End,
+    Gap,
+    Note,
+    Result,
+    Run,
+    read_journal,
+    read_stored_plan,
+)
+from railgauge.plan import Plan
+
+Pair = tuple[int, int]  # index of the case, index of the round
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """One start of a run: its first record, and the host of each of its ranks."""
+
+    run: Run
+
+    @cached_property
+    def host_of(self) -> tuple[str, ...]:
+        """`host_of[rank]`."""
+        return tuple(self.run.hosts[node] for node, times in self.run.nodes for _ in range(times))
+
+    def hosts(self, ranks: list[int]) -> list[str]:
+        """The hosts of these ranks, each once, in the order of the ranks."""
+        return list(dict.fromkeys(self.host_of[rank] for rank in ranks))
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A result and the start that made it."""
+
+    result: Result
+    start: Start
+
+
+@dataclasses.dataclass(frozen=True)
+class Missed:
+    """A gap and the start that left it."""
+
+    gap: Gap
+    start: Start
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRun:
+    """Everything a run folder says.
+
+    `pairs` maps (case, round) to what became of it, in the order of the plan; a planned pair that
+    it lacks was never reached. `end` is None where the last start ended without a word.
+    """
+
+    folder: Path
+    plan: Plan
+    starts: tuple[Start, ...]
+    pairs: dict[Pair, Measured | Missed]
+    notes: tuple[str, ...]
+    end: End | None
+    environment: dict[str, Any]
+
+    @property
+    def last(self) -> Run:
+        """The first record of the last start."""
+        return self.starts[-1].run
+
+    @property
+    def library(self) -> str:
+        """What the library calls itself, in one line."""
+        return " ".join(self.last.library.split())
+
+    @property
+    def results(self) -> list[Measured]:
+        return [made for made in self.pairs.values() if isinstance(made, Measured)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [made.gap for made in self.pairs.values() if isinstance(made, Missed)]
+
+
+def read_run(folder: Path) -> StoredRun:
+    """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read."""
+    try:
+        records = read_journal(folder)
+    except OSError as error:
+        raise NotMeasuredError(
+            f"{folder / JOURNAL}: {error.strerror or error}.\n"
+            "  expected: a folder that this user may read\n  next: ls -l " + str(folder)
+        ) from None
+    starts: list[Start] = []
+    pairs: dict[Pair, Measured | Missed] = {}
+    notes: dict[str, None] = {}
+    end: End | None = None
+    for record in records:
+        if isinstance(record, Run):
+            starts.append(Start(record))
+            end = None
+        elif isinstance(record, Result):
+            pairs[record.case.index, record.round] = Measured(record, starts[-1])
+        elif isinstance(record, Gap):
+            pairs[record.case.index, record.round] = Missed(record, starts[-1])
+        elif isinstance(record, Note):
+            notes[record.text] = None
+        else:
+            end = record
+    return StoredRun(
+        folder=folder,
+        plan=read_stored_plan(folder),
+        starts=tuple(starts),
+        pairs=dict(sorted(pairs.items())),
+        notes=tuple(notes),
+        end=end,
+        environment=_environment(folder),
+    )
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """What `environment.json` says; empty where it is missing (a run killed while it began)."""
+    try:
+        return msgspec.json.decode((folder / ENVIRONMENT).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return {}

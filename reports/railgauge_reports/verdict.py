@@ -1,0 +1,184 @@
+"""The verdict of a run folder: a word, the exit code it stands for, and what was not tested.
+
+It is judged from the facts of the whole folder, not only from the last line of the journal: a
+resumed run that ended in order does not undo the wrong data of its first start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from railgauge import patterns
+from railgauge.errors import (
+    EXIT_HANG,
+    EXIT_INCONCLUSIVE,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_MEASURED,
+    EXIT_PASS,
+    EXIT_WRONG_DATA,
+)
+from railgauge.journal import PLAN, End, Wrong
+from railgauge.plan import Case, Plan, cases
+from railgauge_reports.stored import Measured, StoredRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Coverage:
+    """How much of the plan was measured, in pairs of case and round.
+
+    A pair counts as measured when every group of the round has samples; `not_reached` has neither
+    a result nor a gap. Of all `iterations`, warm-up and first calls included, the buffers of
+    `checked` were verified.
+    """
+
+    planned: int
+    measured: int
+    gaps: int
+    not_reached: int
+    iterations: int
+    checked: int
+
+    @property
+    def complete(self) -> bool:
+        return self.measured >= self.planned
+
+    def sentence(self) -> str:
+        """`12 of 14 planned measurements made, 1 gap, 1 not reached; ...`."""
+        facts = [f"{self.measured} of {self.planned} planned measurements made"]
+        if self.gaps:
+            facts.append(f"{self.gaps} gap{'s' * (self.gaps > 1)}")
+        if self.not_reached:
+            facts.append(f"{self.not_reached} not reached")
+        return (
+            f"{', '.join(facts)}; the buffers of {self.checked} of {self.iterations} iterations"
+            " (warm-up included) were checked"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The word and its exit code, why (one sentence each), and the next commands to type."""
+
+    word: str
+    exit_code: int
+    reasons: tuple[str, ...]
+    coverage: Coverage
+    next_commands: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class WrongElement:
+    """One rank's first wrong element, with the case it happened in."""
+
+    case: Case
+    round: int
+    wrong: Wrong
+
+    def sentence(self) -> str:
+        """`rank 3 on n1: receive 0[17] is 0x..., expected 0x... (...)`."""
+        w = self.wrong
+        return (
+            f"rank {w.rank} on {w.host}: {w.buffer}, element {w.index} is {w.found},"
+            f" expected {w.expected}"
+            f" ({w.elements} wrong; {self.case.describe()}, round {self.round})"
+        )
+
+
+def planned_pairs(plan: Plan) -> set[tuple[int, int]]:
+    """All (case, round) pairs that a plan stands for."""
+    rounds = range(patterns.round_count(plan.pattern, plan.ranks, plan.rounds))
+    return {(case.index, index) for case in cases(plan) for index in rounds}
+
+
+def wrong_elements(run: StoredRun) -> list[WrongElement]:
+    """The evidence of wrong data, in the order of the plan."""
+    return [
+        WrongElement(made.result.case, made.result.round, wrong)
+        for made in run.results
+        for group in made.result.groups
+        for wrong in group.wrong
+    ]
+
+
+def _whole(made: Measured) -> bool:
+    return bool(made.result.groups) and all(g.iterations > 0 for g in made.result.groups)
+
+
+def coverage(run: StoredRun) -> Coverage:
+    """What of the plan was measured; pure function of the folder."""
+    planned = planned_pairs(run.plan)
+    groups = [group for made in run.results for group in made.result.groups]
+    return Coverage(
+        planned=len(planned),
+        measured=sum(_whole(made) for made in run.results),
+        gaps=len(run.gaps),
+        not_reached=len(planned - run.pairs.keys()),
+        iterations=sum(1 + group.warmup_iterations + group.iterations for group in groups),
+        checked=sum(group.checked_iterations for group in groups),
+    )
+
+
+def judge(run: StoredRun) -> Verdict:
+    """The verdict of the folder, failing closed: what is missing never passes."""
+    covered = coverage(run)
+    word, code, reasons = _decide(run, covered)
+    return Verdict(word, code, reasons, covered, _next_commands(run, code))
+
+
+def _decide(run: StoredRun, covered: Coverage) -> tuple[str, int, tuple[str, ...]]:
+    wrong = wrong_elements(run)
+    claimed = run.end.exit_code if run.end else EXIT_NOT_MEASURED
+    if wrong or claimed == EXIT_WRONG_DATA:
+        rows = len({(w.case.index, w.round) for w in wrong})
+        reason = f"wrong data in {rows} measurements, on {len({w.wrong.rank for w in wrong})} ranks"
+        return "FAIL", EXIT_WRONG_DATA, (reason,)
+    if run.end is None:
+        reason = (
+            "the run ended without a word (killed, or its host died):"
+            " what it finished is here, railgauge run --resume measures the rest"
+        )
+        return "ERROR", EXIT_NOT_MEASURED, (reason,)
+    if claimed != EXIT_PASS:
+        return run.end.verdict, claimed, _claimed_reasons(run, run.end)
+    if run.gaps or not covered.complete:
+        return "INCONCLUSIVE", EXIT_INCONCLUSIVE, (*_gap_reasons(run), covered.sentence())
+    return "PASS", EXIT_PASS, ()
+
+
+def _claimed_reasons(run: StoredRun, end: End) -> tuple[str, ...]:
+    words = {
+        EXIT_HANG: "a rank hung, died or did not arrive in time",
+        EXIT_INTERRUPTED: "the run was interrupted; --resume measures the rest",
+        EXIT_NOT_MEASURED: "the run could not measure",
+    }
+    said = end.message or words.get(end.exit_code, "")
+    return tuple(filter(None, (said, *_gap_reasons(run))))
+
+
+def _gap_reasons(run: StoredRun) -> list[str]:
+    """One sentence a reason, with how many measurements it cost and the first of them."""
+    by_reason: dict[str, list[str]] = {}
+    for gap in run.gaps:
+        by_reason.setdefault(gap.reason, []).append(gap.case.describe())
+    return [
+        f"not measured: {lost[0]}{f' and {len(lost) - 1} more' if lost[1:] else ''}: {reason}"
+        for reason, lost in by_reason.items()
+    ]
+
+
+def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
+    here = run.folder
+    same = f"railgauge run -n {run.plan.ranks} --plan {here / PLAN}"
+    wrong = wrong_elements(run)
+    if code == EXIT_WRONG_DATA and wrong:
+        case = wrong[0].case
+        again = (
+            f"railgauge run -n {run.plan.ranks} --operation {case.operation} --dtype {case.dtype}"
+            f" --sizes {case.nbytes} --placement {case.placement} --call {case.call}"
+        )
+        return (again, "(and once more without the host that is named above)")
+    if code == EXIT_INCONCLUSIVE:
+        return (f"{same} --sizes SMALLER_SIZES", "(or the same plan on hosts with more memory)")
+    if code != EXIT_PASS:
+        return (f"{same} --output {here} --resume",)
+    return (f"railgauge report {here} --format csv",)

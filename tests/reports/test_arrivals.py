@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from railgauge_reports.arrivals import judge_arrivals
+from railgauge_reports.findings import slow_arrivals
+from railgauge_reports.frames import case_frame
+from railgauge_reports.loaded import load
+
+DELAY_NS = 100_000
+
+
+def collective(ranks=4, iterations=400, late=(), by=None, seed=1):
+    """Stamps int64 [ranks, iterations, 2] of a collective of 3 us that waits for its last rank.
+
+    Ranks enter within 0.5 us; `by[k]` (default: always rank 2) enters DELAY_NS later in late[k].
+    """
+    random = np.random.default_rng(seed)
+    begin = np.arange(iterations) * 1_000_000
+    entry = begin + random.integers(0, 500, (ranks, iterations))
+    for k, iteration in enumerate(late):
+        entry[by[k] if by is not None else 2, iteration] += DELAY_NS
+    leave = entry.max(axis=0) + 3_000 + random.integers(0, 200, (ranks, iterations))
+    return np.stack([entry, leave], axis=2)
+
+
+def judged(stamps, uncertainty=1_000):
+    ranks = range(len(stamps))
+    hosts = [f"n{rank}" for rank in ranks]
+    return judge_arrivals(stamps[:, :, 0], stamps[:, :, 1], list(ranks), hosts, uncertainty)
+
+
+def test_the_rank_that_arrives_last_is_named_with_its_host_and_lateness():
+    found = judged(collective(late=range(0, 400, 10)))
+    assert found.late is not None
+    assert (found.late.rank, found.late.host) == (2, "n2")
+    assert found.late.lateness_seconds == pytest.approx(100e-6, rel=0.02)
+    assert found.late.lateness_p90_seconds == pytest.approx(100e-6, rel=0.02)
+    assert (found.late.iterations, found.late_iterations, found.iterations) == (40, 40, 400)
+
+
+def test_the_culprits_own_call_is_the_shortest():
+    found = judged(collective(late=range(0, 400, 10)))
+    assert found.late is not None
+    assert found.late.shortest == found.late.iterations
+
+
+def test_a_rank_that_is_late_in_every_iteration_is_named_too():
+    found = judged(collective(late=range(400)))
+    assert found.late is not None
+    assert found.late.rank == 2
+
+
+def test_two_ranks_are_enough_to_name_one():
+    found = judged(collective(ranks=2, late=range(0, 400, 10), by=[1] * 40))
+    assert found.late is not None
+    assert found.late.rank == 1
+
+
+def test_without_synchronised_clocks_nobody_is_named_but_somebody_was_late():
+    found = judged(collective(late=range(0, 400, 10)), uncertainty=None)
+    assert found.late is None
+    assert found.late_iterations == 40
+    assert "not synchronised" in found.nobody
+
+
+def test_a_lateness_near_the_error_of_the_clocks_names_nobody():
+    assert judged(collective(late=range(0, 400, 10)), uncertainty=20_000).late is None
+
+
+def test_a_healthy_collective_names_nobody():
+    found = judged(collective())
+    assert found.late is None
+    assert found.late_iterations == 0
+
+
+def test_ranks_that_are_late_by_turns_name_nobody():
+    late = range(0, 400, 10)
+    found = judged(collective(late=late, by=[k % 4 for k in range(len(late))]))
+    assert found.late is None
+    assert found.late_iterations == 40
+    assert "consistently" in found.nobody
+
+
+def test_three_late_iterations_may_be_luck_and_name_nobody():
+    assert judged(collective(late=(5, 100, 200))).late is None
+
+
+def test_a_large_operation_is_not_slow_because_of_a_small_lateness():
+    stamps = collective(late=range(0, 400, 10))
+    stamps[:, :, 1] += 10_000_000  # 10 ms of transfer
+    assert judged(stamps).late is None
+
+
+def test_a_late_leaf_that_nobody_waits_for_is_not_accused():
+    stamps = collective(late=range(0, 400, 10))
+    stamps[:, :, 1] = stamps[:, :, 0] + 3_000  # as in a broadcast: everybody leaves at once
+    assert judged(stamps).late is None
+
+
+def test_one_rank_alone_is_never_late():
+    assert judged(collective(ranks=1, late=())).late is None
+
+
+def test_a_delay_of_100_us_on_one_rank_is_100_us_in_the_report(start):
+    run = start(sizes=(8,), clock=500)
+    run.result(run.cases[0], lambda group: collective(len(group), late=range(0, 400, 10)))
+    row = case_frame(run.end()).iloc[0]
+    assert row["max_seconds"] == pytest.approx(103e-6, rel=0.02)
+    assert row["median_seconds"] == pytest.approx(3.5e-6, rel=0.1)
+    assert (row["slowest_rank"], row["slowest_host"], row["slowest_iterations"]) == (2, "n1", 40)
+    assert row["lateness_seconds"] == pytest.approx(100e-6, rel=0.02)
+    (sentence,) = slow_arrivals(load(run.path))
+    assert sentence.startswith("rank 2 on n1 arrived last in 40 of 400 iterations (1 row): 100 us")
+
+
+def test_the_report_names_nobody_without_synchronised_clocks(start):
+    run = start(sizes=(8,), clock=None)
+    run.result(run.cases[0], lambda group: collective(len(group), late=range(0, 400, 10)))
+    row = case_frame(run.end()).iloc[0]
+    assert pd.isna(row["slowest_rank"])
+    assert row["late_iterations"] == 40
+    (sentence,) = slow_arrivals(load(run.path))
+    assert "nobody is named: the clocks of the nodes are not synchronised" in sentence

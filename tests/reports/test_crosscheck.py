@@ -1,0 +1,142 @@
+"""`railgauge crosscheck` from its command line, beside a stand-in peer of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from railgauge.launch import find_launcher
+from railgauge_reports.crosscheck.launches import linked_library
+
+# Prints what osu_allreduce prints: 1 s at 8 B, 0.1 ns at 64 B, 0.01 us in two decimals at 128 B.
+STAND_IN = """#!{python}
+import os, sys
+rank = os.environ.get("PMI_RANK") or os.environ.get("OMPI_COMM_WORLD_RANK")
+if "--help" in sys.argv or rank != "0":
+    sys.exit(0)
+first, last = map(int, sys.argv[sys.argv.index("-m") + 1].split(":"))
+assert sys.argv[sys.argv.index("-T") + 1] == "mpi_float" and "-z50" in sys.argv
+print("# OSU MPI Allreduce Latency Test v7.4\\n# Datatype: MPI_FLOAT.")
+print("# Size   Avg Latency(us)  Min Latency(us)  Max Latency(us)  Iterations  P50 Tail Lat(us)")
+while first <= last:
+    time = {{8: "1000000.0000", 64: "0.000100", 128: "0.01"}}.get(first, "1.0000")
+    print(first, time, time, time, 10, time)
+    first *= 2
+"""
+FAILING = """#!{python}
+import sys
+sys.exit("stand-in: no such fabric")
+"""
+
+
+def stand_in(folder: Path, text: str, name: str = "osu_allreduce") -> Path:
+    path = folder / name
+    path.write_text(text.format(python=sys.executable))
+    path.chmod(0o755)
+    return path
+
+
+def crosscheck(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "railgauge", "crosscheck", *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_each_size_gets_its_ratio_interval_and_verdict(tmp_path: Path) -> None:
+    output = tmp_path / "kept"
+    done = crosscheck(
+        "--peer", stand_in(tmp_path, STAND_IN), "--sizes", "8,64,128", "--rounds", "6",
+        "--iterations", "50", "--json", "--output", output,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    rows = {row["nbytes"]: row for row in json.loads(done.stdout)}
+    assert {nbytes: row["verdict"] for nbytes, row in rows.items()} == {
+        8: "faster", 64: "slower", 128: "not resolvable",
+    }  # fmt: skip
+    assert rows[8]["ratio_low"] <= rows[8]["ratio"] <= rows[8]["ratio_high"] < 1e-3
+    assert rows[8]["null_low"] == rows[8]["null_high"] == 1
+    assert rows[128]["peer_resolution_seconds"] == pytest.approx(1e-8)
+    assert json.loads((output / "crosscheck.json").read_text())["benchmark"] == "osu_allreduce"
+    assert (output / "round005" / "8-64-128" / "ours" / "journal.jsonl").exists()
+
+
+@pytest.mark.mpi
+def test_a_peer_that_fails_is_quoted_once_and_nothing_else_is_measured(tmp_path: Path) -> None:
+    done = crosscheck("--peer", stand_in(tmp_path, FAILING), "--rounds", "1", "--sizes", "8")
+    assert done.returncode == 3
+    assert done.stderr.count("stand-in: no such fabric") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.mpi
+def test_a_peer_that_hangs_is_ended(tmp_path: Path) -> None:
+    hanging = stand_in(tmp_path, "#!{python}\nimport time\ntime.sleep(600)\n")
+    done = crosscheck("--peer", hanging, "--rounds", "1", "--sizes", "8", "--timeout", "3")
+    assert done.returncode == 5
+    assert "no end within 3 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--peer", "/nowhere/osu_allreduce"], "does not exist"),
+        (["--peer", "/"], "is a folder"),
+        (["--peer", "{file}"], "is not executable"),
+        (["--peer", "{script}"], "unknown peer binary"),
+        (["--peer", "{peer}", "--operation", "alltoall"], "osu_latency measures latency"),
+        (["--peer", "{peer}", "--sizes", "64Q"], "'64Q' is not a size"),
+        (["--peer", "{peer}", "--rounds", "0"], "--rounds 0: expected at least 1"),
+        (["--peer", "{peer}", "-n", "-1"], "--ranks -1: expected at least 1"),
+        (["--peer", "{peer}", "-n", "4"], "osu_latency runs on 2 ranks"),
+        (["--peer", "{peer}", "--output", "{folder}"], "not empty"),
+        (["--rounds", "2"], "--peer"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    names = {
+        "file": tmp_path / "osu_bcast",
+        "script": stand_in(tmp_path, FAILING, "osu_allredux"),
+        "peer": stand_in(tmp_path, FAILING, "osu_latency"),
+        "folder": tmp_path,
+    }
+    names["file"].write_text("")
+    done = crosscheck(*(argument.format(**names) for argument in arguments))
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_it_is_refused_under_a_launcher(tmp_path: Path) -> None:
+    done = crosscheck("--peer", stand_in(tmp_path, FAILING), PMI_RANK="0", PMI_SIZE="2")
+    assert done.returncode == 2
+    assert "without mpirun" in done.stderr
+
+
+def test_a_script_has_no_library_of_its_own(tmp_path: Path) -> None:
+    assert linked_library(stand_in(tmp_path, FAILING)) is None
+
+
+@pytest.mark.mpi
+def test_a_peer_built_with_another_mpi_is_refused(tmp_path: Path) -> None:
+    library = {"mpich": "libmpi.so.40", "openmpi": "libmpi.so.12"}[find_launcher().family]
+    ldd = stand_in(
+        tmp_path, f"#!/bin/sh\necho '\t{library} => /opt/other/{library} (0x0)'\n", "ldd"
+    )
+    path = f"{ldd.parent}:{os.environ['PATH']}"
+    done = crosscheck("--peer", stand_in(tmp_path, FAILING), PATH=path)
+    assert done.returncode == 3
+    assert "is linked with /opt/other/" in done.stderr
