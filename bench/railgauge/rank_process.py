@@ -89,9 +89,9 @@ def join(typed: Mapping[str, Any]) -> int:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     else:
         timeout = _check(typed)
-    watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
     if pmi.needed():
-        pmi.meet(timeout)
+        pmi.meet(timeout)  # has a deadline and a speaker of its own
+    watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
     from railgauge.backends import mpi
 
     world = mpi.MpiWorld()

@@ -28,9 +28,11 @@ while first <= last:
     print(first, time, time, time, 10, time)
     first *= 2
 """
+# One write a line, as C's stderr has it: the lines of two ranks are not mixed.
 FAILING = """#!{python}
-import sys
-sys.exit("stand-in: no such fabric")
+import os, sys
+os.write(2, b"stand-in: no such fabric\\n")
+sys.exit(1)
 """
 
 
