@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from railgauge.journal import Record, Result, read_journal
+from railgauge.journal import read_journal
 from railgauge.launch import find_launcher
+from railgauge.records import Record, Result
 
 # no example database: a test leaves no file behind; derandomised: a failure repeats
 settings.register_profile("railgauge", deadline=None, database=None, derandomize=True)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from railgauge.dtypes import DType
 from railgauge.inputs import GUARD_BYTE, WHERE, WRONG, Checker, guard_check_address, new_report
+from railgauge.layouts import Layout
 from railgauge.loop import MEMSET, Step, Table, execute, table
-from railgauge.operations import Layout
 
 PAGE, LINE = 4096, 64
 

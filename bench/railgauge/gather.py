@@ -7,14 +7,15 @@ import time
 import numpy as np
 
 from railgauge.clocks import Offset
-from railgauge.journal import Block, Folder, GroupResult, Result, Wrong, encode_ranks, sample_path
+from railgauge.journal import Folder, sample_path
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
-from railgauge.operations import matrix_bus_factor
 from railgauge.patterns import Groups
 from railgauge.plan import Case, Plan
+from railgauge.records import Block, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
+from railgauge.traffic import matrix_bus_factor
 from railgauge.units import NANOSECONDS
 from railgauge.world import World
 

@@ -9,7 +9,7 @@ from railgauge.buffers import Buffers, footprint
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError
 from railgauge.inputs import EXPECTED, FOUND, WRONG, data_record
-from railgauge.journal import Overlap, Wrong
+from railgauge.layouts import Group
 from railgauge.loop import (
     CHECKED_ITERATIONS,
     CLOCK,
@@ -24,10 +24,11 @@ from railgauge.loop import (
     synchronised_loop,
     table,
 )
-from railgauge.operations import Group, Matrix
 from railgauge.plan import Case, Plan, case_matrix
+from railgauge.records import Overlap, Wrong
 from railgauge.reducers import compute_address
 from railgauge.samples import Rows, completion_ns
+from railgauge.traffic import Matrix
 from railgauge.units import NANOSECONDS
 from railgauge.world import Backend, Bound, Communicator, Place
 

@@ -12,15 +12,8 @@ import msgspec
 from railgauge import patterns
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
-from railgauge.operations import (
-    OPERATIONS,
-    REDUCTIONS,
-    Matrix,
-    Operation,
-    matrix_nbytes,
-    operation_named,
-    skewed_matrix,
-)
+from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
+from railgauge.traffic import Matrix, matrix_nbytes, skewed_matrix
 from railgauge.units import size_range
 
 Placement = Literal["out", "in"]

@@ -10,7 +10,6 @@ BACKENDS, FORMATS, COUNTERS = (
     "railgauge_reports.formats",
     "railgauge.counters",
 )
-_NOT_BACKENDS = {"mpi_calls"}
 
 
 def names(package: str) -> list[str]:
@@ -21,4 +20,4 @@ def names(package: str) -> list[str]:
         return []
     places = spec.submodule_search_locations if spec else None
     found = (module.name for module in pkgutil.iter_modules(places or []))
-    return sorted(name for name in found if name not in _NOT_BACKENDS and not name.startswith("_"))
+    return sorted(name for name in found if not name.startswith("_"))

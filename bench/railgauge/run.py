@@ -28,10 +28,11 @@ from railgauge.errors import (
     UsageError,
 )
 from railgauge.gather import Gatherer
-from railgauge.journal import End, Folder, Gap, Note, Record, Result, Run, encode_runs
+from railgauge.journal import Folder
 from railgauge.measure import Measurement, memory_needed
 from railgauge.patterns import Groups
 from railgauge.plan import Case, Plan, cases
+from railgauge.records import End, Gap, Note, Record, Result, Run, encode_runs
 from railgauge.sampling import sample
 from railgauge.statistics import Summary
 from railgauge.watchdog import Watchdog

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from railgauge.journal import GroupResult, Overlap, Result, decode_ranks, read_block
+from railgauge.journal import read_block
+from railgauge.records import GroupResult, Overlap, Result, decode_ranks
 from railgauge.units import GIGA, NANOSECONDS
 
 Rows = npt.NDArray[np.int64]

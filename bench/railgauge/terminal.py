@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from railgauge.journal import End, Gap, Note, Record, Result, Run
+from railgauge.records import End, Gap, Note, Record, Result, Run
 from railgauge.samples import bandwidths, overlap_share
 from railgauge.statistics import Summary
 

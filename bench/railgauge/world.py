@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from railgauge.buffers import Buffers
+from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Table
-from railgauge.operations import Group as GroupFacts
 from railgauge.plan import Case, Plan
 
 

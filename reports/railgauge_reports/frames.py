@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 
 from railgauge import patterns
-from railgauge.journal import GroupResult, Overlap, decode_ranks, encode_ranks
 from railgauge.operations import Operation
 from railgauge.plan import Case, Plan
+from railgauge.records import GroupResult, Overlap, decode_ranks, encode_ranks
 from railgauge.samples import GroupSamples, bandwidths, group_samples, seconds
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS
@@ -161,7 +161,7 @@ def arrivals_of(facts: GroupFacts) -> Arrivals | None:
 def overlap_share(overlap: Overlap | None) -> float | None:
     """Share of the shorter of communication and computation that was hidden, 0 ... 1.
 
-    The definition is `railgauge.journal.Overlap`'s; None where nothing could be hidden.
+    The definition is `railgauge.records.Overlap`'s; None where nothing could be hidden.
     """
     if overlap is None:
         return None

@@ -14,18 +14,9 @@ from typing import Any
 import msgspec
 
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import (
-    ENVIRONMENT,
-    JOURNAL,
-    End,
-    Gap,
-    Note,
-    Result,
-    Run,
-    read_journal,
-    read_stored_plan,
-)
+from railgauge.journal import ENVIRONMENT, JOURNAL, read_journal, read_stored_plan
 from railgauge.plan import Plan
+from railgauge.records import End, Gap, Note, Result, Run
 
 Pair = tuple[int, int]  # index of the case, index of the round
 

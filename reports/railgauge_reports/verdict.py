@@ -17,8 +17,9 @@ from railgauge.errors import (
     EXIT_PASS,
     EXIT_WRONG_DATA,
 )
-from railgauge.journal import PLAN, End, Wrong
+from railgauge.journal import PLAN
 from railgauge.plan import Case, Plan, cases
+from railgauge.records import End, Wrong
 from railgauge_reports.stored import Measured, StoredRun
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from typing import Protocol
 
 import pytest
 
-from railgauge.journal import JOURNAL, Record, Result, read_journal
+from railgauge.journal import JOURNAL, read_journal
+from railgauge.launch import STOPPING
+from railgauge.records import Record, Result
 from railgauge.watchdog import shared_memory
 
 
@@ -51,6 +54,12 @@ def _runs_python(pid: int) -> bool:
         return False
 
 
+def _heed_signals() -> None:
+    """As under a terminal: nohup, and a script's background jobs, hand on that they are ignored."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Job:
     """A process of a test, and everything that it starts: known by a mark in the environment."""
 
@@ -69,6 +78,7 @@ class Job:
             stdout=self._files[0],
             stderr=self._files[1],
             start_new_session=True,
+            preexec_fn=_heed_signals,
         )
 
     def end(self) -> Ended:
@@ -188,6 +198,22 @@ def run(jobs: Callable[..., Job]) -> Callable[..., Job]:
         return jobs(argv, **more)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def preloadable() -> Callable[..., Path]:
+    """`preloadable(source, output, *flags)`: C code made into a library that LD_PRELOAD takes."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler (cc) to build a shim with")
+
+    def build(source: str, output: Path, *flags: str) -> Path:
+        command = [compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", *flags]
+        command += ["-xc", "-", "-o", str(output), "-ldl"]
+        subprocess.run(command, input=source, text=True, check=True)
+        return output
+
+    return build
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from railgauge.buffers import LINE, PAGE, Buffers, footprint
 from railgauge.dtypes import DTYPES
 from railgauge.inputs import EXPECTED, FOUND, GUARD_BYTE, WRONG, data_record
+from railgauge.layouts import Group, Layout
 from railgauge.loop import Table, execute, table
-from railgauge.operations import OPERATIONS, Group, Layout
+from railgauge.operations import OPERATIONS
 
 COUNTS = st.one_of(st.integers(1, 40), st.integers(1000, 1100), st.integers(4090, 4100))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from railgauge.journal import End, Result, read_journal
+from railgauge.errors import EXIT_PASS
 from railgauge.operations import OPERATIONS
+from railgauge.records import End, Result
 
 LIBRARIES = {
     "MPICH": sys.executable,
@@ -18,6 +19,7 @@ LIBRARIES = {
     "MPI-5 ABI": os.environ.get("RAILGAUGE_TEST_ABI", ""),
 }
 pytestmark = pytest.mark.mpi
+Measured = Callable[..., list[Result]]
 
 
 def python_of(library: str) -> str:
@@ -26,23 +28,27 @@ def python_of(library: str) -> str:
     return LIBRARIES[library]
 
 
-def measured(python: str, folder: Path, *options: str) -> list[Result]:
-    command = [python, "-m", "railgauge", "run", "--output", str(folder), *options]
-    command += ["--iterations", "6", "--warmup", "2"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    *records, end = read_journal(folder)
-    assert isinstance(end, End)
-    assert end.verdict == "PASS"
-    return [record for record in records if isinstance(record, Result)]
+@pytest.fixture
+def measured(measure: Callable[..., Any]) -> Measured:
+    """The results of a brief run, which has passed."""
+
+    def run(*options: str, python: str = sys.executable) -> list[Result]:
+        ended = measure(*options, "--iterations", "6", "--warmup", "2", python=python)
+        assert ended.code == EXIT_PASS, ended.stderr
+        end = ended.records[-1]
+        assert isinstance(end, End)
+        assert end.verdict == "PASS"
+        return list(ended.results)
+
+    return run
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_operation_is_right_in_every_form_of_call_and_placement(
-    library: str, tmp_path: Path
+    library: str, measured: Measured
 ) -> None:
     options = ("--operation", "all", "--call", "all", "--placement", "both", "--sizes", "8,5000")
-    results = measured(python_of(library), tmp_path / "run", "-n", "2", *options)
+    results = measured("-n", "2", *options, python=python_of(library))
     made = {(r.case.operation, r.case.call, r.case.placement) for r in results}
     assert made == {
         (o.name, call, placement)
@@ -56,42 +62,32 @@ def test_every_operation_is_right_in_every_form_of_call_and_placement(
             assert group.checked_iterations > 0
 
 
-def test_four_ranks_verify_every_operation_with_every_root(tmp_path: Path) -> None:
+def test_four_ranks_verify_every_operation_with_every_root(measured: Measured) -> None:
     options = ("-n", "4", "--operation", "all", "--sizes", "100", "--root", "all")
-    results = measured(python_of("Open MPI"), tmp_path / "run", *options)
+    results = measured(*options, python=python_of("Open MPI"))
     assert {r.case.operation for r in results} == set(OPERATIONS)
     assert {r.case.root for r in results if r.case.operation == "gather"} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("timing", ["barrier", "back_to_back", "synchronised"])
-def test_every_operation_is_right_under_every_timing(timing: str, tmp_path: Path) -> None:
+def test_every_operation_is_right_under_every_timing(timing: str, measured: Measured) -> None:
     options = ("-n", "2", "--operation", "all", "--sizes", "8,70000", "--timing", timing)
-    results = measured(sys.executable, tmp_path / "run", *options)
+    results = measured(*options)
     assert {r.case.timing for r in results} == {timing}
     assert all(r.groups[0].iterations == 6 for r in results)
 
 
-def test_pairs_of_three_ranks_meet_once_each_and_one_rank_sits_out(tmp_path: Path) -> None:
-    options = (
-        "-n",
-        "3",
-        "--pattern",
-        "pairs",
-        "--operation",
-        "sendrecv,all_reduce",
-        "--sizes",
-        "64",
-    )
-    results = measured(python_of("Open MPI"), tmp_path / "run", *options)
+def test_pairs_of_three_ranks_meet_once_each_and_one_rank_sits_out(measured: Measured) -> None:
+    operations = ("--operation", "sendrecv,all_reduce")
+    options = ("-n", "3", "--pattern", "pairs", *operations, "--sizes", "64")
+    results = measured(*options, python=python_of("Open MPI"))
     sendrecv = [r for r in results if r.case.operation == "sendrecv"]
     assert sorted(r.groups[0].ranks for r in sendrecv) == ["0,2", "0-1", "1-2"]
     assert sorted(r.idle for r in sendrecv) == ["0", "1", "2"]
 
 
-def test_an_average_is_exact_in_every_dtype_that_the_library_has(tmp_path: Path) -> None:
+def test_an_average_is_exact_in_every_dtype_that_the_library_has(measured: Measured) -> None:
     dtypes = "int8,int16,int32,int64,uint8,uint16,uint32,uint64,float16,float32,float64"
     options = ("-n", "2", "--op", "avg,min", "--dtype", dtypes, "--sizes", "4096")
-    results = measured(
-        sys.executable, tmp_path / "run", *options, "--operation", "all_reduce,reduce"
-    )
+    results = measured(*options, "--operation", "all_reduce,reduce")
     assert len(results) == 2 * 2 * 11

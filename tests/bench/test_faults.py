@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import pytest
 
 from railgauge.dtypes import DTYPES
 from railgauge.errors import EXIT_PASS, EXIT_USAGE, EXIT_WRONG_DATA
-from railgauge.journal import End, Result, Run, Wrong
+from railgauge.records import End, Result, Run, Wrong
 from railgauge.samples import group_samples, seconds
 from railgauge_reports.arrivals import judge_arrivals
 
@@ -33,14 +31,9 @@ BRIEF = ("-n", "2", "--sizes", str(NBYTES), "--warmup", "2", "--iterations", "12
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the fault shim with")
+def shim(tmp_path_factory: pytest.TempPathFactory, preloadable: Callable[..., Path]) -> Path:
     made = tmp_path_factory.mktemp("shim") / "libfaults.so"
-    command = [compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", made, SOURCE, "-ldl"]
-    subprocess.run(command, check=True)
-    return made
+    return preloadable(SOURCE.read_text(), made)
 
 
 @pytest.fixture

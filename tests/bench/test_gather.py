@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from railgauge.journal import Note, read_block
+from railgauge.journal import read_block
+from railgauge.records import Note
 from railgauge.samples import group_samples, seconds
 
 

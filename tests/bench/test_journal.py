@@ -9,9 +9,16 @@ from railgauge.errors import EXIT_HANG, NotMeasuredError, UsageError
 from railgauge.journal import (
     JOURNAL,
     PLAN,
+    Folder,
+    read_block,
+    read_journal,
+    read_stored_plan,
+    sample_path,
+)
+from railgauge.plan import Plan, cases
+from railgauge.records import (
     Block,
     End,
-    Folder,
     GroupResult,
     Note,
     Result,
@@ -19,12 +26,7 @@ from railgauge.journal import (
     decode_ranks,
     encode_ranks,
     encode_runs,
-    read_block,
-    read_journal,
-    read_stored_plan,
-    sample_path,
 )
-from railgauge.plan import Plan, cases
 
 PLAN_OF_TWO = Plan(ranks=2, sizes=(8, 16))
 ITERATIONS = 5

@@ -18,8 +18,8 @@ from railgauge.errors import (
     EXIT_USAGE,
     NotMeasuredError,
 )
-from railgauge.journal import End, Run
 from railgauge.launch import OBITUARY, Launcher, find_launcher
+from railgauge.records import End, Run
 
 SHORT = ("--sizes", "8", "--iterations", "10")
 LONG = ("--sizes", "8,4M", "--iterations", "20000")

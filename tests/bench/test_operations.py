@@ -15,19 +15,10 @@ from railgauge.buffers import Buffers
 from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
 from railgauge.inputs import WRONG, data_record
+from railgauge.layouts import Group, offsets, partner
 from railgauge.loop import execute, table
-from railgauge.operations import (
-    OPERATIONS,
-    REDUCTIONS,
-    Group,
-    Matrix,
-    matrix_bus_factor,
-    matrix_nbytes,
-    offsets,
-    operation_named,
-    partner,
-    skewed_matrix,
-)
+from railgauge.operations import OPERATIONS, REDUCTIONS, operation_named
+from railgauge.traffic import Matrix, matrix_bus_factor, matrix_nbytes, skewed_matrix
 
 Elements = npt.NDArray[np.int32]
 SEED = 29

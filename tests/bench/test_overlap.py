@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from railgauge.backends.mpi_calls import Arguments, program, waits_at
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.measure import group_facts
+from railgauge.mpi_calls import Arguments, program, waits_at
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Plan, cases
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from railgauge.errors import UsageError
-from railgauge.operations import OPERATIONS, matrix_nbytes, skewed_matrix
+from railgauge.operations import OPERATIONS
 from railgauge.plan import (
     DEFAULT_SIZES,
     Plan,
@@ -22,6 +22,7 @@ from railgauge.plan import (
     read_plan,
     validate,
 )
+from railgauge.traffic import matrix_nbytes, skewed_matrix
 
 
 def plan(**fields: Any) -> Plan:

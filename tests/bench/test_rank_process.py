@@ -6,7 +6,7 @@ import pytest
 
 from railgauge import rank_process
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, NotMeasuredError, UsageError
-from railgauge.journal import End
+from railgauge.records import End
 from railgauge.world import Place
 
 SHORT = ("--sizes", "8", "--iterations", "10")

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
-from railgauge.journal import JOURNAL, PLAN, End, block_end, read_block, sample_path
+from railgauge.journal import JOURNAL, PLAN, block_end, read_block, sample_path
+from railgauge.records import End
 from railgauge.samples import group_samples
 
 ITERATIONS = 6000

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import Block, Folder, GroupResult, Result
+from railgauge.journal import Folder
 from railgauge.plan import Plan, cases
+from railgauge.records import Block, GroupResult, Result
 from railgauge.samples import bandwidths, completion_ns, group_samples, seconds
 
 STAMPS = ("entry", "exit")

@@ -1,10 +1,8 @@
 """A rank that hangs, dies or does not arrive ends the job within --timeout, by name."""
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from railgauge.collector import Beat, Collector
 from railgauge.errors import EXIT_HANG
-from railgauge.journal import End
+from railgauge.records import End
 from railgauge.watchdog import patience
 
 TIMEOUT = 5.0
@@ -59,16 +57,11 @@ int MPI_Barrier(long c) {
 
 
 @pytest.fixture
-def stuck(tmp_path):
+def stuck(tmp_path, preloadable):
     """Builds the shim; `stuck("IN_ALLREDUCE")` returns its variables."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler (cc) to build the shim with")
 
     def build(where):
-        shim = tmp_path / "stuck.so"
-        command = [compiler, "-shared", "-fPIC", "-o", str(shim), f"-D{where}", "-xc", "-"]
-        subprocess.run(command, input=STUCK, text=True, check=True)
+        shim = preloadable(STUCK, tmp_path / "stuck.so", f"-D{where}")
         return {"LD_PRELOAD": str(shim), "STUCK_FILE": str(tmp_path / "now")}
 
     return build

@@ -4,8 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from railgauge.journal import JOURNAL, PLAN, Block, Folder, GroupResult, Result, Run
+from railgauge.journal import JOURNAL, PLAN, Folder
 from railgauge.plan import Plan, cases
+from railgauge.records import Block, GroupResult, Result, Run
 
 frames = pytest.importorskip("railgauge_reports.frames", reason="the reports are not installed")
 

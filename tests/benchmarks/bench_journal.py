@@ -4,8 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from railgauge.journal import Block, Folder, GroupResult, Result, read_journal
+from railgauge.journal import Folder, read_journal
 from railgauge.plan import Plan, cases
+from railgauge.records import Block, GroupResult, Result
 
 PLAN = Plan(ranks=2, sizes=(8,))
 GROUP = GroupResult(

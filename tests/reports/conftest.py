@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from railgauge import patterns
-from railgauge.journal import (
+from railgauge.journal import Folder
+from railgauge.plan import Case, Plan, cases
+from railgauge.records import (
     Block,
     End,
-    Folder,
     Gap,
     GroupResult,
     Note,
@@ -23,7 +24,6 @@ from railgauge.journal import (
     encode_ranks,
     encode_runs,
 )
-from railgauge.plan import Case, Plan, cases
 
 
 class Writer:

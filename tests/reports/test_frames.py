@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import Block, Overlap
+from railgauge.records import Block, Overlap
 from railgauge_reports.frames import case_frame, overlap_share, sample_frame
 
 HEADER = (

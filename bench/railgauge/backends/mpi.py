@@ -24,12 +24,12 @@ import numpy.typing as npt
 mpi4py.rc.initialize = False  # importing MPI would enter it at MULTIPLE, and hold the GIL
 from mpi4py import MPI  # noqa: E402  (the line above comes first)
 
-from railgauge.backends import mpi_calls  # noqa: E402
+from railgauge import mpi_calls  # noqa: E402
 from railgauge.buffers import Buffers  # noqa: E402
 from railgauge.dtypes import DTYPES, DType, dtype_named  # noqa: E402
 from railgauge.errors import NotMeasuredError, UsageError  # noqa: E402
+from railgauge.layouts import Group as GroupFacts  # noqa: E402
 from railgauge.loop import Step, Table, execute, table  # noqa: E402
-from railgauge.operations import Group as GroupFacts  # noqa: E402
 from railgauge.plan import Case, Plan  # noqa: E402
 from railgauge.reducers import reduction_address, scale_address  # noqa: E402
 from railgauge.world import Bound, Place  # noqa: E402

@@ -11,10 +11,11 @@ import click
 
 from railgauge import rank_process
 from railgauge.errors import NotMeasuredError, RailgaugeError
-from railgauge.journal import End, Folder, read_journal
+from railgauge.journal import Folder, read_journal
 from railgauge.launch import Launch
 from railgauge.launchers import launched, python_module
 from railgauge.plan_options import plan_from
+from railgauge.records import End
 from railgauge.terminal import TERMINAL
 
 _help = {

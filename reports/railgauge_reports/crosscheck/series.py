@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import End, Gap, Result, read_journal
+from railgauge.journal import read_journal
+from railgauge.records import End, Gap, Result
 from railgauge.samples import GroupSamples, group_samples
 from railgauge.units import NANOSECONDS
 from railgauge_reports.crosscheck.pairing import Seconds

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from railgauge.journal import Run
+from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
 from railgauge_reports.cells import NOTHING, table
 from railgauge_reports.findings import doubts, slow_arrivals

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from railgauge.journal import decode_ranks
 from railgauge.operations import OPERATIONS
+from railgauge.records import decode_ranks
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.stored import StoredRun
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from railgauge.operations import Group, offsets, partner
+from railgauge.layouts import Group, offsets, partner
 from railgauge.plan import Case
 
 CallArguments = tuple[str, tuple[int, ...]]

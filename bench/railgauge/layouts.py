@@ -1,0 +1,141 @@
+"""One rank's side of each operation: how much it sends and receives, and what it must find.
+
+Every received segment comes from a stream of `railgauge_kernels.pattern`: that of one rank of the
+group, or the reduction over all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from railgauge.traffic import Matrix
+from railgauge_kernels.pattern import REDUCED
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """`count` elements at `offset` of the receive buffer, from `source`'s stream at `start`.
+
+    `source` is a rank of the group, or REDUCED.
+    """
+
+    offset: int
+    count: int
+    source: int
+    start: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """One rank's side of an operation, in elements.
+
+    `own` is where the rank's input lies inside the receive buffer when it works in place
+    (None: the input stays in the send buffer).
+    """
+
+    sends: int
+    receives: int
+    expected: tuple[Segment, ...] = ()
+    own: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What a layout depends on: group size, this rank's place in it, root, block size, matrix."""
+
+    n: int
+    me: int
+    root: int
+    count: int
+    matrix: Matrix | None = None
+    in_place: bool = False
+
+
+def all_reduce(g: Group) -> Layout:
+    return Layout(g.count, g.count, (Segment(0, g.count, REDUCED, 0),), own=0)
+
+
+def all_gather(g: Group) -> Layout:
+    blocks = tuple(Segment(r * g.count, g.count, r, 0) for r in range(g.n))
+    return Layout(g.count, g.n * g.count, blocks, own=g.me * g.count)
+
+
+def reduce_scatter(g: Group) -> Layout:
+    return Layout(g.n * g.count, g.count, (Segment(0, g.count, REDUCED, g.me * g.count),), own=0)
+
+
+def broadcast(g: Group) -> Layout:
+    return Layout(
+        g.count if g.me == g.root else 0,
+        g.count,
+        (Segment(0, g.count, g.root, 0),),
+        own=0 if g.me == g.root else None,
+    )
+
+
+def reduce(g: Group) -> Layout:
+    if g.me != g.root:
+        return Layout(g.count, 0)
+    return Layout(g.count, g.count, (Segment(0, g.count, REDUCED, 0),), own=0)
+
+
+def gather(g: Group) -> Layout:
+    if g.me != g.root:
+        return Layout(g.count, 0)
+    return all_gather(g)
+
+
+def scatter(g: Group) -> Layout:
+    if g.me == g.root and g.in_place:  # the root's own block stays where it is
+        return Layout(g.n * g.count, 0)
+    sends = g.n * g.count if g.me == g.root else 0
+    return Layout(sends, g.count, (Segment(0, g.count, g.root, g.me * g.count),))
+
+
+def alltoall(g: Group) -> Layout:
+    blocks = tuple(Segment(r * g.count, g.count, r, g.me * g.count) for r in range(g.n))
+    return Layout(g.n * g.count, g.n * g.count, blocks, own=0)
+
+
+def offsets(counts: Sequence[int]) -> list[int]:
+    """Where each of consecutive blocks begins."""
+    total, begins = 0, []
+    for count in counts:
+        begins.append(total)
+        total += count
+    return begins
+
+
+def alltoallv(g: Group) -> Layout:
+    if g.matrix is None:
+        raise ValueError("alltoallv needs its traffic matrix")
+    incoming = [row[g.me] for row in g.matrix]
+    segments = tuple(
+        Segment(at, count, source, offsets(g.matrix[source])[g.me])
+        for source, (at, count) in enumerate(zip(offsets(incoming), incoming, strict=True))
+    )
+    return Layout(sum(g.matrix[g.me]), sum(incoming), segments)
+
+
+def sendrecv(g: Group) -> Layout:
+    return Layout(g.count, g.count, (Segment(0, g.count, (g.me - 1) % g.n, 0),))
+
+
+def partner(me: int, n: int) -> int:
+    """The other rank of the pair i <-> i + n/2 (the pairing of osu_mbw_mr)."""
+    return (me + n // 2) % n
+
+
+def both_ways(g: Group) -> Layout:
+    return Layout(g.count, g.count, (Segment(0, g.count, partner(g.me, g.n), 0),))
+
+
+def one_way(g: Group) -> Layout:
+    if g.me < g.n // 2:
+        return Layout(g.count, 0)
+    return Layout(0, g.count, (Segment(0, g.count, partner(g.me, g.n), 0),))
+
+
+def barrier(_g: Group) -> Layout:
+    return Layout(0, 0)

@@ -1,0 +1,170 @@
+"""The records of a journal: what one line of it says. Raw facts, no opinion.
+
+Format history (`Run.format`)
+    1  first format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from railgauge.plan import Case
+
+FORMAT = 1
+
+
+class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
+    """The first record of a start of a run (a resumed run has several).
+
+    `hosts[k]` is the host name of node k; `nodes` the node of every rank, run-length encoded
+    (see `encode_runs`). Seconds of MPI_Init and of duplicating the world communicator are the
+    slowest rank's. `clock_uncertainty_ns` is the largest bound on the error of a node's clock
+    offset, None where the clocks could not be synchronised.
+    """
+
+    format: int
+    version: str
+    plan_sha256: str
+    started: float
+    ranks: int
+    hosts: tuple[str, ...]
+    nodes: tuple[tuple[int, int], ...]
+    backend: str
+    library: str
+    thread_level: str
+    init_seconds: float
+    communicator_seconds: float
+    stamp_nanoseconds: float
+    clock_uncertainty_ns: int | None
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """The first wrong element of a rank: index in elements, bits in hexadecimal.
+
+    `buffer` is `receive k`, `send`, or `guard of ...` for a write outside a buffer. `iteration`
+    counts from the beginning of the chunk that was verified.
+    """
+
+    rank: int
+    host: str
+    buffer: str
+    index: int
+    expected: str
+    found: str
+    elements: int
+    iteration: int | None
+
+
+class Overlap(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians (seconds, slowest rank) behind the overlap of a non-blocking operation.
+
+    overlap = (pure + compute - together) / min(pure, compute), cut to 0 ... 1.
+    """
+
+    pure_seconds: float
+    compute_seconds: float
+    together_seconds: float
+
+
+class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one group of a round did in one case: raw counts, no opinion."""
+
+    ranks: str  # encode_ranks
+    first_call_ns: int
+    warmup_iterations: int
+    steady: bool
+    iterations: int
+    checked_iterations: int
+    missed_windows: int
+    wrong: tuple[Wrong, ...] = ()
+    overlap: Overlap | None = None
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node's samples of one case and round lie in its file: int64 [ranks, n, columns].
+
+    `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; or ("duration",) in ns;
+    or, above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with
+    one row a group in the order of `groups` instead of one row a rank. `clock_ns` is added to
+    this node's clock to get rank 0's.
+    """
+
+    node: int
+    offset: int
+    ranks: str
+    columns: tuple[str, ...]
+    clock_ns: int = 0
+
+
+class Result(msgspec.Struct, tag="case", tag_field="record", frozen=True, kw_only=True):
+    """One case in one round."""
+
+    case: Case
+    round: int
+    started: float
+    seconds: float
+    stopped: str
+    groups: tuple[GroupResult, ...]
+    samples: tuple[Block, ...]
+    transfers: int  # messages of one iteration: a sample divided by it is the time reported
+    bus_factor: float
+    idle: str = ""  # ranks that sat the round out
+
+
+class Gap(msgspec.Struct, tag="gap", tag_field="record", frozen=True, kw_only=True):
+    """A planned case that was not measured, and why."""
+
+    case: Case
+    round: int
+    reason: str
+
+
+class Note(msgspec.Struct, tag="note", tag_field="record", frozen=True, kw_only=True):
+    """Something a reader must know: ranks that disagree, samples reduced, a flagged setting."""
+
+    text: str
+
+
+class End(msgspec.Struct, tag="end", tag_field="record", frozen=True, kw_only=True):
+    """The last record of a run that ended in order."""
+
+    verdict: str
+    exit_code: int
+    finished: float
+    message: str = ""
+
+
+Record = Run | Result | Gap | Note | End
+
+
+def encode_ranks(ranks: Iterable[int]) -> str:
+    """`0-3,8`: ascending ranks as inclusive ranges."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    return ",".join(f"{a}-{b}" if b > a else str(a) for a, b in runs)
+
+
+def decode_ranks(text: str) -> list[int]:
+    """The ranks of `encode_ranks`."""
+    ranks: list[int] = []
+    for item in filter(None, text.split(",")):
+        first, _, last = item.partition("-")
+        ranks.extend(range(int(first), int(last or first) + 1))
+    return ranks
+
+
+def encode_runs(values: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """((value, how many times in a row), ...)."""
+    runs: list[tuple[int, int]] = []
+    for value in values:
+        if runs and runs[-1][0] == value:
+            runs[-1] = (value, runs[-1][1] + 1)
+        else:
+            runs.append((value, 1))
+    return tuple(runs)
