@@ -27,7 +27,7 @@ def compile_loops(plan: Plan) -> None:
     execute(none)
     barrier_loop(CLOCK, none, none, none, none, none, report, 1, cells, stamps)
     synchronised_loop(CLOCK, 0, 1, none, none, none, none, report, 1, cells, stamps)
-    back_to_back_loop(CLOCK, none[None], cells, np.zeros(1, np.int64))
+    back_to_back_loop(CLOCK, none[None], cells, np.zeros(1, np.int64), True)
     stamp_cost(CLOCK, np.zeros(0, np.int64))
     guard_check_address()
     for dtype in map(dtype_named, {*plan.dtypes, "int8"}):

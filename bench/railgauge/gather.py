@@ -110,19 +110,20 @@ class Gatherer:
         clock: Offset,
     ) -> list[Block]:
         """The blocks of all nodes on rank 0; above the sample budget only the slowest ranks."""
-        nbytes = outcome.rows.nbytes if measurement else 0
-        total = sum(self.world.node.all_gather(nbytes))
+        timed = measurement is not None and measurement.timed
+        rows = outcome.rows if timed else outcome.rows[:0]
+        total = sum(self.world.node.all_gather(rows.nbytes))
         if self.world.node.rank == 0:
             path = sample_path(self.folder.path, self.world.places[self.world.rank].node)
             total += path.stat().st_size if path.exists() else 0
         if int(self.world.maximum(np.array([total]))[0]) > self.plan.sample_budget:
             return self._slowest(groups, measurement, outcome)
-        busy = self.world.node.gather(self.world.rank if measurement else None)
-        gathered = self.world.node.gather_values(outcome.rows)
+        stamped = self.world.node.gather(self.world.rank if timed else None)
+        gathered = self.world.node.gather_values(rows)
         blocks = None
         if self.world.leaders is not None:
             block = None
-            ranks = [rank for rank in busy or [] if rank is not None]
+            ranks = [rank for rank in stamped or [] if rank is not None]
             if ranks and gathered is not None:
                 node = self.world.places[self.world.rank].node
                 block = Block(

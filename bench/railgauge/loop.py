@@ -209,11 +209,12 @@ def synchronised_loop(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def back_to_back_loop(clock: int, programs: Table, cells: Table, stamps: Table) -> int:
+def back_to_back_loop(clock: int, programs: Table, cells: Table, stamps: Table, timed: bool) -> int:
     """One iteration right after the other, as nccl-tests and IMB do, over a set of buffers each.
 
     `programs` is int64[sets, steps, STEP_WIDTH], `stamps` int64[n + 1]: the beginning, then the
-    end of each iteration in ns. Restoring and verifying the sets is the caller's, before and after.
+    end of each iteration in ns; left alone where this rank is not `timed`. Restoring and verifying
+    the sets is the caller's, before and after.
     """
     scratch = np.zeros(2, np.int64)
     steps = programs.shape[1]
@@ -221,12 +222,14 @@ def back_to_back_loop(clock: int, programs: Table, cells: Table, stamps: Table) 
         programs.shape[0] * steps, STEP_WIDTH
     )  # a slice a call would count references
     at = 0
-    stamps[0] = _now(clock, scratch)
+    if timed:
+        stamps[0] = _now(clock, scratch)
     for i in range(stamps.shape[0] - 1):
         failed = 0
         for row in range(at, at + steps):
             failed |= _call6(rows, row) if rows[row, 1] <= 6 else _call12(rows, row)
-        stamps[i + 1] = _now(clock, scratch)
+        if timed:
+            stamps[i + 1] = _now(clock, scratch)
         cells[PROGRESS] += 1
         if failed != 0:
             return int(failed)

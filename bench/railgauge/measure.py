@@ -66,6 +66,14 @@ def columns_of(case: Case) -> tuple[str, ...]:
     return ("duration",) if case.timing == "back_to_back" else ("entry", "exit")
 
 
+def reads_clock(case: Case, group: Group) -> bool:
+    """Does this rank stamp its iterations? Back to back, of a pair only the one that sends first.
+
+    The other's reading would lengthen what the first one measures (README, "When the clock runs").
+    """
+    return case.timing != "back_to_back" or not case.entry.even or group.me < group.n // 2
+
+
 def group_facts(plan: Plan, case: Case, n: int, me: int) -> Group:
     """What the case's layout depends on for place `me` in a group of `n`."""
     matrix: Matrix | None = (
@@ -116,6 +124,7 @@ class Measurement:
         self._restore = table(self.buffers.restored())
         self._verify = table(self.buffers.verification())
         self._every = check_interval(plan, case)
+        self.timed = reads_clock(case, self.facts)
         self.period_ns = 0  # of a synchronised window; set by the caller once a time is known
 
     # timing -------------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ class Measurement:
         execute(self._spoil)
         execute(self.bound.barrier)
         stamps = np.zeros(iterations + 1, np.int64)
-        self._checked(back_to_back_loop(CLOCK, self.bound.programs, self.cells, stamps))
+        self._checked(back_to_back_loop(CLOCK, self.bound.programs, self.cells, stamps, self.timed))
         return np.diff(stamps)[SETTLING:]
 
     def _now(self) -> int:

@@ -38,7 +38,7 @@ class Operation:
     placements: tuple[str, ...] = ("out", "in")
     calls: tuple[str, ...] = ("blocking", "nonblocking", "persistent")
     timing: str = "barrier"
-    even: bool = False  # ranks work in pairs i <-> i + n/2
+    even: bool = False  # ranks work in pairs i <-> i + n/2; i sends first
     sized: bool = True  # False: the operation has no payload
     windowed: bool = False  # an iteration is a window of messages
 

@@ -88,7 +88,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; or ("duration",) in ns;
     or, above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with
     one row a group in the order of `groups` instead of one row a rank. `clock_ns` is added to
-    this node's clock to get rank 0's.
+    this node's clock to get rank 0's. `ranks` are those of this node that read the clock.
     """
 
     node: int

@@ -23,6 +23,7 @@ Rows = npt.NDArray[np.int64]
 class GroupSamples(NamedTuple):
     """Raw samples of one group: `ranks[k]` (world ranks) made `rows[k]`, int64 [n, columns] in ns.
 
+    Of a pair that is timed back to back, only the rank that sends first has samples.
     `clock_ns[k]` brings rank k's stamps to rank 0's clock. Columns as in `journal.Block`; where
     only the slowest rank of each iteration was kept, `rows` has one row and `ranks` is empty.
     """
@@ -65,7 +66,7 @@ def group_samples(folder: Path, result: Result) -> Iterator[GroupSamples]:
         rows = read_block(folder, block, iterations, len(ranks))
         made.update({rank: (row, block.clock_ns) for rank, row in zip(ranks, rows, strict=True)})
     for group in result.groups:
-        members = tuple(decode_ranks(group.ranks))
+        members = tuple(rank for rank in decode_ranks(group.ranks) if rank in made)
         yield GroupSamples(
             group,
             members,

@@ -27,6 +27,26 @@ def test_samples_of_all_ranks_of_all_groups_are_kept(run, mpi_python):
 
 
 @pytest.mark.mpi
+def test_of_a_pair_timed_back_to_back_only_the_first_sender_reads_the_clock(run, mpi_python):
+    job = run(
+        *("-n", "4", "--operation", "latency,all_reduce", "--timing", "back_to_back"),
+        *("--sizes", "64", "--iterations", "20", "--warmup", "5"),
+        python=mpi_python,
+    )
+    ended = job.end()
+    assert ended.code == 0, ended
+    stamped = {
+        result.case.operation: next(iter(group_samples(job.folder, result)))
+        for result in job.results
+    }
+    assert stamped["latency"].ranks == (0, 1)
+    assert stamped["all_reduce"].ranks == (0, 1, 2, 3)
+    for samples in stamped.values():
+        assert samples.rows.shape == (len(samples.ranks), 20, 1)
+        assert (samples.rows > 0).all()
+
+
+@pytest.mark.mpi
 def test_above_the_budget_the_slowest_rank_of_each_iteration_is_kept(run, mpi_python):
     job = run(
         *("-n", "2", "--sizes", "8,64", "--iterations", "100", "--sample-budget", "4000"),

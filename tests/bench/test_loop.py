@@ -321,16 +321,26 @@ def test_an_error_code_ends_the_synchronised_loop(world):
 def test_sets_of_buffers_rotate_without_a_pause(world):
     programs = np.stack([table([world.step(name, 100 * k)]) for k, name in enumerate("abc", 1)])
     stamps = np.zeros(8, np.int64)
-    assert back_to_back_loop(world.clock, programs, world.cells, stamps) == 0
+    assert back_to_back_loop(world.clock, programs, world.cells, stamps, True) == 0
     assert "".join(world.names()) == "abcabca"
     assert np.diff(stamps).tolist() == [110, 210, 310, 110, 210, 310, 110]
     assert world.cells[PROGRESS] == 7
 
 
+def test_a_rank_that_is_not_timed_does_the_same_without_reading_the_clock(world):
+    programs = np.stack([table([world.step(name, 100)]) for name in "ab"])
+    stamps, before = np.zeros(4, np.int64), world.now
+    assert back_to_back_loop(world.clock, programs, world.cells, stamps, False) == 0
+    assert "".join(world.names()) == "aba"
+    assert not stamps.any()
+    assert world.now - before == 300
+    assert world.cells[PROGRESS] == 3
+
+
 def test_an_error_code_ends_the_rotation(world):
     programs = np.stack([table([world.step("a")]), table([world.step("b", fails_at=1)])])
     stamps = np.zeros(10, np.int64)
-    assert back_to_back_loop(world.clock, programs, world.cells, stamps) == 7
+    assert back_to_back_loop(world.clock, programs, world.cells, stamps, True) == 7
     assert "".join(world.names()) == "abab"
     assert (stamps[:5] > 0).all()
     assert (stamps[5:] == 0).all()

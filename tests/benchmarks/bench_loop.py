@@ -57,7 +57,7 @@ def test_synchronised_loop_whose_windows_are_over(per_iteration, program):
 @programs
 def test_back_to_back_loop(per_iteration, program):
     stamps, cells = np.zeros(ITERATIONS + 1, np.int64), np.zeros(CELLS, np.int64)
-    per_iteration(lambda: back_to_back_loop(CLOCK, program[None], cells, stamps))
+    per_iteration(lambda: back_to_back_loop(CLOCK, program[None], cells, stamps, True))
 
 
 def test_clock_reading(per_iteration):
