@@ -33,6 +33,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made = time.time()
         self._release: Callable[[], object] = lambda: None
 
     # opening ------------------------------------------------------------------------------------
@@ -132,10 +133,15 @@ class Folder:
             os.fsync(file.fileno())
 
     def give_up(self, message: str, exit_code: int) -> None:
-        """Write the end of a run whose ranks cannot; nothing where none has begun or it has ended."""
+        """Write the end of a run whose ranks cannot; nothing where it has ended or is not ours.
+
+        Ours began after this object was made: a run that was refused, because the folder holds
+        another one, has no word to say in that one's journal.
+        """
         try:
             records, whole = _read(self.path / JOURNAL)
-            if not records or isinstance(records[-1], End):
+            runs = [record for record in records if isinstance(record, Run)]
+            if not runs or runs[-1].started < self._made or isinstance(records[-1], End):
                 return
             _cut(self.path / JOURNAL, whole)
             verdict = "INTERRUPTED" if exit_code == EXIT_INTERRUPTED else "ERROR"
@@ -232,11 +238,6 @@ def read_journal(folder: Path) -> list[Record]:
             "  expected: the journal of railgauge run, unedited\n"
             "  next: railgauge run --output ANOTHER_FOLDER"
         )
-    if records[0].format > FORMAT:
-        raise NotMeasuredError(
-            f"{path}: journal format {records[0].format}, this railgauge reads up to {FORMAT}.\n"
-            f"  next: install railgauge {records[0].version} or newer"
-        )
     return records
 
 
@@ -250,7 +251,7 @@ def _read(path: Path) -> tuple[list[Record], int]:
     at = 0
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
-            records.append(_DECODER.decode(line))
+            record = _DECODER.decode(line)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             if number > 1 and at + len(line) + 1 == len(data):  # torn by a crash of the machine
                 break
@@ -259,6 +260,12 @@ def _read(path: Path) -> tuple[list[Record], int]:
                 "  expected: the journal of railgauge run, unedited\n"
                 "  next: railgauge run --output ANOTHER_FOLDER"
             ) from None
+        if isinstance(record, Run) and record.format > FORMAT:  # before lines we may not know
+            raise NotMeasuredError(
+                f"{path}: journal format {record.format}, this railgauge reads up to {FORMAT}.\n"
+                f"  next: install railgauge {record.version} or newer"
+            )
+        records.append(record)
         at += len(line) + 1
     return records, at
 

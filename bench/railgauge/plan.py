@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from railgauge import patterns
+from railgauge import patterns, plugins
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
@@ -146,9 +147,9 @@ def case_matrix(plan: Plan, count: int, n: int) -> Matrix:
 
 
 def _positive(name: str, value: float | None, least: float = 1) -> None:
-    if value is not None and not value >= least:
+    if value is not None and not least <= value < math.inf:
         raise UsageError(
-            f"--{name.replace('_', '-')}: {value} is too small.\n"
+            f"--{name.replace('_', '-')}: {value} is {'endless' if value == math.inf else 'too small'}.\n"
             f"  expected: at least {least:g}\n  next: railgauge run --help"
         )
 
@@ -156,6 +157,8 @@ def _positive(name: str, value: float | None, least: float = 1) -> None:
 def validate(plan: Plan) -> Plan:
     """The plan itself, once everything in it is known to mean something; raises UsageError."""
     patterns.check_pattern(plan.pattern)
+    if plan.backend not in plugins.names(plugins.BACKENDS):
+        raise unknown("backend", plan.backend, plugins.names(plugins.BACKENDS), "railgauge list")
     for field in ("operations", "dtypes", "ops", "roots", "placements", "calls"):
         if getattr(plan, field) == ():
             raise UsageError(

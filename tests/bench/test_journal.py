@@ -1,11 +1,13 @@
 """The run folder: whole records only, samples that the journal knows, and an end of every run."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge.errors import EXIT_HANG, NotMeasuredError, UsageError
+from railgauge.errors import EXIT_HANG, EXIT_USAGE, NotMeasuredError, UsageError
 from railgauge.journal import (
     JOURNAL,
     PLAN,
@@ -32,13 +34,13 @@ PLAN_OF_TWO = Plan(ranks=2, sizes=(8, 16))
 ITERATIONS = 5
 
 
-def begin(folder):
+def begin(folder, version=1):
     folder.append(
         Run(
-            format=1,
-            version="0",
+            format=version,
+            version="7.1",
             plan_sha256="",
-            started=0.0,
+            started=time.time(),
             ranks=2,
             hosts=("n0",),
             nodes=((0, 2),),
@@ -201,6 +203,22 @@ def test_a_run_that_gave_up_has_an_end(folder):
     assert isinstance(end, End)
     assert (end.verdict, end.exit_code, end.message) == ("ERROR", 5, "rank 1 did not answer")
     assert len(read_journal(folder.path)) == 3
+
+
+def test_a_run_that_was_refused_leaves_the_journal_of_the_other_one_alone(folder):
+    measured(folder, 0)
+    before = (folder.path / JOURNAL).read_bytes()
+    Folder(folder.path).give_up("another run is writing there", EXIT_USAGE)
+    assert (folder.path / JOURNAL).read_bytes() == before
+
+
+def test_a_journal_of_a_newer_format_is_named_whatever_its_records_are(tmp_path):
+    folder = Folder(tmp_path)
+    begin(folder, version=2)
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(b'{"record":"counters"}\n')
+    with pytest.raises(NotMeasuredError, match=r"format 2.*\n  next: install railgauge 7\.1"):
+        read_journal(tmp_path)
 
 
 def test_giving_up_before_anything_began_leaves_no_trace(tmp_path):

@@ -45,6 +45,7 @@ def refused(**fields: Any) -> str:
         ({"dtypes": ("flaot32",)}, ["dtype 'flaot32'", "'float32'", "list"]),
         ({"ops": ("mni",)}, ["reduction op 'mni'", "'min'", "list"]),
         ({"pattern": "wrold"}, ["pattern 'wrold'", "'world'", "list"]),
+        ({"backend": "mip"}, ["backend 'mip'", "'mpi'", "list"]),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_closest_and_the_next_command(fields, words):
@@ -66,6 +67,11 @@ def test_a_count_of_zero_or_less_is_refused(field, count):
 @pytest.mark.parametrize("field", ["precision", "budget", "timeout"])
 def test_a_precision_budget_or_timeout_must_be_above_zero(field, value):
     assert refused(**{field: value}).startswith(f"--{field}: {value} is too small.")
+
+
+@pytest.mark.parametrize("field", ["precision", "budget", "timeout"])
+def test_a_precision_budget_or_timeout_without_end_is_refused(field):
+    assert refused(**{field: float("inf")}).startswith(f"--{field}: inf is endless.")
 
 
 def test_warmup_may_be_zero_but_not_less():

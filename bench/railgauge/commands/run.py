@@ -134,12 +134,13 @@ def command(**typed: Any) -> int:
 
 def _launch(ranks: int, command: list[str], timeout: float, output: Path) -> None:
     """Start the ranks and wait; where they cannot end the journal themselves, end it for them."""
+    folder = Folder(output)
     launch = Launch(ranks, command, timeout)
     launch.collector.next = rank_process.resume_command(output)
     try:
         launch.wait()
     except RailgaugeError as error:
-        Folder(output).give_up(str(error), error.exit_code)
+        folder.give_up(str(error), error.exit_code)
         raise
 
 
