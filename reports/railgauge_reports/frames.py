@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 
 from railgauge import patterns
-from railgauge.operations import Operation
 from railgauge.plan import Case, Plan
 from railgauge.records import GroupResult, Overlap, decode_ranks, encode_ranks
 from railgauge.samples import GroupSamples, bandwidths, group_samples, seconds
@@ -148,13 +147,16 @@ def arrivals_of(facts: GroupFacts) -> Arrivals | None:
     samples = facts.samples
     if samples is None or samples.columns != ("entry", "exit"):
         return None
+    uncertainty_ns = facts.start.run.clock_uncertainty_ns
+    if uncertainty_ns is None and facts.case.entry.rooted:
+        return None  # its ranks leave apart by design: durations say nothing of who came late
     synced = samples.rows + samples.clock_ns[:, None, None]
     return judge_arrivals(
         synced[:, :, 0],
         synced[:, :, 1],
         samples.ranks,
         [facts.start.host_of[rank] for rank in samples.ranks],
-        facts.start.run.clock_uncertainty_ns,
+        uncertainty_ns,
     )
 
 
@@ -233,7 +235,7 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
         "steady": group.steady,
         "stopped": result.stopped,
         "first_call_seconds": group.first_call_ns * NANOSECONDS,
-        "messages_per_second": 1 / median if median and windowed(result.case.entry) else None,
+        "messages_per_second": 1 / median if median and result.case.entry.windowed else None,
         "overlap": overlap_share(group.overlap),
         "missed_windows": group.missed_windows if result.case.timing == "synchronised" else None,
     }
@@ -244,11 +246,6 @@ def wrong_count(group: GroupResult) -> int | None:
     if not group.wrong and not group.checked_iterations:
         return None
     return sum(wrong.elements for wrong in group.wrong)
-
-
-def windowed(entry: Operation) -> bool:
-    """Whether the operation sends windows of messages, so that messages a second mean something."""
-    return entry.transfers(2, 2) != entry.transfers(2, 1)
 
 
 def _late(found: Arrivals | None) -> dict[str, Any]:

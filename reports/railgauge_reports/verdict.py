@@ -7,6 +7,7 @@ resumed run that ended in order does not undo the wrong data of its first start.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 from railgauge import patterns
 from railgauge.errors import (
@@ -19,29 +20,30 @@ from railgauge.errors import (
 )
 from railgauge.journal import PLAN
 from railgauge.plan import Case, Plan, cases
-from railgauge.records import End, Wrong
-from railgauge_reports.stored import Measured, StoredRun
+from railgauge.records import Wrong
+from railgauge_reports.stored import Measured, Pair, StoredRun
 
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
     """How much of the plan was measured, in pairs of case and round.
 
-    A pair counts as measured when every group of the round has samples; `not_reached` has neither
-    a result nor a gap. Of all `iterations`, warm-up and first calls included, the buffers of
-    `checked` were verified.
+    A pair counts as measured when every group of the round has samples of the planned case;
+    `not_reached` has neither a result nor a gap; `unchecked` moved data that nobody verified. Of all
+    `iterations`, warm-up and first calls included, the buffers of `checked` were verified.
     """
 
     planned: int
     measured: int
     gaps: int
     not_reached: int
+    unchecked: int
     iterations: int
     checked: int
 
     @property
     def complete(self) -> bool:
-        return self.measured >= self.planned
+        return self.measured == self.planned and not self.unchecked
 
     def sentence(self) -> str:
         """`12 of 14 planned measurements made, 1 gap, 1 not reached; ...`."""
@@ -50,6 +52,8 @@ class Coverage:
             facts.append(f"{self.gaps} gap{'s' * (self.gaps > 1)}")
         if self.not_reached:
             facts.append(f"{self.not_reached} not reached")
+        if self.unchecked:
+            facts.append(f"{self.unchecked} not checked")
         return (
             f"{', '.join(facts)}; the buffers of {self.checked} of {self.iterations} iterations"
             " (warm-up included) were checked"
@@ -85,10 +89,10 @@ class WrongElement:
         )
 
 
-def planned_pairs(plan: Plan) -> set[tuple[int, int]]:
-    """All (case, round) pairs that a plan stands for."""
+def planned_pairs(plan: Plan) -> dict[Pair, Case]:
+    """All pairs of case and round that a plan stands for, with the case."""
     rounds = range(patterns.round_count(plan.pattern, plan.ranks, plan.rounds))
-    return {(case.index, index) for case in cases(plan) for index in rounds}
+    return {(case.index, index): case for case in cases(plan) for index in rounds}
 
 
 def wrong_elements(run: StoredRun) -> list[WrongElement]:
@@ -101,8 +105,15 @@ def wrong_elements(run: StoredRun) -> list[WrongElement]:
     ]
 
 
-def _whole(made: Measured) -> bool:
-    return bool(made.result.groups) and all(g.iterations > 0 for g in made.result.groups)
+def _whole(made: Measured, planned: dict[Pair, Case]) -> bool:
+    result = made.result
+    samples = bool(result.groups) and all(group.iterations > 0 for group in result.groups)
+    return samples and planned.get((result.case.index, result.round)) == result.case
+
+
+def _unchecked(made: Measured) -> bool:
+    sized = made.result.case.entry.sized
+    return sized and not all(group.checked_iterations for group in made.result.groups)
 
 
 def coverage(run: StoredRun) -> Coverage:
@@ -111,9 +122,10 @@ def coverage(run: StoredRun) -> Coverage:
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),
-        measured=sum(_whole(made) for made in run.results),
+        measured=sum(_whole(made, planned) for made in run.results),
         gaps=len(run.gaps),
-        not_reached=len(planned - run.pairs.keys()),
+        not_reached=len(planned.keys() - run.pairs.keys()),
+        unchecked=sum(_unchecked(made) for made in run.results),
         iterations=sum(1 + group.warmup_iterations + group.iterations for group in groups),
         checked=sum(group.checked_iterations for group in groups),
     )
@@ -132,27 +144,27 @@ def _decide(run: StoredRun, covered: Coverage) -> tuple[str, int, tuple[str, ...
     if wrong or claimed == EXIT_WRONG_DATA:
         rows = len({(w.case.index, w.round) for w in wrong})
         reason = f"wrong data in {rows} measurements, on {len({w.wrong.rank for w in wrong})} ranks"
-        return "FAIL", EXIT_WRONG_DATA, (reason,)
+        return "FAIL", EXIT_WRONG_DATA, (reason, *_claimed_reasons(run))
     if run.end is None:
-        reason = (
-            "the run ended without a word (killed, or its host died):"
-            " what it finished is here, railgauge run --resume measures the rest"
-        )
-        return "ERROR", EXIT_NOT_MEASURED, (reason,)
+        return "ERROR", EXIT_NOT_MEASURED, _claimed_reasons(run)
     if claimed != EXIT_PASS:
-        return run.end.verdict, claimed, _claimed_reasons(run, run.end)
+        return run.end.verdict, claimed, _claimed_reasons(run)
     if run.gaps or not covered.complete:
         return "INCONCLUSIVE", EXIT_INCONCLUSIVE, (*_gap_reasons(run), covered.sentence())
     return "PASS", EXIT_PASS, ()
 
 
-def _claimed_reasons(run: StoredRun, end: End) -> tuple[str, ...]:
+def _claimed_reasons(run: StoredRun) -> tuple[str, ...]:
+    """What the run itself says of its end, and of what it left out."""
+    if run.end is None:
+        word = "the run ended without a word (killed, or its host died): what it finished is here,"
+        return (f"{word} railgauge run --resume measures the rest",)
     words = {
         EXIT_HANG: "a rank hung, died or did not arrive in time",
         EXIT_INTERRUPTED: "the run was interrupted; --resume measures the rest",
         EXIT_NOT_MEASURED: "the run could not measure",
     }
-    said = end.message or words.get(end.exit_code, "")
+    said = run.end.message or words.get(run.end.exit_code, "")
     return tuple(filter(None, (said, *_gap_reasons(run))))
 
 
@@ -168,15 +180,15 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 
 
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
-    here = run.folder
-    same = f"railgauge run -n {run.plan.ranks} --plan {here / PLAN}"
+    here = shlex.quote(str(run.folder))
+    same = f"railgauge run -n {run.plan.ranks} --plan {shlex.quote(str(run.folder / PLAN))}"
     wrong = wrong_elements(run)
     if code == EXIT_WRONG_DATA and wrong:
         case = wrong[0].case
-        again = (
-            f"railgauge run -n {run.plan.ranks} --operation {case.operation} --dtype {case.dtype}"
-            f" --sizes {case.nbytes} --placement {case.placement} --call {case.call}"
-        )
+        again = f"{same} --operation {case.operation} --dtype {case.dtype} --sizes {case.nbytes}"
+        again += f" --placement {case.placement} --call {case.call}"
+        again += f" --op {case.op}" if case.op else ""
+        again += "" if case.root is None else f" --root {case.root}"
         return (again, "(and once more without the host that is named above)")
     if code == EXIT_INCONCLUSIVE:
         return (f"{same} --sizes SMALLER_SIZES", "(or the same plan on hosts with more memory)")

@@ -124,3 +124,10 @@ def test_the_report_names_nobody_without_synchronised_clocks(start):
     assert row["late_iterations"] == 40
     (sentence,) = slow_arrivals(load(run.path))
     assert "nobody is named: the clocks of the nodes are not synchronised" in sentence
+
+
+def test_ranks_of_a_rooted_operation_leave_apart_and_are_not_late_without_clocks(start):
+    run = start(sizes=(8,), operations=("reduce",), clock=None)
+    run.result(run.cases[0], lambda group: collective(len(group), late=range(0, 400, 10)))
+    assert pd.isna(case_frame(run.end()).iloc[0]["late_iterations"])
+    assert slow_arrivals(load(run.path)) == []

@@ -41,6 +41,7 @@ def test_parity_is_an_interval_around_one_that_ends_within_the_margin() -> None:
 def test_parity_is_also_an_upper_end_no_higher_than_the_peers_against_itself() -> None:
     assert verdict((0.95, 1.08), (0.93, 1.08)) == parity.PARITY
     assert verdict((0.95, 1.09), (0.93, 1.08)) == parity.UNDECIDED
+    assert verdict((1.05, 1.08), (0.93, 1.09)) == parity.SLOWER  # without 1.00 there is no parity
 
 
 def test_to_be_faster_is_no_failure() -> None:
@@ -99,14 +100,16 @@ def test_averages_and_minima_are_compared_where_both_sides_have_them() -> None:
     ("verdicts", "code"),
     [
         ([parity.PARITY, parity.FASTER], 0),
-        ([parity.PARITY, parity.NOT_RESOLVABLE], 0),
+        ([parity.PARITY, parity.NOT_RESOLVABLE], 6),
         ([parity.PARITY, parity.SLOWER], 1),
         ([parity.UNDECIDED], 1),
         ([parity.NOT_RESOLVABLE], 6),
         ([parity.PARITY, parity.NOT_MEASURED], 3),
     ],
 )
-def test_the_exit_code_is_that_of_the_worst_resolvable_row(verdicts: list[str], code: int) -> None:
+def test_the_exit_code_passes_only_where_every_size_was_judged(
+    verdicts: list[str], code: int
+) -> None:
     assert exit_code([Row(nbytes=8, peer_nbytes=8, verdict=word) for word in verdicts]) == code
 
 

@@ -178,6 +178,30 @@ def test_sizes_are_ours_and_the_peer_is_asked_for_one_block_of_them() -> None:
     assert [s.nbytes for s in without.sizes([8, 64], 2)] == [0]
 
 
+@pytest.mark.parametrize(
+    ("operation", "peer"),
+    [
+        ("all_reduce", 1024), ("broadcast", 1024), ("reduce", 1024), ("sendrecv", 1024),
+        ("all_gather", 256), ("reduce_scatter", 256), ("gather", 256), ("scatter", 256),
+        ("alltoall", 256), ("latency", 1024), ("bandwidth", 1024),
+    ],
+)  # fmt: skip
+def test_imb_is_asked_for_one_block_where_its_size_is_one(operation: str, peer: int) -> None:
+    paired = imb.pairing("IMB-MPI1", operation, frozenset())
+    assert [(s.nbytes, s.peer) for s in paired.sizes([1024], 4)] == [(1024, peer)]
+
+
+def test_barriers_are_timed_one_after_the_other_by_both_peers() -> None:
+    assert imb.pairing("IMB-MPI1", "barrier", frozenset()).timing == "back_to_back"
+    assert osu.pairing("osu_barrier", None, ALL_OPTIONS).timing == "back_to_back"
+
+
+def test_a_printed_rate_of_zero_says_nothing() -> None:
+    text = "# OSU MPI Bandwidth Test v7.4\n# Size      Bandwidth (MB/s)\n1           0.00\n"
+    paired = osu.pairing("osu_bw", None, frozenset({"type", "full"}))
+    assert osu.figures(paired, text, 2) == {1: pairing.NOTHING_PRINTED}
+
+
 def test_one_launch_of_osu_covers_sizes_that_double_from_the_first() -> None:
     assert osu.reachable([8, 64, 100, 200, 1024]) == [[8, 64], [100, 200], [1024]]
 

@@ -80,6 +80,7 @@ def test_a_placement_that_was_not_measured_is_not_answered_with_the_other(start)
     assert (row["time"], row["busbw"], row["wrong"]) == ("10.00", "0.61", "0")
     assert {row["time_in"], row["algbw_in"], row["busbw_in"], row["wrong_in"]} == {"N/A"}
     assert len(row.string.split()) == 13
+    assert row.string.endswith("       0      N/A     N/A     N/A    N/A")
 
 
 def test_wrong_data_is_counted_and_has_no_bandwidth(start, flipped):

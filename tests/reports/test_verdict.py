@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from railgauge_reports.stored import read_run
@@ -36,7 +37,34 @@ def test_wrong_data_fails_with_exit_4_and_a_command_that_repeats_it(start, flipp
     run.result(run.cases[1], wrong=(flipped,))
     verdict = judged(run.end("FAIL", 4))
     assert (verdict.word, verdict.exit_code) == ("FAIL", 4)
-    assert "--operation all_reduce --dtype float32 --sizes 1024" in verdict.next_commands[0]
+    assert f"--plan {run.path / 'plan.json'} " in verdict.next_commands[0]
+    assert verdict.next_commands[0].endswith(
+        "--operation all_reduce --dtype float32 --sizes 1024 --placement out --call blocking --op sum"
+    )
+
+
+def test_wrong_data_does_not_hide_how_the_run_ended(start, flipped):
+    run = start()
+    run.result(run.cases[0], wrong=(flipped,))
+    verdict = judged(run.end("ERROR", 5, "rank 3 did not arrive"))
+    assert (verdict.word, verdict.exit_code) == ("FAIL", 4)
+    assert verdict.reasons[1] == "rank 3 did not arrive"
+
+
+def test_results_of_another_plan_never_pass(start):
+    run = start(sizes=(8,))
+    run.result(msgspec.structs.replace(run.cases[0], nbytes=16, count=4))
+    verdict = judged(run.end("PASS", 0))
+    assert (verdict.word, verdict.exit_code) == ("INCONCLUSIVE", 6)
+    assert "0 of 1 planned" in verdict.reasons[0]
+
+
+def test_data_that_nobody_checked_never_passes(start):
+    run = start(sizes=(8,))
+    run.result(run.cases[0], checked=0)
+    verdict = judged(run.end("PASS", 0))
+    assert (verdict.word, verdict.exit_code) == ("INCONCLUSIVE", 6)
+    assert "1 not checked" in verdict.reasons[0]
 
 
 def test_wrong_data_of_the_first_start_is_not_forgotten_by_a_resumed_run(start, flipped):

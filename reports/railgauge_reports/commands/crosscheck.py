@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from railgauge import plugins
 from railgauge.errors import UsageError
 from railgauge.launch import find_launcher
 from railgauge.launchers import launched
@@ -71,14 +72,14 @@ def command(
 
     Each round runs the peer, ours and the peer again in random order. Our raw samples are put
     through the peer's own statistic; a ratio above 1 means that ours is slower. Exit codes: 0 all
-    sizes at parity, 1 one is not, 6 nothing can be said (the peer prints too few digits, or fewer
-    than 6 rounds), 2 usage, 3 the peer could not run.
+    sizes at parity, 1 one is not, 6 of one nothing can be said (the peer prints too few digits, or
+    fewer than 6 rounds), 2 usage, 3 the peer could not run.
     """
     _check_counts(ranks=ranks, rounds=rounds, iterations=iterations, timeout=timeout)
     binary = _executable(path)
     peer = peer_of(binary.name)
     asked = parse_sizes(sizes, 2.0)
-    _check_ranks(peer.pairing(binary.name, operation, frozenset()), ranks)  # before anything runs
+    _check_pairing(peer.pairing(binary.name, operation, frozenset()), ranks)  # before anything runs
     launcher = find_launcher()
     library = check_library(binary, launcher)
     launches = Launches(binary, peer, launcher, ranks, timeout)
@@ -117,6 +118,7 @@ def _told(report: Report) -> str:
     made = [
         f"{paired} ({report.dtype}, {report.timing}), {report.ranks} ranks; {report.statistic}",
         *lines(report.rows),
+        "ratio: ours / peer, the median over the rounds' ratios (not the ratio of the two columns)",
         *(f"note: {text}" for text in report.notes),
     ]
     if any(row.verdict == UNDECIDED for row in report.rows):
@@ -157,7 +159,12 @@ def _executable(path: str) -> Path:
     )
 
 
-def _check_ranks(pairing: Pairing, ranks: int) -> None:
+def _check_pairing(pairing: Pairing, ranks: int) -> None:
+    if pairing.backend not in plugins.names(plugins.BACKENDS):
+        raise UsageError(
+            f"--peer {pairing.benchmark}: its counterpart is --backend {pairing.backend}, which this"
+            " railgauge does not have.\n  next: railgauge list"
+        )
     if pairing.ranks not in (None, ranks):
         raise UsageError(
             f"--ranks {ranks}: {pairing.benchmark} runs on {pairing.ranks} ranks.\n"

@@ -38,6 +38,9 @@ class Figures:
     resolution: float = 0.0
 
 
+#: Of a peer that prints a rate of 0 (its digits do not reach): nothing can be said.
+NOTHING_PRINTED = Figures(0.0, 0.0)
+
 Recompute = Callable[[Seconds], Figures]
 
 

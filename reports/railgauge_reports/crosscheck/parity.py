@@ -1,8 +1,8 @@
 """Whether we are as fast as a peer: paired ratios with their intervals, and the bar.
 
-The bar, per size: the 95 % interval of the paired ratio ours / peer contains 1.00 and its upper
-end is at most 1 + margin, or its upper end is no higher than that of the peer against itself in
-the same run. To be faster is no failure.
+The bar, per size: the 95 % interval of the paired ratio ours / peer contains 1.00, and its upper end
+is at most 1 + margin, or no higher than that of the peer against itself in the same run. To be
+faster is no failure.
 """
 
 from __future__ import annotations
@@ -77,11 +77,9 @@ def verdict(
     low, high = interval
     if high < 1:
         return FASTER
-    if low <= 1 and high <= 1 + margin:
-        return PARITY
-    if high <= null[1]:
-        return PARITY
-    return SLOWER if low > 1 else UNDECIDED
+    if low > 1:
+        return SLOWER
+    return PARITY if high <= max(1 + margin, null[1]) else UNDECIDED
 
 
 def judge(
@@ -146,10 +144,10 @@ def _paired(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
 
 
 def exit_code(rows: Sequence[Row]) -> int:
-    """3 where a size was not measured, 1 where one is not at parity, 6 where none is judged."""
+    """3 where a size was not measured, 1 where one is not at parity, 6 where one cannot be judged."""
     words = {row.verdict for row in rows}
     if NOT_MEASURED in words:
         return EXIT_NOT_MEASURED
     if words & {SLOWER, UNDECIDED}:
         return EXIT_FAIL
-    return EXIT_PASS if words & {PARITY, FASTER} else EXIT_INCONCLUSIVE
+    return EXIT_PASS if words and words <= {PARITY, FASTER} else EXIT_INCONCLUSIVE

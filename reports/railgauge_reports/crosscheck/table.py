@@ -11,6 +11,7 @@ _COLUMNS = (
     ("nbytes", 10),
     ("peer (us)", 12),
     ("ours (us)", 12),
+    ("step (us)", 9),
     ("ratio", 7),
     ("95 % interval", 15),
     ("peer / itself", 15),
@@ -35,13 +36,17 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """A heading and one line a row; ratios are ours / peer, above 1 where ours is slower."""
+    """A heading and one line a row; ratios are ours / peer, above 1 where ours is slower.
+
+    `step` is the peer's printed resolution as a time.
+    """
     made = [" ".join(f"{title:>{width}}" for title, width in _COLUMNS) + "  verdict"]
     for row in rows:
         cells = (
             str(row.nbytes),
             _micro(row.peer_seconds, row.peer_resolution_seconds),
             _micro(row.ours_seconds),
+            _micro(row.peer_resolution_seconds),
             _ratio(row.ratio),
             _interval(row.ratio_low, row.ratio_high),
             _interval(row.null_low, row.null_high),

@@ -2,7 +2,8 @@
 
 Read from the sources of IMB 2021.11 (src_c/IMB_output.c). IMB keeps no single samples: t_avg,
 t_min and t_max are over the ranks' means; PingPong and the windowed benchmarks print the slowest
-rank. Collectives pass a barrier after each timed call (-sync on); the others run back to back.
+rank. Collectives pass a barrier after each timed call (-sync on); the others, and Barrier itself, run
+back to back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from railgauge.errors import NotMeasuredError, UsageError, unknown
 from railgauge_reports.crosscheck.pairing import (
+    NOTHING_PRINTED,
     Figures,
     Pairing,
     printed_step,
@@ -40,13 +42,13 @@ class _Benchmark:
 _BENCHMARKS = {
     "all_reduce": _Benchmark("Allreduce", dtype="float32"),
     "all_gather": _Benchmark("Allgather", per_block=True),
-    "reduce_scatter": _Benchmark("Reduce_scatter_block", dtype="float32"),
+    "reduce_scatter": _Benchmark("Reduce_scatter_block", per_block=True, dtype="float32"),
     "broadcast": _Benchmark("Bcast"),
     "reduce": _Benchmark("Reduce", dtype="float32"),
     "gather": _Benchmark("Gather", per_block=True),
     "scatter": _Benchmark("Scatter", per_block=True),
     "alltoall": _Benchmark("Alltoall", per_block=True),
-    "barrier": _Benchmark("Barrier"),
+    "barrier": _Benchmark("Barrier", whole=True),
     "latency": _Benchmark("PingPong", whole=True),
     "sendrecv": _Benchmark("Sendrecv", whole=True),
     "bandwidth": _Benchmark("Uniband", whole=True, messages=WINDOW),
@@ -143,6 +145,8 @@ def figures(pairing: Pairing, text: str, ranks: int) -> dict[int, Figures]:
 
 def _figures(pairing: Pairing, row: dict[str, str]) -> Figures:
     if pairing.window:  # of all pairs and both directions, as ours
+        if not float(row["rate"]):
+            return NOTHING_PRINTED
         typical = 1 / float(row["rate"])
         return Figures(typical, typical, resolution=typical**2 * printed_step(row["rate"]))
     fastest = float(row["fastest"]) * 1e-6 if "fastest" in row else None

@@ -18,6 +18,7 @@ import numpy as np
 
 from railgauge.errors import NotMeasuredError
 from railgauge_reports.crosscheck.pairing import (
+    NOTHING_PRINTED,
     Figures,
     Pairing,
     Recompute,
@@ -195,6 +196,8 @@ def _figures(pairing: Pairing, size: int, row: dict[str, str]) -> Figures:
     printed = row.get("typical", row["average"])
     if pairing.operation in _WINDOWED:
         # MB/s of all pairs and both directions; the time is that of one message, of any of them
+        if not float(printed) or not float(row["average"]):
+            return NOTHING_PRINTED
         typical, average = (size / (float(cell) * 1e6) for cell in (printed, row["average"]))
         step = printed_step(printed) / float(printed)
         return Figures(typical, average, resolution=typical * step)
