@@ -57,10 +57,17 @@ def check_format(name: str) -> None:
 
 
 def hand_over(output: Path, name: str) -> int:
-    """Print the finished run in another format: what `railgauge report` does; its exit code."""
+    """Print the finished run in another format: what `railgauge report` does; its exit code.
+
+    What it cannot print (a binary format on a terminal) is said, and the run stays measured.
+    """
     from railgauge.cli import call
 
-    return call(["report", str(output), "--format", name])
+    try:
+        return call(["report", str(output), "--format", name])
+    except RailgaugeError as error:
+        say(f"railgauge: error: {error}")
+        return error.exit_code
 
 
 class _Signals:

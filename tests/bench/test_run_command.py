@@ -109,3 +109,29 @@ def test_misspelt_options_are_refused(run):
     ended = run("-n", "2", "--operatoin", "barrier").end()
     assert (ended.code, ended.errors) == (EXIT_USAGE, 1)
     assert "--operation" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--json", "--format", "csv"), "--json means --format json"),
+        (("--dry-run", "--format", "bogus"), "unknown format 'bogus'"),
+        (("--backend", "nccl"), "unknown backend 'nccl'"),
+    ],
+)
+def test_what_cannot_be_printed_or_measured_is_refused_before_anything_starts(run, arguments, said):
+    job = run("-n", "2", *SHORT, *arguments)
+    ended = job.end()
+    assert (ended.code, ended.errors) == (EXIT_USAGE, 1)
+    assert said in ended.stderr
+    assert not job.folder.exists()
+
+
+@pytest.mark.mpi
+def test_a_binary_format_on_a_terminal_is_refused_and_the_run_is_kept(jobs):
+    words = f"{sys.executable} -m railgauge run --output {{output}} -n 2 {' '.join(SHORT)}"
+    job = jobs(["script", "-qec", f"{words} --format parquet", "/dev/null"])
+    ended = job.end()
+    assert ended.code == EXIT_USAGE
+    assert "parquet is binary, and this is a terminal" in ended.stdout
+    assert f"PASS: {job.folder}" in ended.stdout

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from railgauge import rank_process
-from railgauge.errors import NotMeasuredError, RailgaugeError
+from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge.journal import Folder, read_journal
 from railgauge.launch import Launch
 from railgauge.launchers import launched, python_module
@@ -109,7 +109,12 @@ def command(**typed: Any) -> int:
     not measure.
     """
     if typed.pop("json"):
+        if typed["format"] not in ("table", "json"):
+            raise UsageError(
+                f"--json means --format json, and --format {typed['format']} asks for another."
+            )
         typed["format"] = "json"
+    rank_process.check_format(typed["format"])
     if launched():
         return rank_process.join(typed)
     plan, left = plan_from(typed)
@@ -117,7 +122,6 @@ def command(**typed: Any) -> int:
         from railgauge.dry_run import dry_run
 
         return dry_run(plan, left, as_json=typed["format"] == "json")
-    rank_process.check_format(typed["format"])
     output = Path(typed["output"] or rank_process.default_output())
     if sys.stderr.isatty():
         os.environ[TERMINAL] = str(os.get_terminal_size(sys.stderr.fileno()).columns)
@@ -126,10 +130,11 @@ def command(**typed: Any) -> int:
     end = read_journal(output)[-1]
     if not isinstance(end, End):
         raise NotMeasuredError(f"{output}: the run ended without a word.\n  next: --resume")
+    printed = 0
     if typed["format"] != "table":
-        rank_process.hand_over(output, typed["format"])
+        printed = rank_process.hand_over(output, typed["format"])
     rank_process.say(f"{end.verdict}: {output}")
-    return end.exit_code
+    return end.exit_code or printed
 
 
 def _launch(ranks: int, command: list[str], timeout: float, output: Path) -> None:
