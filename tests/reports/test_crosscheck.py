@@ -82,6 +82,31 @@ def test_a_peer_that_fails_is_quoted_once_and_nothing_else_is_measured(tmp_path:
     assert done.stdout == ""
 
 
+@pytest.mark.mpi
+def test_a_peer_that_fails_later_loses_none_of_the_rounds_before(tmp_path: Path) -> None:
+    later = STAND_IN.replace(
+        "first, last =",
+        """import pathlib
+times = pathlib.Path(sys.argv[0]).parent / "times"
+times.open("a").write("x")
+if len(times.read_text()) > 4:
+    os.write(2, b"stand-in: no such fabric\\n")
+    sys.exit(1)
+first, last =""",
+        1,
+    )
+    output = tmp_path / "kept"
+    done = crosscheck(
+        "--peer", stand_in(tmp_path, later), "--rounds", "9", "--sizes", "64",
+        "--iterations", "50", "--output", output,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.count("stand-in: no such fabric") == 1
+    assert "too few rounds: 2 rounds give no 95 % interval" in done.stdout
+    (row,) = json.loads((output / "crosscheck.json").read_text())["rows"]
+    assert row["rounds"] == 2
+
+
 def test_a_peer_without_a_counterpart_here_is_refused_before_it_runs(tmp_path: Path) -> None:
     done = crosscheck("--peer", stand_in(tmp_path, STAND_IN, "all_reduce_perf"), "--sizes", "8")
     assert done.returncode == 2

@@ -110,6 +110,8 @@ def command(
             print(f"note: {note}", file=sys.stderr)
     else:
         print(_told(report), flush=True)
+    if run.failure:
+        raise run.failure
     return exit_code(rows)
 
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from railgauge.errors import RailgaugeError
 from railgauge.units import format_size
 from railgauge_reports.crosscheck.launches import Launches
 from railgauge_reports.crosscheck.pairing import Figures, Pairing, Size
@@ -82,15 +83,25 @@ class Interleaved:
         self.launches, self.pairing, self.options = launches, pairing, options
         self.plan, self.folder, self.seed = plan, folder, seed
         self._random = random.Random(seed)
+        self.failure: RailgaugeError | None = None  # what ended the rounds early
 
     def run(self, rounds: int, advance: Callable[[], None]) -> list[Row]:
-        """Measure and judge; `advance` is called after each of rounds * 3 * len(plan) launches."""
+        """Measure and judge; `advance` is called after each of rounds * 3 * len(plan) launches.
+
+        Where a launch fails, what was measured before is judged, and `failure` is the error; it is
+        raised where nothing was.
+        """
         found: dict[int, list[Round]] = {size.nbytes: [] for b in self.plan for size in b.sizes}
-        for number in range(rounds):
-            for batch in self._random.sample(self.plan, len(self.plan)):
-                at = self.folder / f"round{number:03d}" / batch.name
-                for nbytes, triple in self._round(batch, at, advance).items():
-                    found[nbytes].append(triple)
+        try:
+            for number in range(rounds):
+                for batch in self._random.sample(self.plan, len(self.plan)):
+                    at = self.folder / f"round{number:03d}" / batch.name
+                    for nbytes, triple in self._round(batch, at, advance).items():
+                        found[nbytes].append(triple)
+        except RailgaugeError as error:
+            if not any(found.values()):
+                raise
+            self.failure = error
         rows = [
             self._row(b, size, found[size.nbytes], rounds) for b in self.plan for size in b.sizes
         ]
@@ -126,7 +137,7 @@ class Interleaved:
         return {nbytes: self.pairing.recompute(samples) for nbytes, samples in series.items()}
 
     def _row(self, batch: Batch, size: Size, found: Sequence[Round], rounds: int) -> Row:
-        if len(found) == rounds:
+        if len(found) == rounds or (self.failure and found):
             return judge(size.nbytes, size.peer, found, batch.iterations, self.seed)
         return Row(
             nbytes=size.nbytes,
@@ -134,6 +145,8 @@ class Interleaved:
             rounds=len(found),
             iterations=batch.iterations,
             verdict=NOT_MEASURED,
-            reason=f"the peer printed no row for size {size.peer} in {rounds - len(found)} rounds"
+            reason="a launch failed before its first round"
+            if self.failure
+            else f"the peer printed no row for size {size.peer} in {rounds - len(found)} rounds"
             " (a limit on memory or time of its own?)",
         )
