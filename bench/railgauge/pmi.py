@@ -47,8 +47,15 @@ def job_key(environ: Mapping[str, str]) -> str:
 
 
 def ports(environ: Mapping[str, str]) -> range:
-    """The ports that rank 0 and the others try."""
-    first = int(environ["MASTER_PORT"]) + 1
+    """The ports that rank 0 and the others try; raises UsageError where none can follow."""
+    text = environ["MASTER_PORT"]
+    first = int(text) + 1 if text.isdecimal() else 0
+    if not 1 < first < 1 << 16:
+        raise UsageError(
+            f"MASTER_PORT={text}: the ranks meet on a port after this one.\n"
+            f"  expected: a number from 1 to {(1 << 16) - 2}\n"
+            "  next: torchrun --master-port 29500"
+        )
     return range(first, min(first + PORTS, 1 << 16))
 
 
@@ -64,6 +71,7 @@ def meet(timeout: float) -> None:
         _start_server(found.size, timeout)
     connection = _connect(found.rank, found.size, timeout)
     os.set_inheritable(connection.fileno(), True)
+    os.environ.pop("PMIX_NAMESPACE", None)  # of a step around torchrun: MPICH refuses two managers
     os.environ["PMI_RANK"], os.environ["PMI_SIZE"] = str(found.rank), str(found.size)
     os.environ["PMI_FD"] = str(connection.detach())
 
@@ -73,7 +81,7 @@ def _check_library() -> None:
         raise UsageError(
             "torchrun cannot start ranks of Open MPI: it has no PMIx server for them.\n"
             "  expected: MPICH in this environment, or a launcher that knows Open MPI\n"
-            "  next: mpirun -n N railgauge run ..., or pip install 'railgauge[mpich]' elsewhere"
+            "  next: mpirun -n N railgauge run ..., or another environment with: pip install mpich"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -24,7 +25,7 @@ from railgauge.launchers import (
     launcher_rank,
     started,
 )
-from railgauge.plan import cases
+from railgauge.plan import Plan, cases
 from railgauge.plan_options import plan_from
 from railgauge.terminal import Printer
 from railgauge.watchdog import CONTROL, Watchdog
@@ -51,8 +52,10 @@ def resume_command(output: Path) -> str:
 
 def check_format(name: str) -> None:
     """Raise UsageError unless `railgauge report` knows the format."""
+    if name == "table":
+        return  # without a look at the reports, of which a rank loads nothing
     known = plugins.names(plugins.FORMATS)
-    if name != "table" and name not in known:
+    if name not in known:
         raise unknown("format", name, sorted({"table", *known}), "railgauge list")
 
 
@@ -99,9 +102,15 @@ def join(typed: Mapping[str, Any]) -> int:
     if pmi.needed():
         pmi.meet(timeout)  # has a deadline and a speaker of its own
     watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
-    from railgauge.backends import mpi
+    try:
+        from railgauge.backends import mpi
 
-    world = mpi.MpiWorld()
+        world = mpi.MpiWorld()
+    except Exception as error:  # most often there is no MPI library
+        if not parent:
+            watchdog.close()
+            raise  # the command line lets rank 0 say it
+        return _give_up(watchdog, error, f"rank {launcher_rank()} on {socket.gethostname()}")
     speaks = world.rank == 0 if world.size > 1 else launcher_rank() == 0
     try:
         watchdog.joined(world.rank if world.size > 1 else launcher_rank())
@@ -115,10 +124,7 @@ def join(typed: Mapping[str, Any]) -> int:
         if speaks:
             watchdog.fail(str(error), code)
     except Exception as error:  # this rank alone: the others wait for it
-        watchdog.fail(*_explained(error, world))
-        if parent:
-            time.sleep(ENDED_BY_PARENT_SECONDS)
-        code = getattr(error, "exit_code", EXIT_NOT_MEASURED)
+        code = _give_up(watchdog, error, _named(world, world.rank))
         mpi.abort(code)
         os._exit(code)  # MPICH's MPI_Abort may return
     watchdog.enter("MPI_Finalize")
@@ -140,16 +146,45 @@ def _check(typed: Mapping[str, Any]) -> float:
     if found.size > 1:
         check_launcher(embedded_library())
         check_world(found.size, typed["ranks"])
-    plan, _ = plan_from(typed, found.size)
-    if plan.backend not in plugins.names(plugins.BACKENDS):
-        raise unknown("backend", plan.backend, plugins.names(plugins.BACKENDS), "railgauge list")
-    check_format(typed["format"])
+    try:
+        plan, _ = plan_from(typed, found.size)
+    except UsageError:
+        if typed["plan"] is None and typed["matrix"] is None:
+            raise
+        return DEFAULT_TIMEOUT  # a file may be amiss on this host alone: _agreed_plan says it
     return plan.timeout
 
 
-def _explained(error: Exception, world: Any) -> tuple[str, int]:
+def _agreed_plan(typed: Mapping[str, Any], world: Any) -> tuple[Plan, dict[str, str]]:
+    """`plan_from`; where a rank's own copy of a file is amiss, its UsageError on all ranks."""
+    problem = ""
+    try:
+        made = plan_from(typed, world.size)
+    except UsageError as error:
+        problem = str(error)
+    problems = world.all_gather(problem)
+    first = next((rank for rank, text in enumerate(problems) if text), None)
+    if first is None:
+        return made
+    who = "" if all(problems) else f"{_named(world, first)}: "
+    raise UsageError(f"{who}{problems[first]}")
+
+
+def _named(world: Any, rank: int) -> str:
+    return f"rank {rank} on {world.places[rank].host}"
+
+
+def _give_up(watchdog: Watchdog, error: Exception, who: str) -> int:
+    """Say what ended this rank, and wait for a parent to end it; otherwise the exit code."""
+    message, code = _explained(error, who)
+    watchdog.fail(message, code)
+    if CONTROL in os.environ:
+        time.sleep(ENDED_BY_PARENT_SECONDS)
+    return code
+
+
+def _explained(error: Exception, who: str) -> tuple[str, int]:
     """(message, exit code) of what ended this rank; a defect comes with its traceback."""
-    who = f"rank {world.rank} on {world.places[world.rank].host}"
     if isinstance(error, RailgaugeError):
         return f"{who}: {error}", error.exit_code
     if isinstance(error, OSError):
@@ -172,7 +207,7 @@ def _run(
 ) -> tuple[int, Path]:
     from railgauge.run import Runner
 
-    plan, left = plan_from(typed, world.size)
+    plan, left = _agreed_plan(typed, world)
     output = Path(world.broadcast(typed["output"] or default_output()))
     folder = Folder(output)
     watchdog.ended = folder.give_up

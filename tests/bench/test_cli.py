@@ -209,6 +209,14 @@ def test_defect_is_not_mistaken_for_a_verdict(capsys):
 
 
 @pytest.mark.usefixtures("fake_commands")
+def test_a_defect_of_all_ranks_comes_with_the_traceback_of_rank_zero(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "SPEAKER_SECONDS", 0.0)
+    monkeypatch.setattr(cli, "launcher_rank", lambda: 1)
+    assert cli.main(["defective"]) == errors.EXIT_NOT_MEASURED
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("fake_commands")
 def test_group_without_a_command_shows_its_help_and_exits_2(capsys):
     assert cli.main(["group"]) == errors.EXIT_USAGE
     assert capsys.readouterr().err.startswith("Usage: railgauge group")

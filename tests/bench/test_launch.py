@@ -3,13 +3,16 @@
 import importlib.metadata
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from railgauge import launch
+from railgauge.collector import Beat
 from railgauge.errors import (
     EXIT_HANG,
     EXIT_INTERRUPTED,
@@ -178,9 +181,7 @@ def test_no_mpi_is_an_error_that_says_what_to_install(monkeypatch, tmp_path):
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        NotMeasuredError, match=r"no MPI found.*\n.*pip install 'railgauge\[mpich\]'"
-    ):
+    with pytest.raises(NotMeasuredError, match=r"no MPI found.*\n.*pip install mpich"):
         find_launcher()
 
 
@@ -221,12 +222,68 @@ def test_what_ranks_say_is_no_obituary(text):
 
 
 @pytest.mark.parametrize("family", ["mpich", "openmpi"])
-def test_more_ranks_than_processors_are_not_bound(family, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+def test_more_ranks_than_cores_are_not_bound(family, monkeypatch):
+    monkeypatch.setattr(launch, "cores", lambda: 2)
     launcher = Launcher("mpiexec", family)
     assert "core" in launcher.argv(2, ["true"])
     assert "none" in launcher.argv(3, ["true"])
     assert ("--oversubscribe" in launcher.argv(3, ["true"])) == (family == "openmpi")
+
+
+def test_hardware_threads_of_one_core_count_once(monkeypatch, tmp_path):
+    for cpu in range(4):
+        (tmp_path / str(cpu)).write_text(f"{cpu % 2},{cpu % 2 + 2}\n")
+    monkeypatch.setattr(launch, "SIBLINGS", f"{tmp_path}/{{}}")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert launch.cores() == 2
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 7})  # 7: no topology
+    assert launch.cores() == 2
+
+
+@pytest.fixture
+def started_launch(monkeypatch, tmp_path):
+    """A Launch whose mpiexec only waits."""
+    waits = tmp_path / "mpiexec"
+    waits.write_text("#!/bin/sh\nexec sleep 60\n")
+    waits.chmod(0o755)
+    monkeypatch.setattr(launch, "find_launcher", lambda: Launcher(str(waits), "mpich"))
+    made = []
+
+    def start():
+        made.append(launch.Launch(2, ["true"], 60.0))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.kill()
+        one._kill()
+        os.close(one._ended)
+        one._forget()
+
+
+def test_a_pid_of_another_host_is_nobody_here(started_launch):
+    job = started_launch()
+    address = ("127.0.0.1", job.collector.socket.getsockname()[1])
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for rank, host in enumerate(("elsewhere", socket.gethostname())):
+        beat = Beat(job.collector.key, "hello", rank, job.process.pid, host)
+        sender.sendto(msgspec.json.encode(beat), address)
+    sender.close()
+    job._look(1.0)
+    assert set(job.collector.beats) == {0, 1}
+    assert list(job._pids.values()) == [1]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_ranks_that_may_be_elsewhere_are_told_a_name_of_this_host(
+    started_launch, monkeypatch, tmp_path, alone
+):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("localhost\n" if alone else "localhost\nelsewhere\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(hosts))
+    job = started_launch()
+    assert job.collector.host == ("127.0.0.1" if alone else socket.gethostname())
+    assert ("-disable-auto-cleanup" in job.process.args) == alone
 
 
 # under a launcher --------------------------------------------------------------------------------

@@ -1,10 +1,21 @@
 """What the variables of launchers say: who started us, as which rank, and whether that is right."""
 
+import socket
+
 import pytest
 
 from railgauge.errors import UsageError
-from railgauge.launchers import check_world, launched, launcher_rank, started
+from railgauge.launchers import (
+    HOST_FILES,
+    check_launcher,
+    check_world,
+    launched,
+    launcher_rank,
+    one_host,
+    started,
+)
 
+STEP_OF_ONE = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
 STEP_OF_FOUR = {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4"}
 MPIRUN = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}
 HYDRA = {"PMI_RANK": "1", "PMI_SIZE": "2", "PMI_HOSTNAME": "n0", "HYDI_CONTROL_FD": "7"}
@@ -15,6 +26,7 @@ TORCHRUN = {
     "MASTER_ADDR": "n0",
     "MASTER_PORT": "29500",
 }
+ELASTIC = TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +40,11 @@ TORCHRUN = {
         (STEP_OF_FOUR | MPIRUN, 1, 2),  # mpirun inside a step
         (TORCHRUN, 3, 8),
         (TORCHRUN | MPIRUN, 1, 2),
+        (STEP_OF_ONE | ELASTIC, 3, 8),  # torchrun typed in srun --pty bash
+        (STEP_OF_ONE | ELASTIC | {"RANK": "0", "WORLD_SIZE": "1"}, 0, 1),
+        (STEP_OF_FOUR | ELASTIC, 3, 8),  # srun --ntasks-per-node=1 torchrun
+        (STEP_OF_FOUR | {"PMIX_RANK": "2"} | ELASTIC, 3, 8),
+        (HYDRA | ELASTIC, 3, 8),
     ],
 )
 def test_the_innermost_launcher_gives_rank_and_size(environ, rank, size):
@@ -97,3 +114,43 @@ def test_more_or_fewer_ranks_than_asked_are_refused(asked):
     with pytest.raises(UsageError, match=f"--ranks {asked}, but the launcher started 2") as error:
         check_world(2, asked, MPIRUN)
     assert f"start {asked} ranks" in str(error.value)
+
+
+def test_the_process_manager_around_torchrun_is_not_that_of_its_ranks():
+    check_launcher("mpich", STEP_OF_FOUR | {"PMIX_RANK": "2"} | ELASTIC)
+
+
+@pytest.mark.parametrize(
+    ("environ", "alone"),
+    [
+        ({}, True),
+        ({"SLURM_NNODES": ""}, True),
+        ({"SLURM_NNODES": "1", "SLURM_JOB_NUM_NODES": "1"}, True),
+        ({"SLURM_NNODES": "2"}, False),
+        ({"SLURM_NNODES": "two"}, False),
+        ({"SLURM_NNODES": "1", "SLURM_JOB_NUM_NODES": "2"}, False),
+        ({"LSB_HOSTS": "HERE HERE"}, True),
+        ({"LSB_HOSTS": "HERE elsewhere"}, False),
+        ({"PBS_NODEFILE": "/nowhere"}, False),
+    ],
+)
+def test_an_allocation_of_several_hosts_is_known(environ, alone):
+    here = socket.gethostname()
+    assert one_host({n: value.replace("HERE", here) for n, value in environ.items()}) == alone
+
+
+@pytest.mark.parametrize("name", HOST_FILES)
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("", True),
+        ("HERE\nHERE\n", True),
+        ("# all\nHERE.example.org:2\nlocalhost 2\n\n", True),
+        ("HERE 2 all.q@HERE UNDEFINED\nelsewhere 2 all.q@elsewhere UNDEFINED\n", False),
+        ("elsewhere\n", False),
+    ],
+)
+def test_an_allocation_is_read_from_its_file_of_hosts(tmp_path, name, text, alone):
+    file = tmp_path / "hosts"
+    file.write_text(text.replace("HERE", socket.gethostname().partition(".")[0]))
+    assert one_host({name: str(file)}) == alone

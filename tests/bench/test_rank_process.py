@@ -5,9 +5,14 @@ import json
 import pytest
 
 from railgauge import rank_process
-from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, NotMeasuredError, UsageError
+from railgauge.errors import (
+    EXIT_NOT_MEASURED,
+    EXIT_PASS,
+    EXIT_USAGE,
+    NotMeasuredError,
+    UsageError,
+)
 from railgauge.records import End
-from railgauge.world import Place
 
 SHORT = ("--sizes", "8", "--iterations", "10")
 HEAVY = {"pandas", "pyarrow", "torch", "cupy", "altair", "matplotlib", "railgauge_reports"}
@@ -106,18 +111,55 @@ def test_rank_zero_speaks_for_an_error_of_all(jobs, tmp_path, mpi_python, mpiexe
     job.until_nothing_is_left()
 
 
-class AWorld:
-    rank = 1
-    places = (Place(0, "n0", 0, 0, 1), Place(1, "n1", 1, 0, 2))
+@pytest.mark.mpi
+def test_a_missing_mpi_library_is_said_once_by_the_parent(run):
+    job = run("-n", "2", *SHORT, MPI4PY_LIBMPI="/nowhere/libmpi.so")
+    ended = job.end()
+    assert ended.code == EXIT_NOT_MEASURED, ended
+    assert ended.errors == 1, ended.stderr
+    assert "no MPI found" in ended.stderr
+    assert "next: pip install mpich" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    job.until_nothing_is_left()
+
+
+@pytest.mark.mpi
+def test_a_missing_mpi_library_is_said_once_under_a_launcher(jobs, mpi_python, mpiexec):
+    words = [mpi_python, "-m", "railgauge", "run", "--output", "{output}", *SHORT]
+    job = jobs([mpiexec(mpi_python), "-n", "2", *words], MPI4PY_LIBMPI="/nowhere/libmpi.so")
+    ended = job.end()
+    assert ended.code == EXIT_NOT_MEASURED, ended
+    assert ended.errors == 1, ended.stderr
+    assert "no MPI found" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_a_rank_cannot_read_is_named_once(jobs, tmp_path, mpi_python, mpiexec, there):
+    matrix = tmp_path / "matrix"
+    if there:
+        matrix.write_text("0 1\n1 0\n")
+    words = [mpi_python, "-m", "railgauge", "run", "--output", "{output}", *SHORT]
+    words += ["--operation", "alltoallv", "--matrix"]
+    script = f"case $PMI_RANK$OMPI_COMM_WORLD_RANK in 1) exec {' '.join(words)} /nowhere;; esac"
+    script += f"; exec {' '.join(words)} {matrix}"
+    ended = jobs([mpiexec(mpi_python), "-n", "2", "sh", "-c", script]).end()
+    assert ended.code == EXIT_USAGE, ended
+    assert ended.errors == 1, ended.stderr
+    assert ("rank 1 on" in ended.stderr) == there
+    assert f"--matrix {'/nowhere' if there else matrix}: cannot be read" in ended.stderr
 
 
 def test_errors_of_a_rank_name_rank_and_host():
-    message, code = rank_process._explained(NotMeasuredError("no memory"), AWorld())
+    message, code = rank_process._explained(NotMeasuredError("no memory"), "rank 1 on n1")
     assert (message, code) == ("rank 1 on n1: no memory", EXIT_NOT_MEASURED)
 
 
 def test_errors_of_the_file_system_name_the_file():
-    message, code = rank_process._explained(OSError(30, "Read-only file system", "f"), AWorld())
+    message, code = rank_process._explained(
+        OSError(30, "Read-only file system", "f"), "rank 1 on n1"
+    )
     assert message.startswith("rank 1 on n1: f: Read-only file system.\n  expected: a folder")
     assert code == EXIT_NOT_MEASURED
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from railgauge import pmi
-from railgauge.errors import EXIT_HANG, EXIT_PASS, EXIT_USAGE
+from railgauge.errors import EXIT_HANG, EXIT_PASS, EXIT_USAGE, UsageError
 from railgauge.launch import find_launcher
 
 SHORT = ("--sizes", "8,1K", "--iterations", "10")
@@ -32,10 +32,10 @@ def variables(rank, size, port):
 def torchrun(jobs):
     """Starts those ranks as torchrun does, all at once: plain processes with its variables."""
 
-    def start(ranks, *arguments, size=2, python=sys.executable, port=None):
+    def start(ranks, *arguments, size=2, python=sys.executable, port=None, **around):
         words = [python, "-m", "railgauge", "run", "--output", "{output}", *arguments]
         port = port or free_port()
-        return [jobs(words, **variables(rank, size, port)) for rank in ranks]
+        return [jobs(words, **variables(rank, size, port), **around) for rank in ranks]
 
     return start
 
@@ -52,6 +52,34 @@ def test_ranks_of_torchrun_form_one_world(torchrun, size):
     assert not any(ended.stdout for ended in endings[1:])
     for job in jobs:
         job.until_nothing_is_left()
+
+
+@pytest.mark.mpi
+def test_torchrun_inside_a_step_of_pmix_forms_one_world(torchrun):
+    step = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
+    step |= {"PMIX_RANK": "0", "PMIX_NAMESPACE": "slurm.pmix.7.0"}
+    jobs = torchrun([0, 1], *SHORT, **step, TORCHELASTIC_RUN_ID="none")
+    assert [job.end().code for job in jobs] == [EXIT_PASS] * 2
+    assert jobs[0].records[0].ranks == 2
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "0", "65535", "65536", ""])
+def test_a_port_that_no_other_can_follow_is_refused(port):
+    with pytest.raises(UsageError, match=f"MASTER_PORT={port}: ") as error:
+        pmi.ports({"MASTER_PORT": port})
+    assert "next: torchrun --master-port" in str(error.value)
+
+
+def test_the_last_ports_are_tried_too():
+    assert list(pmi.ports({"MASTER_PORT": "65534"})) == [65535]
+
+
+@pytest.mark.mpi
+def test_a_wrong_port_is_said_once(torchrun):
+    endings = [job.end() for job in torchrun([0, 1], *SHORT, port="abc")]
+    assert [ended.code for ended in endings] == [EXIT_USAGE] * 2
+    assert [ended.errors for ended in endings] == [1, 0]
+    assert "Traceback" not in endings[0].stderr + endings[1].stderr
 
 
 @pytest.mark.mpi

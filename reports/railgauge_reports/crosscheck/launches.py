@@ -185,7 +185,7 @@ def check_library(binary: Path, launcher: Launcher) -> str:
             f" ({launcher.path}).\n"
             "  expected: a peer built with the MPI library that railgauge runs on\n"
             f"  next: the railgauge of an environment with {family}"
-            f" (pip install 'railgauge[{family}]')"
+            f" (pip install {family})"
         )
     prefix = Path(launcher.path).resolve().parent.parent
     if not Path(path).resolve().is_relative_to(prefix):
