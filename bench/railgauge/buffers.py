@@ -72,7 +72,8 @@ class Buffers:
         self._checker = Checker(dtype.itemsize)
         sizes = _sizes(layout, dtype.itemsize, slots, in_place)
         places, zones, self.nbytes = _places(sizes)
-        self._memory = mmap.mmap(-1, self.nbytes)
+        # private: anonymous memory that is shared is a file in memory, which gets no huge pages
+        self._memory = mmap.mmap(-1, self.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         base = np.frombuffer(self._memory, np.uint8).ctypes.data
         execute(table([Step(MEMSET, (base, GUARD_BYTE, self.nbytes))]))
         begins = [base + place for place in places]
@@ -89,6 +90,10 @@ class Buffers:
                 for begin, nbytes in zones
             ]
         )
+
+    def close(self) -> None:
+        """Give the memory back; no step may run afterwards."""
+        self._memory.close()
 
     # steps ------------------------------------------------------------------------------------
 

@@ -6,10 +6,15 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from railgauge.world import World
 
 ROUNDS = 40
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+REFRESH_SECONDS = 10.0
+#: What two clocks drift apart in that time, assumed that NTP or PTP holds them to 1 ppm.
+DRIFT_NS = round(REFRESH_SECONDS * 1_000)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Offset(NamedTuple):
@@ -22,7 +27,7 @@ class Offset(NamedTuple):
 def boot_id() -> str:
     """Identity of the running kernel: processes under one share CLOCK_MONOTONIC. Empty if hidden."""
     try:
-        return _BOOT_ID.read_text().strip()
+        return BOOT_ID.read_text().strip()
     except OSError:
         return ""
 
@@ -38,15 +43,17 @@ def best_offset(exchanges: list[tuple[int, int, int]]) -> Offset:
 
 
 def synchronise(world: World, always: bool = False) -> Offset | None:
-    """This node's Offset; all ranks call it. None where some kernel hides its identity.
+    """This node's Offset; all ranks call it. None where some of several kernels hide their identity.
 
-    Nodes under rank 0's kernel need no measurement (offset 0, error 0) unless `always`; each of
-    the others exchanges ROUNDS messages with rank 0, one node after the other.
+    The ranks of a node share its clock. Nodes under rank 0's kernel need no measurement (offset 0,
+    error 0) unless `always`; each of the others exchanges ROUNDS messages with rank 0, one node
+    after the other.
     """
     mine = boot_id()
     identities = world.all_gather(mine)
     if not all(identities):
-        return None
+        alone = len({place.node for place in world.places}) == 1
+        return Offset(0, 0) if alone else None
     offset = Offset(0, 0)
     if world.leaders:
         for node in range(1, world.leaders.size):
@@ -57,3 +64,42 @@ def synchronise(world: World, always: bool = False) -> Offset | None:
                     offset = best_offset(exchanges)
     made: Offset = world.node.broadcast(offset)
     return made
+
+
+class Clocks:
+    """This rank's offset, kept fresh from case to case; all ranks call every method.
+
+    `bound_ns` is the error that no rank's offset exceeds, None where the clocks could not be
+    synchronised. Where kernels differ it is twice the first error, so that a slower exchange
+    later keeps to it, and DRIFT_NS for the time until the next one; a case that takes longer
+    than REFRESH_SECONDS drifts further.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._measured = 0.0
+        self.offset = Offset(0, 0)
+        self.bound_ns: int | None = None
+
+    def start(self) -> None:
+        """Measure the offsets and set the bound."""
+        error = self._synchronise()
+        self.bound_ns = 2 * error + DRIFT_NS if error else error
+
+    def refresh(self) -> bool:
+        """Measure the offsets again if they are old; False where that was worse than the bound."""
+        if not self.bound_ns:  # one clock, or none that could be compared
+            return True
+        (age,) = self._world.maximum(np.array([time.monotonic() - self._measured]))
+        if age < REFRESH_SECONDS:
+            return True
+        error = self._synchronise()
+        return error is not None and error + DRIFT_NS <= self.bound_ns
+
+    def _synchronise(self) -> int | None:
+        """The largest error of any rank's new offset."""
+        offset = synchronise(self._world)
+        self.offset, self._measured = offset or Offset(0, 0), time.monotonic()
+        if offset is None:
+            return None
+        return int(self._world.maximum(np.array([offset.uncertainty_ns]))[0])

@@ -8,18 +8,21 @@ import msgspec
 
 from railgauge import patterns
 from railgauge.errors import EXIT_PASS
-from railgauge.measure import memory_needed
-from railgauge.plan import Plan, cases
+from railgauge.measure import check_data, memory_needed, slot_count
+from railgauge.plan import Case, Plan, case_matrix, cases
 from railgauge.stopping import WARMUP_SHARE
 from railgauge.units import format_size
 
 
 def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     """Print the plan's cases (JSON: one object) and measure nothing."""
+    check_data(plan)
     n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
     rounds = patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
     planned = cases(plan)
-    memory = [max(memory_needed(plan, case, n, me) for me in {0, n - 1}) for case in planned]
+    memory = [
+        max(memory_needed(plan, case, n, me) for me in _heaviest(plan, case, n)) for case in planned
+    ]
     seconds = len(planned) * rounds * plan.budget * (1 + WARMUP_SHARE)
     if as_json:
         rows = [
@@ -29,7 +32,7 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
         whole = {
             "cases": rows,
             "rounds": rounds,
-            "seconds_at_most": seconds,
+            "seconds_at_most": None if plan.iterations else seconds,
             "left_out": dict(left),
         }
         print(msgspec.json.encode(whole).decode())
@@ -41,3 +44,15 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     bound = "" if plan.iterations else f", at most about {seconds:.0f} s of sampling"
     print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}")
     return EXIT_PASS
+
+
+def _heaviest(plan: Plan, case: Case, n: int) -> set[int]:
+    """Places of a group, the one with the largest buffers among them."""
+    if plan.matrix is None:
+        return {0, n - 1, case.root or 0}
+    matrix, slots = case_matrix(plan, case.count, n), slot_count(plan, case)
+    elements = [
+        sum(sent) + slots * sum(received)
+        for sent, received in zip(matrix, zip(*matrix, strict=True), strict=True)
+    ]
+    return {elements.index(max(elements))}

@@ -11,7 +11,7 @@ from railgauge.journal import Folder, sample_path
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
 from railgauge.patterns import Groups
-from railgauge.plan import Case, Plan
+from railgauge.plan import Case, Plan, case_matrix
 from railgauge.records import Block, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
@@ -57,8 +57,8 @@ class Gatherer:
         leaders = {rank: (result, summary) for rank, result, summary in made if result is not None}
         busy = {rank for ranks in groups for rank in ranks}
         factor = case.entry.bus_factor(n)
-        if measurement and measurement.facts.matrix is not None:
-            factor = matrix_bus_factor(measurement.facts.matrix)
+        if case.operation == "alltoallv":
+            factor = matrix_bus_factor(case_matrix(self.plan, case.count, n))
         result = Result(
             case=case,
             round=index,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from railgauge import patterns
 from railgauge.buffers import Buffers, footprint
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError
@@ -24,7 +25,7 @@ from railgauge.loop import (
     synchronised_loop,
     table,
 )
-from railgauge.plan import Case, Plan, case_matrix
+from railgauge.plan import Case, Plan, case_matrix, cases
 from railgauge.records import Overlap, Wrong
 from railgauge.reducers import compute_address
 from railgauge.samples import Rows, completion_ns
@@ -87,6 +88,13 @@ def memory_needed(plan: Plan, case: Case, n: int, me: int) -> int:
     layout = case.entry.layout(group_facts(plan, case, n, me))
     itemsize = dtype_named(case.dtype).itemsize
     return footprint(layout, itemsize, slot_count(plan, case), case.placement == "in")
+
+
+def check_data(plan: Plan) -> None:
+    """Raise UsageError where no data exists by which a case could be checked exactly."""
+    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    for case in cases(plan):
+        data_record(dtype_named(case.dtype), case.op, n, plan.seed)
 
 
 class Measurement:
@@ -277,5 +285,6 @@ class Measurement:
         return float(np.median(self.group.maximum(mine))) * NANOSECONDS
 
     def close(self) -> None:
-        """Free persistent requests and the buffers."""
+        """Free persistent requests, then the buffers; nothing may be measured afterwards."""
         self.bound.close()
+        self.buffers.close()

@@ -2,7 +2,8 @@
 
 Nothing here calls MPI. `program` gives the calls of one iteration, in order; a call is a function
 name and integers (addresses, handles, counts). Counts above 2^31 - 1 take the `_c` functions of
-MPI-4. Send and receive sides of a window use one tag and the acknowledgement another.
+MPI-4, whose counts and displacements are 64 bits wide. Send and receive sides of a window use one
+tag and the acknowledgement another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from railgauge.plan import Case
 CallArguments = tuple[str, tuple[int, ...]]
 
 DATA_TAG, ACKNOWLEDGE_TAG = 100, 101
+MOST_INT = 2**31 - 1  # what a C int holds
 STATUS_BYTES = 64  # MPI_Status: 20 (MPICH), 24 (Open MPI), 32 (MPI-5 ABI)
 _COLLECTIVE = {
     "all_reduce": "Allreduce",
@@ -48,18 +50,17 @@ class Arguments:
     window: int
 
 
-def symbols(operation: str, call: str) -> tuple[str, ...]:
-    """The C functions that an operation needs in one form of call."""
-    if operation in _COLLECTIVE:
-        name = _COLLECTIVE[operation]
-        if call == "nonblocking":
-            return (f"MPI_I{name.lower()}", "MPI_Wait")
-        if call == "persistent":
-            return (f"MPI_{name}_init", "MPI_Start", "MPI_Wait")
-        return (f"MPI_{name}",)
-    if call == "persistent":
-        return ("MPI_Send_init", "MPI_Recv_init", "MPI_Startall", "MPI_Waitall")
-    return ("MPI_Isend", "MPI_Irecv", "MPI_Waitall", "MPI_Sendrecv", "MPI_Send", "MPI_Recv")
+def symbols(case: Case, itemsize: int) -> tuple[str, ...]:
+    """The C functions that move a case's data."""
+    if case.operation in _COLLECTIVE:
+        name = _COLLECTIVE[case.operation]
+        forms = {"nonblocking": f"MPI_I{name.lower()}", "persistent": f"MPI_{name}_init"}
+        names = [forms.get(case.call, f"MPI_{name}")]
+    elif case.call == "persistent":
+        names = ["MPI_Send_init", "MPI_Recv_init"]
+    else:
+        names = ["MPI_Isend", "MPI_Irecv", "MPI_Sendrecv", "MPI_Send", "MPI_Recv"]
+    return tuple(_large(name, _reach(case, itemsize)) for name in names)
 
 
 @dataclasses.dataclass
@@ -105,7 +106,15 @@ def waits_at(calls: Sequence[CallArguments]) -> int:
 
 
 def _large(name: str, count: int) -> str:
-    return f"{name}_c" if count > 2**31 - 1 else name
+    return f"{name}_c" if count > MOST_INT else name
+
+
+def _reach(case: Case, itemsize: int) -> int:
+    """The largest count or displacement that a call of the case passes on any rank.
+
+    The displacements of alltoallv reach as far as the whole buffer of its busiest rank.
+    """
+    return case.nbytes // itemsize if case.operation == "alltoallv" else case.count
 
 
 # collectives -----------------------------------------------------------------------------------
@@ -115,15 +124,16 @@ def _collective(
     calls: Calls, case: Case, g: Group, a: Arguments, send: int, receive: int, status: int
 ) -> None:
     name = _COLLECTIVE[case.operation]
+    reach = _reach(case, a.itemsize)
     arguments = _collective_arguments(calls, case, g, a, send, receive)
     if case.call == "blocking":
-        calls.iteration.append((_large(f"MPI_{name}", g.count), arguments))
+        calls.iteration.append((_large(f"MPI_{name}", reach), arguments))
         return
     request = calls.room(a.request_size)
     if case.call == "nonblocking":
-        calls.iteration.append((_large(f"MPI_I{name.lower()}", g.count), (*arguments, request)))
+        calls.iteration.append((_large(f"MPI_I{name.lower()}", reach), (*arguments, request)))
     else:
-        setup = _large(f"MPI_{name}_init", g.count)
+        setup = _large(f"MPI_{name}_init", reach)
         calls.setup.append((setup, (*arguments, a.info_null, request)))
         calls.requests.append(request)
         calls.iteration.append(("MPI_Start", (request,)))
@@ -145,7 +155,8 @@ def _collective_arguments(
     in_place = case.placement == "in" and (not case.entry.rooted or at_root)
     source = a.in_place if in_place else send
     if case.operation == "alltoallv":
-        return (*_vector_arguments(calls, g, a, source, receive), a.communicator)
+        width = np.int64 if _reach(case, a.itemsize) > MOST_INT else np.int32
+        return (*_vector_arguments(calls, g, a, source, receive, width), a.communicator)
     if case.operation in ("all_reduce", "reduce_scatter"):
         return (source, receive, count, dtype, a.op, a.communicator)
     if case.operation == "reduce":
@@ -155,18 +166,19 @@ def _collective_arguments(
 
 
 def _vector_arguments(
-    calls: Calls, g: Group, a: Arguments, send: int, receive: int
+    calls: Calls,
+    g: Group,
+    a: Arguments,
+    send: int,
+    receive: int,
+    width: type[np.signedinteger[Any]],
 ) -> tuple[int, ...]:
     if g.matrix is None:
         raise ValueError("alltoallv needs its traffic matrix")
     sides = (list(g.matrix[g.me]), [row[g.me] for row in g.matrix])
     addresses = []
     for counts in (part for side in sides for part in (side, offsets(side))):
-        if max(counts) > 2**31 - 1:
-            raise ValueError(
-                f"alltoallv moves {max(counts)} elements at once; MPI counts end at 2^31 - 1"
-            )
-        made = np.array(counts, np.int32)
+        made = np.array(counts, width)
         calls.memory.append(made)
         addresses.append(int(made.ctypes.data))
     return (send, addresses[0], addresses[1], a.dtype, receive, addresses[2], addresses[3], a.dtype)
@@ -183,17 +195,18 @@ def _ping_pong(
     there: list[CallArguments]
     back: list[CallArguments]
     if case.call == "blocking":
-        there = [("MPI_Send", (send, *ends))]
-        back = [("MPI_Recv", (receive, *ends, status))]
+        there = [(_large("MPI_Send", g.count), (send, *ends))]
+        back = [(_large("MPI_Recv", g.count), (receive, *ends, status))]
     elif case.call == "nonblocking":
         requests = [calls.room(a.request_size) for _ in range(2)]
-        there = [("MPI_Isend", (send, *ends, requests[0])), ("MPI_Wait", (requests[0], status))]
-        back = [("MPI_Irecv", (receive, *ends, requests[1])), ("MPI_Wait", (requests[1], status))]
+        isend, irecv = _large("MPI_Isend", g.count), _large("MPI_Irecv", g.count)
+        there = [(isend, (send, *ends, requests[0])), ("MPI_Wait", (requests[0], status))]
+        back = [(irecv, (receive, *ends, requests[1])), ("MPI_Wait", (requests[1], status))]
     else:
         there, back = [], []
         for name, at, side in (("MPI_Send_init", send, there), ("MPI_Recv_init", receive, back)):
             request = calls.room(a.request_size)
-            calls.setup.append((name, (at, *ends, request)))
+            calls.setup.append((_large(name, g.count), (at, *ends, request)))
             calls.requests.append(request)
             side += [("MPI_Start", (request,)), ("MPI_Wait", (request, status))]
     calls.iteration += there + back if g.me < g.n // 2 else back + there
@@ -206,7 +219,8 @@ def _ring(
     to = (send, g.count, a.dtype, after, DATA_TAG)
     source = (receive, g.count, a.dtype, before, DATA_TAG)
     if case.call == "blocking":
-        calls.iteration.append(("MPI_Sendrecv", (*to, *source, a.communicator, status)))
+        name = _large("MPI_Sendrecv", g.count)
+        calls.iteration.append((name, (*to, *source, a.communicator, status)))
     else:
         transfers = [("recv", (*source, a.communicator)), ("send", (*to, a.communicator))]
         _exchange(calls, case, a, transfers, status)
@@ -243,10 +257,11 @@ def _exchange(
     for k, (kind, arguments) in enumerate(transfers):
         request = requests + k * a.request_size
         if case.call == "persistent":
-            calls.setup.append((f"MPI_{kind.capitalize()}_init", (*arguments, request)))
+            name = _large(f"MPI_{kind.capitalize()}_init", case.count)
+            calls.setup.append((name, (*arguments, request)))
             calls.requests.append(request)
         else:
-            calls.iteration.append((f"MPI_I{kind}", (*arguments, request)))
+            calls.iteration.append((_large(f"MPI_I{kind}", case.count), (*arguments, request)))
     if case.call == "persistent":
         calls.iteration.append(("MPI_Startall", (len(transfers), requests)))
     calls.iteration.append(("MPI_Waitall", (len(transfers), requests, status)))

@@ -83,7 +83,8 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     }
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
-    everything = [key for key in _EVERYTHING if fields.get(key) == ("all",)]
+    # a plan file has lists where the command line makes tuples
+    everything = [key for key in _EVERYTHING if tuple(fields.get(key, ())) == ("all",)]
     for key in everything:
         fields[key] = _EVERYTHING[key]
     plan = msgspec.convert(fields, Plan)

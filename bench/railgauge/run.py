@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from railgauge import __version__, clocks, environment, patterns
+from railgauge import __version__, environment, patterns
+from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
     EXIT_INCONCLUSIVE,
@@ -29,7 +30,7 @@ from railgauge.errors import (
 )
 from railgauge.gather import Gatherer
 from railgauge.journal import Folder
-from railgauge.measure import Measurement, memory_needed
+from railgauge.measure import Measurement, check_data, memory_needed
 from railgauge.patterns import Groups
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import End, Gap, Note, Record, Result, Run, encode_runs
@@ -62,7 +63,7 @@ class Runner:
     ) -> None:
         self.plan, self.world, self.backend, self.folder = plan, world, backend, folder
         self.watchdog, self.interrupted, self._tell = watchdog, interrupted, tell
-        self.clock = clocks.Offset(0, 0)
+        self.clocks = Clocks(world)
         self.wrong = self.gaps = 0
         self._reduced = False
 
@@ -72,7 +73,9 @@ class Runner:
         self.watchdog.enter("the compilation of the loops")
         self._agree_on_plan()
         self.backend.check(plan)
+        check_data(plan)
         world.in_turns(lambda: compile_loops(plan))
+        self._synchronise()
         self.watchdog.enter("the opening of the run folder")
         done = self._open(resume, communicator_seconds)
         gatherer = Gatherer(plan, world, self.folder)
@@ -86,7 +89,19 @@ class Runner:
             group = world.split(mine)
             for case in todo:
                 stopped = stopped or self._case(case, index, groups, group, gatherer)
+            if group is not None:
+                group.free()
         return self._end(EXIT_INTERRUPTED if stopped else self._code())
+
+    def _synchronise(self) -> None:
+        self.watchdog.enter("the synchronisation of the clocks")
+        self.clocks.start()
+        asked = any(case.timing == "synchronised" for case in cases(self.plan))
+        if asked and self.clocks.bound_ns is None:
+            raise UsageError(
+                "--timing synchronised: the clocks of the hosts cannot be compared; a kernel hides"
+                f" its identity ({BOOT_ID}).\n  next: railgauge run --timing barrier"
+            )
 
     def _agree_on_plan(self) -> None:
         """Raise UsageError on all ranks where one of them was asked for something else."""
@@ -114,6 +129,14 @@ class Runner:
             self.gaps += 1
             self._record(Gap(case=case, round=index, reason=reason))
             return False
+        if not self.clocks.refresh():
+            self._record(
+                Note(
+                    text=f"{case.describe()} (round {index}): the clocks of the hosts are known less"
+                    f" well than within {self.clocks.bound_ns} ns, as the run's first record says"
+                )
+            )
+        clock = self.clocks.offset
         started = time.time()
         measurement = None
         if group is not None:
@@ -124,11 +147,11 @@ class Runner:
                 group,
                 self.backend,
                 self.watchdog.cells,
-                self.clock.clock_ns,
+                clock.clock_ns,
             )
         outcome = sample(self.plan, world, measurement, self.interrupted)
         if outcome.stopped != "interrupted":
-            made = gatherer.gather(case, index, groups, measurement, outcome, started, self.clock)
+            made = gatherer.gather(case, index, groups, measurement, outcome, started, clock)
             if made:
                 self._say_once_what_was_kept(made[0])
                 self._record(*made)
@@ -180,9 +203,6 @@ class Runner:
         if isinstance(claimed, str):
             raise UsageError(claimed)
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
-        offset = clocks.synchronise(world)
-        self.clock = offset or self.clock
-        bounds = [o.uncertainty_ns if o else None for o in world.all_gather(offset)]
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
         facts = world.gather(environment.rank_facts(world.library))
         nodes = world.leaders.gather(environment.node_facts()) if world.leaders else None
@@ -202,7 +222,7 @@ class Runner:
                     init_seconds=float(seconds[0]),
                     communicator_seconds=float(seconds[1]),
                     stamp_nanoseconds=stamp_nanoseconds(),
-                    clock_uncertainty_ns=None if None in bounds else max(b or 0 for b in bounds),
+                    clock_uncertainty_ns=self.clocks.bound_ns,
                 )
             )
             ranks = [
@@ -215,6 +235,12 @@ class Runner:
             if world.thread_level == "multiple":
                 notes.append(
                     "MPI runs at MPI_THREAD_MULTIPLE: small messages cost 1.6 to 6 times more"
+                )
+            rotating = {c.operation for c in cases(plan) if c.timing == "back_to_back"}
+            if plan.check_every and rotating:
+                notes.append(
+                    f"--check-every {plan.check_every} means nothing back to back"
+                    f" ({', '.join(sorted(rotating))}): the last iterations of each chunk are verified"
                 )
             for note in notes:
                 self._record(Note(text=note))

@@ -13,13 +13,16 @@ from collections.abc import Callable
 import numpy as np
 
 from railgauge.inputs import WRONG
-from railgauge.measure import Measurement
+from railgauge.measure import Measurement, columns_of
 from railgauge.plan import Plan
 from railgauge.samples import Rows
 from railgauge.statistics import Samples
 from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
 from railgauge.units import NANOSECONDS
 from railgauge.world import World
+
+#: Why a series may end, the reason that says least about it last; groups agree on the last one.
+REASONS = ("", "count", "precision", "limit", "budget")
 
 
 @dataclasses.dataclass
@@ -55,9 +58,9 @@ class _Sampling:
         self.halt = ""
 
     def run(self) -> Outcome:
-        nothing = np.zeros(0, np.int64)
-        first = self.measurement.first_call() if self.measurement else nothing
-        outcome = Outcome(nothing, nothing, first_call_ns=int(first.sum()))
+        rows, maxima = self._nothing()
+        first = self.measurement.first_call() if self.measurement else maxima
+        outcome = Outcome(rows, maxima, first_call_ns=int(first.sum()))
         self._warm_up(outcome, first)
         self._sample(outcome)
         return outcome
@@ -101,10 +104,12 @@ class _Sampling:
             (elapsed,) = self.world.maximum(np.array([time.monotonic() - begin]))
             series = [_seconds(np.concatenate(maxima))] if self.measurement else []
             reason = stopping.look(series, float(elapsed))
-            if not self._agree(int(not reason)):
-                outcome.stopped = reason
+            votes = np.array([not reason, REASONS.index(reason)], np.int64)
+            on, weakest = self.world.maximum(votes)
+            if not on:
+                outcome.stopped = REASONS[weakest]
                 break
-        outcome.stopped = self.halt or self._text(outcome.stopped)
+        outcome.stopped = self.halt or outcome.stopped
         if rows:
             keep = self.plan.iterations
             outcome.rows = np.ascontiguousarray(np.concatenate(rows)[:keep])
@@ -113,7 +118,7 @@ class _Sampling:
     def _chunk(self, iterations: int) -> tuple[Rows, Rows]:
         """(this rank's stamps, its group's maxima); afterwards all know whether to halt."""
         before = time.monotonic()
-        rows = maxima = np.zeros(0, np.int64)
+        rows, maxima = self._nothing()
         wrong = 0
         if self.measurement:
             rows = self.measurement.chunk(iterations)
@@ -125,14 +130,16 @@ class _Sampling:
         self.halt = "wrong data" if agreed[1] else "interrupted" if agreed[2] else ""
         return rows, maxima
 
+    def _nothing(self) -> tuple[Rows, Rows]:
+        """What `_chunk` returns, of no iterations."""
+        columns = len(columns_of(self.measurement.case)) if self.measurement else 0
+        return np.zeros((0, columns), np.int64), np.zeros(0, np.int64)
+
     def _largest(self) -> int:
         return max(1, int(CHUNK_SECONDS / self.cost)) if self.cost else 1
 
     def _agree(self, value: int) -> int:
         return int(self.world.maximum(np.array([value], np.int64))[0])
-
-    def _text(self, reason: str) -> str:
-        return str(self.world.broadcast(reason))
 
 
 def _seconds(nanoseconds: Rows) -> Samples:

@@ -45,6 +45,8 @@ class Communicator(Protocol):
     def exchange_clocks(
         self, peer: int, rounds: int, clock: Callable[[], int]
     ) -> list[tuple[int, int, int]]: ...
+    def free(self) -> None:
+        """Give a group's communicator back, all of its ranks together: libraries have few."""
 
 
 class World(Communicator, Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -204,3 +205,20 @@ def test_a_rank_that_neither_sends_nor_receives_has_nothing_to_do():
     buffers = make("barrier")
     assert (buffers.inputs(), buffers.spoiled(), buffers.verification()) == ([], [], [])
     assert buffers.check_guards() == 0
+
+
+def mapping(address: int) -> str | None:
+    """The permissions of the mapping that holds an address, as /proc/self/maps has them."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, permissions, *_ = line.split()
+        begin, end = (int(word, 16) for word in span.split("-"))
+        if begin <= address < end:
+            return permissions
+    return None
+
+
+def test_buffers_are_private_memory_as_of_a_program_and_closing_gives_it_back():
+    buffers = make("all_gather", 1 << 20)
+    assert mapping(buffers.send) == "rw-p"  # shared: a file in memory, without huge pages
+    buffers.close()
+    assert buffers._memory.closed

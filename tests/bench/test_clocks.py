@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+import types
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from railgauge import clocks
-from railgauge.clocks import Offset, best_offset
+from railgauge.clocks import Clocks, Offset, best_offset
 from railgauge.launch import find_launcher
 
 TRIPS = st.lists(
@@ -61,13 +62,58 @@ def test_a_hidden_kernel_means_no_synchronisation(monkeypatch):
         def all_gather(self, value):
             return [value, ""]
 
+        places = tuple(types.SimpleNamespace(rank=r, node=r) for r in range(2))
+
     monkeypatch.setattr(clocks, "boot_id", lambda: "kernel")
     assert clocks.synchronise(Hidden()) is None
+    Hidden.places = Hidden.places[:1]  # a node has one kernel, and one clock
+    assert clocks.synchronise(Hidden()) == Offset(0, 0)
 
 
 def test_a_kernel_without_a_boot_id_is_hidden(monkeypatch, tmp_path):
-    monkeypatch.setattr(clocks, "_BOOT_ID", tmp_path / "missing")
+    monkeypatch.setattr(clocks, "BOOT_ID", tmp_path / "missing")
     assert clocks.boot_id() == ""
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """Clocks whose measurements are the offsets of a list, and a time that the test sets."""
+    offsets = []
+    now = types.SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(clocks, "synchronise", lambda _: offsets.pop(0))
+    monkeypatch.setattr(clocks, "time", types.SimpleNamespace(monotonic=lambda: now.seconds))
+    world = types.SimpleNamespace(maximum=lambda values: values)
+    return types.SimpleNamespace(made=Clocks(world), offsets=offsets, now=now)
+
+
+def test_drifting_clocks_are_measured_again_when_that_is_old(nodes):
+    nodes.offsets += [Offset(5000, 300), Offset(5010, 400)]
+    nodes.made.start()
+    nodes.now.seconds += clocks.REFRESH_SECONDS / 2
+    assert nodes.made.refresh()
+    assert nodes.made.offset == Offset(5000, 300)
+    nodes.now.seconds += clocks.REFRESH_SECONDS / 2
+    assert nodes.made.refresh()
+    assert nodes.made.offset == Offset(5010, 400)
+
+
+def test_the_bound_holds_until_the_next_measurement_or_that_is_said(nodes):
+    nodes.offsets += [Offset(5000, 300), Offset(5000, 600), Offset(5000, 601)]
+    nodes.made.start()
+    for kept in (True, False):
+        nodes.now.seconds += clocks.REFRESH_SECONDS
+        assert nodes.made.refresh() is kept
+        error = nodes.made.offset.uncertainty_ns + clocks.DRIFT_NS
+        assert (error <= nodes.made.bound_ns) is kept
+
+
+@pytest.mark.parametrize(("offset", "bound"), [(Offset(0, 0), 0), (None, None)])
+def test_one_clock_and_incomparable_ones_are_measured_once(nodes, offset, bound):
+    nodes.offsets.append(offset)
+    nodes.made.start()
+    nodes.now.seconds += 1e6
+    assert nodes.made.refresh()
+    assert nodes.made.bound_ns == bound
 
 
 #: Two ranks of one host that take themselves for two nodes, and measure their offset.

@@ -75,3 +75,70 @@ def test_ranks_that_share_a_processor_are_mentioned():
     assert "2 ranks on n0 share 1 CPU(s)" in shared
     apart = [facts(cpus=[p.local_rank]) for p in PLACES]
     assert environment.shared_cpus(apart, PLACES) is None
+
+
+def test_the_time_of_a_rank_is_taken_before_anything_slow(monkeypatch):
+    clock = [100.0]
+
+    def slow():
+        clock[0] += 5
+        return {}
+
+    monkeypatch.setattr(environment, "versions", slow)
+    monkeypatch.setattr(environment.time, "time", lambda: clock[0])
+    assert environment.rank_facts("MPICH")["time"] == 100.0
+
+
+# memory ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """`machine({path: text})`: a root folder with 8 GiB available."""
+
+    def make(files):
+        for path, text in {"proc/meminfo": "MemAvailable: 8388608 kB\n", **files}.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        return environment.available_memory(tmp_path)
+
+    return make
+
+
+V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/memory"
+
+
+def test_without_a_limit_the_memory_is_what_the_host_has(machine):
+    assert machine({}) == 8 << 30
+    files = {"proc/self/cgroup": "0::/job\n", f"{V2}/job/memory.max": "max\n"}
+    assert machine(files | {f"{V2}/job/memory.current": "5\n"}) == 8 << 30
+
+
+def test_the_tightest_limit_above_a_process_counts(machine):
+    files = {
+        "proc/self/cgroup": "0::/job/step/task\n",
+        f"{V2}/job/step/memory.max": "5000\n",
+        f"{V2}/job/step/memory.current": "1000\n",
+        f"{V2}/job/memory.max": "4000\n",
+        f"{V2}/job/memory.current": "1500\n",
+    }
+    assert machine(files) == 2500
+
+
+def test_cached_files_do_not_count_as_used(machine):
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        f"{V2}/memory.max": "5000\n",
+        f"{V2}/memory.current": "4900\n",
+        f"{V2}/memory.stat": "anon 900\ninactive_file 4000\n",
+    }
+    assert machine(files) == 4100
+
+
+def test_a_container_that_sees_the_path_of_its_host_is_limited_by_its_own_folder(machine):
+    files = {
+        "proc/self/cgroup": "9:name=systemd:/\n4:cpu,memory:/docker/1234\n0::/\n",
+        f"{V1}/memory.limit_in_bytes": "5000\n",
+        f"{V1}/memory.usage_in_bytes": "2000\n",
+    }
+    assert machine(files) == 3000

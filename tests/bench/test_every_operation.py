@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from railgauge.errors import EXIT_PASS
+from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.operations import OPERATIONS
 from railgauge.records import End, Result
 
@@ -91,3 +91,28 @@ def test_an_average_is_exact_in_every_dtype_that_the_library_has(measured: Measu
     options = ("-n", "2", "--op", "avg,min", "--dtype", dtypes, "--sizes", "4096")
     results = measured(*options, "--operation", "all_reduce,reduce")
     assert len(results) == 2 * 2 * 11
+
+
+#: A rank for which every count is too large for a C int.
+ALL_LARGE = "from railgauge import cli, mpi_calls; mpi_calls.MOST_INT = 0; cli.main()"
+
+
+def test_every_operation_is_right_through_the_functions_for_large_counts(
+    jobs: Callable[..., Any], mpiexec: Callable[[str], str]
+) -> None:
+    words = ("--operation", "all", "--call", "all", "--sizes", "64", "--iterations", "4")
+    argv = [mpiexec(sys.executable), "-n", "2", sys.executable, "-c", ALL_LARGE, "run", *words]
+    job = jobs([*argv, "--output", "{output}"])
+    ended = job.end()
+    assert ended.code == EXIT_PASS, ended
+    assert {(r.case.operation, r.case.call) for r in job.results} == {
+        (o.name, call) for o in OPERATIONS.values() for call in o.calls
+    }
+
+
+def test_a_library_without_functions_for_large_counts_is_asked_beforehand(measure) -> None:
+    options = ("-n", "2", "--operation", "sendrecv", "--dtype", "int8", "--sizes", "8,4G")
+    ended = measure(*options, python=python_of("Open MPI"))
+    assert ended.code == EXIT_USAGE, ended.stderr
+    assert "has no MPI_" in ended.stderr
+    assert not (ended.folder / "journal.jsonl").exists()

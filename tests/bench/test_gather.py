@@ -1,8 +1,11 @@
 """What reaches the run folder: the samples of every rank, or above the budget of the slowest."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from railgauge.errors import EXIT_WRONG_DATA
 from railgauge.journal import read_block
 from railgauge.records import Note
 from railgauge.samples import group_samples, seconds
@@ -64,3 +67,43 @@ def test_above_the_budget_the_slowest_rank_of_each_iteration_is_kept(run, mpi_py
     assert (rows[:, 0] > 0).all()
     notes = [record.text for record in job.records if isinstance(record, Note)]
     assert sum("--sample-budget" in text for text in notes) == 1
+
+
+@pytest.mark.mpi
+def test_rounds_that_rank_0_sits_out_have_the_bus_factor_of_their_matrix(run, mpi_python, tmp_path):
+    (tmp_path / "matrix").write_text("0 1\n1 0\n")
+    job = run(
+        *("-n", "3", "--pattern", "pairs", "--operation", "alltoallv", "--sizes", "64"),
+        *("--matrix", str(tmp_path / "matrix"), "--iterations", "4", "--warmup", "1"),
+        python=mpi_python,
+    )
+    ended = job.end()
+    assert ended.code == 0, ended
+    assert {result.idle for result in job.results} == {"0", "1", "2"}
+    assert [result.bus_factor for result in job.results] == [1.0] * 3
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("timing", ["barrier", "back_to_back"])
+def test_wrong_data_in_the_warm_up_is_told_when_the_sample_budget_is_used_up(
+    run, preloadable, tmp_path, timing
+):
+    source = Path(__file__).parent / "shims" / "faults.c"
+    shim = preloadable(source.read_text(), tmp_path / "libfaults.so")
+    job = run(
+        *("-n", "2", "--sizes", "64,8184", "--iterations", "50", "--warmup", "20"),
+        *("--check-every", "1") if timing == "barrier" else (),
+        *("--sample-budget", "200", "--timing", timing),
+        LD_PRELOAD=str(shim),
+        RAILGAUGE_SHIM_FAULT="flip",
+        RAILGAUGE_SHIM_RANK="1",
+        RAILGAUGE_SHIM_CALL="5",
+        RAILGAUGE_SHIM_BYTES="8184",
+        RAILGAUGE_SHIM_INDEX="7",
+    )
+    ended = job.end()
+    assert ended.code == EXIT_WRONG_DATA, ended
+    first, second = job.results
+    assert not first.groups[0].wrong
+    assert (second.stopped, second.groups[0].iterations) == ("wrong data", 0)
+    assert second.groups[0].wrong[0].index == 7

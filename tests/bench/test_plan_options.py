@@ -190,6 +190,15 @@ def test_a_plan_file_for_as_many_ranks_joins_a_world(plan_file):
     assert planned("--plan", plan_file, world=4).ranks == 4
 
 
+@pytest.mark.parametrize(("field", "names"), [("dtypes", DTYPES), ("ops", REDUCTIONS)])
+def test_all_in_a_plan_file_is_everything_as_on_the_command_line(tmp_path, field, names):
+    path = tmp_path / "plan.toml"
+    path.write_text(f'ranks = 3\noperations = ["all"]\n{field} = ["all"]\n')
+    plan, left = plan_from(typed("--plan", str(path)))
+    assert set(plan.operations) | set(left) == set(OPERATIONS)
+    assert getattr(plan, field) == tuple(names)
+
+
 # ranks -----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from railgauge.commands import run as run_module
 from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED, EXIT_PASS, EXIT_USAGE, HangError
+from railgauge.records import Note
 
 SHORT = ("--sizes", "8", "--iterations", "10")
 
@@ -56,6 +57,18 @@ def test_data_goes_to_stdout_and_talk_to_stderr(run):
     assert [line.split()[0] for line in lines] == ["operation", "(B)", "all_reduce"]
     assert "thread level funneled" in ended.stderr
     assert "\x1b" not in ended.stdout + ended.stderr  # no terminal, no progress bar
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("interval", "notes"), [(("--check-every", "2"), 1), ((), 0)])
+def test_an_interval_of_checks_that_a_case_does_not_keep_is_noted(run, interval, notes):
+    job = run("-n", "2", *SHORT, "--operation", "latency,sendrecv", *interval)
+    assert job.end().code == EXIT_PASS
+    texts = [record.text for record in job.records if isinstance(record, Note)]
+    said = [
+        text for text in texts if "--check-every 2 means nothing back to back (latency)" in text
+    ]
+    assert len(said) == notes
 
 
 @pytest.mark.mpi

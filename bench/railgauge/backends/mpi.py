@@ -21,8 +21,13 @@ import mpi4py
 import numpy as np
 import numpy.typing as npt
 
+from railgauge.launchers import no_mpi
+
 mpi4py.rc.initialize = False  # importing MPI would enter it at MULTIPLE, and hold the GIL
-from mpi4py import MPI  # noqa: E402  (the line above comes first)
+try:
+    from mpi4py import MPI
+except (ImportError, RuntimeError) as error:  # mpi4py looked for a library in vain
+    raise no_mpi(str(error).replace("\n", "\n  | ")) from None
 
 from railgauge import mpi_calls  # noqa: E402
 from railgauge.buffers import Buffers  # noqa: E402
@@ -30,7 +35,7 @@ from railgauge.dtypes import DTYPES, DType, dtype_named  # noqa: E402
 from railgauge.errors import NotMeasuredError, UsageError  # noqa: E402
 from railgauge.layouts import Group as GroupFacts  # noqa: E402
 from railgauge.loop import Step, Table, execute, table  # noqa: E402
-from railgauge.plan import Case, Plan  # noqa: E402
+from railgauge.plan import Case, Plan, cases  # noqa: E402
 from railgauge.reducers import reduction_address, scale_address  # noqa: E402
 from railgauge.world import Bound, Place  # noqa: E402
 
@@ -115,6 +120,9 @@ class MpiGroup:
         self.mpi.Gatherv(flat, None if result is None else (result, counts))
         return result
 
+    def free(self) -> None:
+        self.mpi.Free()
+
     def exchange_clocks(
         self, peer: int, rounds: int, clock: Callable[[], int]
     ) -> list[tuple[int, int, int]]:
@@ -191,15 +199,22 @@ class MpiBackend:
             for op in plan.ops:
                 if not self._reduces(dtype, op):
                     raise self._lacking(f"--dtype {dtype.name} --op {op}: no such reduction")
-        for name in plan.operations:
-            for call in plan.calls or ("blocking",):
-                for symbol in mpi_calls.symbols(name, call):
-                    if function_address(symbol) is None:
-                        raise UsageError(
-                            f"--call {call}: {library_name()} has no"
-                            f" {symbol} (persistent collectives came with MPI-4).\n"
-                            "  next: railgauge run --call blocking"
-                        )
+        for case in cases(plan):
+            for symbol in mpi_calls.symbols(case, dtype_named(case.dtype).itemsize):
+                if function_address(symbol) is None:
+                    raise self._without(symbol, case)
+
+    def _without(self, symbol: str, case: Case) -> UsageError:
+        what, advice = "persistent collectives", "--call blocking"
+        if symbol.endswith("_c"):
+            what, advice = (
+                "counts of 2^31 elements and more",
+                "with smaller sizes, or wider --dtype",
+            )
+        return UsageError(
+            f"{case.describe()}: {library_name()} has no {symbol} ({what} came with MPI-4).\n"
+            f"  next: railgauge run {advice}"
+        )
 
     def _lacking(self, what: str) -> UsageError:
         return UsageError(

@@ -43,7 +43,7 @@ _help = {
     "matrix": "Traffic matrix of alltoallv: one row a sender, whole numbers.",
     "skew": "Share of alltoallv traffic that goes to rank 0 instead, 0 to 1.",
     "window": "Messages in flight in bandwidth operations.  [default: 64]",
-    "check_every": "Verify every N-th iteration.  [default: 8 up to 32 KiB, then 64]",
+    "check_every": "Verify every N-th iteration, not back to back.  [default: size / 4K, from 8 to 64]",
     "memory": "Where the buffers are.",
     "max_memory": "Leave out sizes whose buffers need more than this a rank.",
     "sample_budget": "Bytes of raw samples a node keeps; above it the slowest ranks.  [default: 1G]",
