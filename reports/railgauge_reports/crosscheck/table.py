@@ -46,7 +46,9 @@ def lines(rows: Sequence[Row]) -> list[str]:
             str(row.nbytes),
             _micro(row.peer_seconds, row.peer_resolution_seconds),
             _micro(row.ours_seconds),
-            _micro(row.peer_resolution_seconds),
+            ""
+            if not row.peer_resolution_seconds
+            else f"{row.peer_resolution_seconds * _MICRO:.1g}",
             _ratio(row.ratio),
             _interval(row.ratio_low, row.ratio_high),
             _interval(row.null_low, row.null_high),
