@@ -64,13 +64,12 @@ def hand_over(output: Path, name: str) -> int:
 
     What it cannot print (a binary format on a terminal) is said, and the run stays measured.
     """
-    from railgauge.cli import call
+    from railgauge.cli import call, fail
 
     try:
         return call(["report", str(output), "--format", name])
     except RailgaugeError as error:
-        say(f"railgauge: error: {error}")
-        return error.exit_code
+        return fail(str(error), error.exit_code)
 
 
 class _Signals:

@@ -63,6 +63,7 @@ class Runner:
     ) -> None:
         self.plan, self.world, self.backend, self.folder = plan, world, backend, folder
         self.watchdog, self.interrupted, self._tell = watchdog, interrupted, tell
+        self.cases = cases(plan)
         self.clocks = Clocks(world)
         self.wrong = self.gaps = 0
         self._reduced = False
@@ -81,7 +82,7 @@ class Runner:
         gatherer = Gatherer(plan, world, self.folder)
         stopped = False
         for index, groups in enumerate(patterns.rounds(plan.pattern, plan.ranks, plan.rounds)):
-            todo = [case for case in cases(plan) if (case.index, index) not in done]
+            todo = [case for case in self.cases if (case.index, index) not in done]
             if not todo or stopped:
                 continue
             mine = next((ranks for ranks in groups if world.rank in ranks), None)
@@ -96,7 +97,7 @@ class Runner:
     def _synchronise(self) -> None:
         self.watchdog.enter("the synchronisation of the clocks")
         self.clocks.start()
-        asked = any(case.timing == "synchronised" for case in cases(self.plan))
+        asked = any(case.timing == "synchronised" for case in self.cases)
         if asked and self.clocks.bound_ns is None:
             raise UsageError(
                 "--timing synchronised: the clocks of the hosts cannot be compared; a kernel hides"
@@ -236,7 +237,7 @@ class Runner:
                 notes.append(
                     "MPI runs at MPI_THREAD_MULTIPLE: small messages cost 1.6 to 6 times more"
                 )
-            rotating = {c.operation for c in cases(plan) if c.timing == "back_to_back"}
+            rotating = {c.operation for c in self.cases if c.timing == "back_to_back"}
             if plan.check_every and rotating:
                 notes.append(
                     f"--check-every {plan.check_every} means nothing back to back"

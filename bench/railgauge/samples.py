@@ -93,11 +93,17 @@ def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[f
     return algbw, algbw * bus_factor
 
 
-def overlap_share(overlap: Overlap) -> float:
+def overlap_share(overlap: Overlap | None) -> float | None:
     """Share of the shorter of operation and computation that the other hides, 0 ... 1.
 
     (pure + compute - together) / min(pure, compute): IMB's numerator with the shorter of the two
-    below it. Computation is made as long as the operation, where this equals OSU's definition.
+    below it. Computation is made as long as the operation, where this equals OSU's definition. None
+    where nothing could be hidden.
     """
+    if overlap is None:
+        return None
+    shorter = min(overlap.pure_seconds, overlap.compute_seconds)
+    if shorter <= 0:
+        return None
     hidden = overlap.pure_seconds + overlap.compute_seconds - overlap.together_seconds
-    return min(1.0, max(0.0, hidden / min(overlap.pure_seconds, overlap.compute_seconds)))
+    return min(1.0, max(0.0, hidden / shorter))

@@ -54,8 +54,8 @@ def result_row(result: Result, summaries: Sequence[Summary]) -> list[str]:
     marks += [case.call] if case.call != case.entry.calls[0] else []
     marks += [f"root {case.root}"] if case.root else []
     marks += ["in place"] if case.placement == "in" and "out" in case.entry.placements else []
-    if group.overlap is not None:
-        marks.append(f"overlap {overlap_share(group.overlap):.0%}")
+    if (hidden := overlap_share(group.overlap)) is not None:
+        marks.append(f"overlap {hidden:.0%}")
     if len(result.groups) > 1:
         marks.append(f"slowest of {len(result.groups)} groups, round {result.round}")
     interval = f"{micro(summary.low)} - {micro(summary.high)}" if summary.low is not None else ""

@@ -17,8 +17,8 @@ import pandas as pd
 
 from railgauge import patterns
 from railgauge.plan import Case, Plan
-from railgauge.records import GroupResult, Overlap, decode_ranks, encode_ranks
-from railgauge.samples import GroupSamples, bandwidths, group_samples, seconds
+from railgauge.records import GroupResult, decode_ranks, encode_ranks
+from railgauge.samples import GroupSamples, bandwidths, group_samples, overlap_share, seconds
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
@@ -158,20 +158,6 @@ def arrivals_of(facts: GroupFacts) -> Arrivals | None:
         [facts.start.host_of[rank] for rank in samples.ranks],
         uncertainty_ns,
     )
-
-
-def overlap_share(overlap: Overlap | None) -> float | None:
-    """Share of the shorter of communication and computation that was hidden, 0 ... 1.
-
-    The definition is `railgauge.records.Overlap`'s; None where nothing could be hidden.
-    """
-    if overlap is None:
-        return None
-    shorter = min(overlap.pure_seconds, overlap.compute_seconds)
-    if shorter <= 0:
-        return None
-    hidden = overlap.pure_seconds + overlap.compute_seconds - overlap.together_seconds
-    return min(1.0, max(0.0, hidden / shorter))
 
 
 # rows ---------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import pytest
 
 from railgauge.errors import NotMeasuredError
 from railgauge.records import Block, Overlap
-from railgauge_reports.frames import case_frame, overlap_share, sample_frame
+from railgauge.samples import overlap_share
+from railgauge_reports.frames import case_frame, sample_frame
 
 HEADER = (
     "operation,pattern,round,group,hosts,backend,dtype,op,placement,ranks,nbytes,count,samples,"
