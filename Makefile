@@ -19,6 +19,8 @@ BIN := .venv/bin
 ABI := $(if $(shell command -v cc),.venv-abi/.built)
 # a module system's PYTHONPATH would put other versions before those installed here
 unexport PYTHONPATH PYTHONHOME
+# Open MPI's mpirun does not start without it
+export HOME := $(or $(HOME),$(shell $(PYTHON) -c 'import pathlib; print(pathlib.Path.home())'))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check bench venv clean

@@ -58,9 +58,13 @@ class Launcher:
         return [self.path, "-n", str(ranks), "-bind-to", bind, *more, *command]
 
     def environment(self, ranks: int) -> dict[str, str]:
-        """Variables that the ranks need: one thread each, and waiting that yields where CPUs are few."""
+        """Variables that the ranks need: one thread each, and waiting that yields where CPUs are few.
+
+        Open MPI ends where nobody (cron, a service, `env -i`) has set HOME.
+        """
         made = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         if self.family == "openmpi":
+            made["HOME"] = str(Path.home())
             if os.geteuid() == 0:
                 made |= ROOT_ALLOWED
             if ranks > len(os.sched_getaffinity(0)):

@@ -50,6 +50,13 @@ def test_ranks_are_started_through_the_embedded_mpi(run, mpi_python, ranks):
 
 
 @pytest.mark.mpi
+def test_a_service_without_a_home_can_start_ranks(run, mpi_python, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    ended = run("-n", "2", *SHORT, "--operation", "barrier", python=mpi_python).end()
+    assert (ended.code, ended.errors) == (EXIT_PASS, 0), ended
+
+
+@pytest.mark.mpi
 def test_what_the_ranks_refuse_is_said_once_and_leaves_no_folder(run, library):
     # bfloat16 is known to the plan, but not to every library; user operations are not asked for
     dtype = "bfloat16" if library.family == "openmpi" else "float16"
