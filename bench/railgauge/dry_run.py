@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from railgauge import patterns
 from railgauge.errors import EXIT_PASS
 from railgauge.measure import check_data, memory_needed, slot_count
-from railgauge.plan import Case, Plan, case_matrix, cases
+from railgauge.plan import Case, Plan, case_traffic, cases
 from railgauge.stopping import WARMUP_SHARE
 from railgauge.units import format_size
 
@@ -50,9 +51,5 @@ def _heaviest(plan: Plan, case: Case, n: int) -> set[int]:
     """Places of a group, the one with the largest buffers among them."""
     if plan.matrix is None:
         return {0, n - 1, case.root or 0}
-    matrix, slots = case_matrix(plan, case.count, n), slot_count(plan, case)
-    elements = [
-        sum(sent) + slots * sum(received)
-        for sent, received in zip(matrix, zip(*matrix, strict=True), strict=True)
-    ]
-    return {elements.index(max(elements))}
+    sent, received = case_traffic(plan, case.count, n).totals()
+    return {int(np.argmax(sent + slot_count(plan, case) * received))}

@@ -11,11 +11,10 @@ from railgauge.journal import Folder, sample_path
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
 from railgauge.patterns import Groups
-from railgauge.plan import Case, Plan, case_matrix
+from railgauge.plan import Case, Plan, case_traffic
 from railgauge.records import Block, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
-from railgauge.traffic import matrix_bus_factor
 from railgauge.units import NANOSECONDS
 from railgauge.world import World
 
@@ -58,7 +57,7 @@ class Gatherer:
         busy = {rank for ranks in groups for rank in ranks}
         factor = case.entry.bus_factor(n)
         if case.operation == "alltoallv":
-            factor = matrix_bus_factor(case_matrix(self.plan, case.count, n))
+            factor = case_traffic(self.plan, case.count, n).bus_factor()
         result = Result(
             case=case,
             round=index,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from railgauge.traffic import Matrix
+from railgauge.traffic import Traffic
 from railgauge_kernels.pattern import REDUCED
 
 
@@ -42,13 +42,13 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """What a layout depends on: group size, this rank's place in it, root, block size, matrix."""
+    """What a layout depends on: group size, this rank's place in it, root, block size, traffic."""
 
     n: int
     me: int
     root: int
     count: int
-    matrix: Matrix | None = None
+    traffic: Traffic | None = None
     in_place: bool = False
 
 
@@ -107,15 +107,20 @@ def offsets(counts: Sequence[int]) -> list[int]:
     return begins
 
 
+def vector_counts(g: Group) -> tuple[list[int], list[int]]:
+    """Elements that this rank of an alltoallv sends to each rank, and receives from each."""
+    if g.traffic is None:
+        raise ValueError("alltoallv needs its traffic")
+    matrix = g.traffic.matrix
+    return matrix[g.me].tolist(), matrix[:, g.me].tolist()
+
+
 def alltoallv(g: Group) -> Layout:
-    if g.matrix is None:
-        raise ValueError("alltoallv needs its traffic matrix")
-    incoming = [row[g.me] for row in g.matrix]
-    segments = tuple(
-        Segment(at, count, source, offsets(g.matrix[source])[g.me])
-        for source, (at, count) in enumerate(zip(offsets(incoming), incoming, strict=True))
-    )
-    return Layout(sum(g.matrix[g.me]), sum(incoming), segments)
+    outgoing, incoming = vector_counts(g)
+    assert g.traffic is not None
+    begins = g.traffic.begins(g.me).tolist()
+    segments = tuple(map(Segment, offsets(incoming), incoming, range(g.n), begins))
+    return Layout(sum(outgoing), sum(incoming), segments)
 
 
 def sendrecv(g: Group) -> Layout:

@@ -25,11 +25,10 @@ from railgauge.loop import (
     synchronised_loop,
     table,
 )
-from railgauge.plan import Case, Plan, case_matrix, cases
+from railgauge.plan import Case, Plan, case_traffic, cases
 from railgauge.records import Overlap, Wrong
 from railgauge.reducers import compute_address
 from railgauge.samples import Rows, completion_ns
-from railgauge.traffic import Matrix
 from railgauge.units import NANOSECONDS
 from railgauge.world import Backend, Bound, Communicator, Place
 
@@ -77,10 +76,8 @@ def reads_clock(case: Case, group: Group) -> bool:
 
 def group_facts(plan: Plan, case: Case, n: int, me: int) -> Group:
     """What the case's layout depends on for place `me` in a group of `n`."""
-    matrix: Matrix | None = (
-        case_matrix(plan, case.count, n) if case.operation == "alltoallv" else None
-    )
-    return Group(n, me, case.root or 0, case.count, matrix, case.placement == "in")
+    traffic = case_traffic(plan, case.count, n) if case.operation == "alltoallv" else None
+    return Group(n, me, case.root or 0, case.count, traffic, case.placement == "in")
 
 
 def memory_needed(plan: Plan, case: Case, n: int, me: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from railgauge.layouts import Group, offsets, partner
+from railgauge.layouts import Group, offsets, partner, vector_counts
 from railgauge.plan import Case
 
 CallArguments = tuple[str, tuple[int, ...]]
@@ -173,11 +173,8 @@ def _vector_arguments(
     receive: int,
     width: type[np.signedinteger[Any]],
 ) -> tuple[int, ...]:
-    if g.matrix is None:
-        raise ValueError("alltoallv needs its traffic matrix")
-    sides = (list(g.matrix[g.me]), [row[g.me] for row in g.matrix])
     addresses = []
-    for counts in (part for side in sides for part in (side, offsets(side))):
+    for counts in (part for side in vector_counts(g) for part in (side, offsets(side))):
         made = np.array(counts, width)
         calls.memory.append(made)
         addresses.append(int(made.ctypes.data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from railgauge import patterns, plugins
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
-from railgauge.traffic import Matrix, matrix_nbytes, skewed_matrix
+from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
 
 Placement = Literal["out", "in"]
@@ -52,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     window: int = 64
     overlap: bool = False
     check_every: int | None = None
-    matrix: Matrix | None = None
+    matrix: Weights | None = None
     skew: float = 0.0
     memory: Literal["host"] = "host"
     max_memory: int | None = None
@@ -114,7 +115,7 @@ def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
                             count = entry.count(size, itemsize, n)
                             nbytes = entry.nbytes(count, itemsize, n)
                             if entry.name == "alltoallv":
-                                nbytes = matrix_nbytes(case_matrix(plan, count, n), itemsize)
+                                nbytes = case_traffic(plan, count, n).nbytes(itemsize)
                             yield {
                                 "operation": entry.name,
                                 "call": call,
@@ -134,16 +135,14 @@ def _allowed(
     return default if asked is None else tuple(a for a in asked if a in exist)
 
 
-def case_matrix(plan: Plan, count: int, n: int) -> Matrix:
-    """The alltoallv traffic of a case in elements.
+def case_traffic(plan: Plan, count: int, n: int) -> Traffic:
+    """The traffic of an alltoallv case whose blocks have `count` elements, in groups of `n`."""
+    return _traffic(plan.matrix, plan.skew, count, n)
 
-    A matrix from a file gives relative weights: it is scaled so that the busiest rank sends what
-    `count` elements to each of `n` ranks would make.
-    """
-    if plan.matrix is None:
-        return skewed_matrix(n, count, plan.skew)
-    busiest = max(sum(row) for row in plan.matrix)
-    return tuple(tuple(weight * count * n // busiest for weight in row) for row in plan.matrix)
+
+@functools.lru_cache(maxsize=8)
+def _traffic(matrix: Weights | None, skew: float, count: int, n: int) -> Traffic:
+    return skewed(n, count, skew) if matrix is None else weighed(matrix, count, n)
 
 
 def _positive(name: str, value: float | None, least: float = 1) -> None:
@@ -254,7 +253,7 @@ def applicable(plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], dic
     return tuple(kept), left
 
 
-def read_matrix(path: Path) -> Matrix:
+def read_matrix(path: Path) -> Weights:
     """A square matrix of whole numbers: one row a line, numbers split by blanks or commas.
 
     Raises UsageError that names file and line; `#` begins a comment.

@@ -18,7 +18,7 @@ from railgauge.inputs import WRONG, data_record
 from railgauge.layouts import Group, offsets, partner
 from railgauge.loop import execute, table
 from railgauge.operations import OPERATIONS, REDUCTIONS, operation_named
-from railgauge.traffic import Matrix, matrix_bus_factor, matrix_nbytes, skewed_matrix
+from railgauge.traffic import Traffic, skewed
 
 Elements = npt.NDArray[np.int32]
 SEED = 29
@@ -43,17 +43,17 @@ class Ranks:
         count: int,
         root: int = 0,
         in_place: bool = False,
-        matrix: Matrix | None = None,
+        traffic: Traffic | None = None,
         slots: int = 1,
     ) -> None:
         self.name, self.n, self.count, self.root = name, n, count, root
-        self.in_place, self.matrix = in_place, matrix
+        self.in_place, self.traffic = in_place, traffic
         entry = OPERATIONS[name]
         dtype = DTYPES["int32"]
         record = data_record(dtype, "sum" if entry.reduces else None, n, SEED)
         self.buffers = []
         for me in range(n):
-            layout = entry.layout(Group(n, me, root, count, matrix, in_place))
+            layout = entry.layout(Group(n, me, root, count, traffic, in_place))
             self.buffers.append(Buffers(layout, dtype, record, me, slots, in_place))
 
     def each(self, steps: str) -> None:
@@ -136,10 +136,10 @@ class Ranks:
             self.slot(rank, slot, self.n * self.count)[:] = sent[:, rank].ravel()
 
     def alltoallv(self, slot: int) -> None:
-        assert self.matrix is not None
+        assert self.traffic is not None
         for receiver in range(self.n):
             arrived = []
-            for sender, row in enumerate(self.matrix):
+            for sender, row in enumerate(self.traffic.matrix):
                 begin = sum(row[:receiver])
                 arrived.append(self.sent(sender, sum(row))[begin : begin + row[receiver]])
             made = np.concatenate(arrived)
@@ -184,8 +184,8 @@ FORMS = [
 @pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
 def test_the_layout_expects_what_the_operation_delivers(name, n, root, placement):
     for count in (1, 5, 8):
-        matrix = skewed_matrix(n, count, 0.5) if name == "alltoallv" else None
-        ranks = Ranks(name, n, count, root, placement == "in", matrix, slots=2)
+        traffic = skewed(n, count, 0.5) if name == "alltoallv" else None
+        ranks = Ranks(name, n, count, root, placement == "in", traffic, slots=2)
         ranks.each("inputs")
         ranks.each("spoiled")
         idle = ranks.wrong()
@@ -202,7 +202,7 @@ def test_the_layout_expects_what_the_operation_delivers(name, n, root, placement
 
 @given(matrix=MATRICES)
 def test_alltoallv_expects_what_any_matrix_delivers(matrix):
-    ranks = Ranks("alltoallv", len(matrix), 1, matrix=matrix)
+    ranks = Ranks("alltoallv", len(matrix), 1, traffic=Traffic(np.array(matrix)))
     ranks.each("inputs")
     ranks.each("spoiled")
     assert ranks.wrong() == sum(map(sum, matrix))
@@ -210,45 +210,12 @@ def test_alltoallv_expects_what_any_matrix_delivers(matrix):
     assert ranks.wrong() == 0
 
 
-def test_alltoallv_without_a_matrix_is_a_defect_of_the_caller():
-    with pytest.raises(ValueError, match="traffic matrix"):
+def test_alltoallv_without_traffic_is_a_defect_of_the_caller():
+    with pytest.raises(ValueError, match="traffic"):
         OPERATIONS["alltoallv"].layout(Group(2, 0, 0, 1))
 
 
 # bandwidth factors -----------------------------------------------------------------------------
-
-
-@given(matrix=MATRICES.filter(lambda m: any(map(sum, m))), itemsize=st.sampled_from([1, 4]))
-def test_the_bus_factor_of_alltoallv_is_the_busiest_ranks_wire(matrix, itemsize):
-    n = len(matrix)
-    out, into = [0] * n, [0] * n
-    for sender in range(n):
-        for receiver in range(n):
-            if sender != receiver:
-                out[sender] += matrix[sender][receiver] * itemsize
-                into[receiver] += matrix[sender][receiver] * itemsize
-    nbytes = matrix_nbytes(matrix, itemsize)
-    assert matrix_bus_factor(matrix) * nbytes == pytest.approx(max(*out, *into))
-
-
-@given(matrix=MATRICES.filter(lambda m: len(m) > 1))
-def test_alltoallv_without_traffic_to_itself_has_factor_one(matrix):
-    others = tuple(
-        tuple(0 if i == j else weight + 1 for j, weight in enumerate(row))
-        for i, row in enumerate(matrix)
-    )
-    assert matrix_bus_factor(others) == 1
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 8])
-def test_uniform_alltoallv_has_the_factor_of_alltoall(n):
-    matrix = skewed_matrix(n, 6, 0)
-    assert matrix_bus_factor(matrix) == pytest.approx(OPERATIONS["alltoall"].bus_factor(n))
-    assert matrix_nbytes(matrix, 4) == OPERATIONS["alltoall"].nbytes(6, 4, n)
-
-
-def test_no_traffic_at_all_has_no_bus_bandwidth():
-    assert matrix_bus_factor(((0, 0), (0, 0))) == 0
 
 
 @pytest.mark.parametrize(
@@ -311,9 +278,9 @@ def test_a_size_is_rounded_up_to_whole_blocks(name, nbytes, itemsize, n):
 @pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
 def test_the_size_is_the_larger_of_what_one_rank_sends_and_receives(name, n, root, placement):
     entry, count = OPERATIONS[name], 3
-    matrix = skewed_matrix(n, count, 0) if name == "alltoallv" else None
+    traffic = skewed(n, count, 0) if name == "alltoallv" else None
     layouts = [
-        entry.layout(Group(n, me, root, count, matrix, placement == "in")) for me in range(n)
+        entry.layout(Group(n, me, root, count, traffic, placement == "in")) for me in range(n)
     ]
     assert entry.nbytes(count, 4, n) == max(max(x.sends, x.receives) for x in layouts) * 4
 
@@ -344,20 +311,6 @@ def test_operations_in_pairs_refuse_an_odd_group_and_say_what_to_type(name):
 @given(counts=st.lists(st.integers(0, 100), max_size=9))
 def test_offsets_are_running_sums(counts):
     assert offsets(counts) == [sum(counts[:k]) for k in range(len(counts))]
-
-
-@given(n=st.integers(1, 9), count=st.integers(0, 500), skew=st.floats(0, 1, allow_subnormal=False))
-def test_skew_moves_traffic_to_rank_0_and_loses_none(n, count, skew):
-    matrix = skewed_matrix(n, count, skew)
-    assert {sum(row) for row in matrix} == {n * count}
-    assert min(map(min, matrix)) >= 0
-    away = count - round(count * skew)
-    assert all(weight == away for row in matrix for weight in row[1:])
-
-
-def test_skew_0_is_uniform_and_skew_1_an_incast():
-    assert skewed_matrix(3, 5, 0) == ((5, 5, 5),) * 3
-    assert skewed_matrix(3, 5, 1) == ((15, 0, 0),) * 3
 
 
 # names -----------------------------------------------------------------------------------------

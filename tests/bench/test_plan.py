@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from railgauge.errors import UsageError
 from railgauge.operations import OPERATIONS
@@ -16,13 +14,12 @@ from railgauge.plan import (
     DEFAULT_SIZES,
     Plan,
     applicable,
-    case_matrix,
+    case_traffic,
     cases,
     read_matrix,
     read_plan,
     validate,
 )
-from railgauge.traffic import matrix_nbytes, skewed_matrix
 
 
 def plan(**fields: Any) -> Plan:
@@ -169,25 +166,10 @@ def test_a_matrix_that_does_not_fit_is_refused(fields, words):
     assert words in refused(**{"operations": ("alltoallv",)} | fields)
 
 
-@given(
-    n=st.integers(1, 6),
-    count=st.integers(1, 1000),
-    weights=st.lists(st.integers(0, 50), min_size=36),
-)
-def test_a_matrix_keeps_its_proportions_and_fills_the_size(n, count, weights):
-    matrix = tuple(tuple(weights[i * n : (i + 1) * n]) for i in range(n))
-    busiest = max(map(sum, matrix))
-    if not busiest:
-        return
-    scaled = case_matrix(plan(ranks=n, operations=("alltoallv",), matrix=matrix), count, n)
-    for row, relative in zip(scaled, matrix, strict=True):
-        for made, weight in zip(row, relative, strict=True):
-            assert 0 <= weight * count * n / busiest - made < 1
-    assert n * count - n < max(map(sum, scaled)) <= n * count
-
-
-def test_without_a_matrix_the_skew_makes_one():
-    assert case_matrix(plan(skew=0.25), 8, 4) == skewed_matrix(4, 8, 0.25)
+def test_traffic_is_that_of_the_matrix_or_else_of_the_skew():
+    asked = plan(operations=("alltoallv",), matrix=MATRIX)
+    assert case_traffic(asked, 6, 4).matrix.tolist() == [[0, 4, 8, 12]] * 4
+    assert case_traffic(plan(skew=0.25), 8, 4).matrix.tolist() == [[14, 6, 6, 6]] * 4
 
 
 def test_a_matrix_file_may_have_blanks_commas_and_comments(tmp_path: Path):
@@ -332,7 +314,7 @@ def test_sizes_are_those_of_the_patterns_groups():
 def test_the_size_of_an_alltoallv_is_what_its_busiest_rank_moves():
     (case,) = cases(plan(operations=("alltoallv",), sizes=(1024,), skew=1.0))
     assert case.count == 64
-    assert case.nbytes == matrix_nbytes(skewed_matrix(4, 64, 1.0), 4) == 4 * 1024
+    assert case.nbytes == 4 * 1024
 
 
 def test_forms_that_were_asked_for_are_kept_where_an_operation_has_them():
