@@ -135,8 +135,12 @@ class Measurement:
     # timing -------------------------------------------------------------------------------------
 
     def first_call(self) -> Rows:
-        """The group's time of the very first iteration in ns, int64 [1]; not verified."""
+        """The group's time of the very first iteration in ns, int64 [1]; every set is then verified."""
+        execute(self._spoil)
         rows = self._after_barriers(self.bound.programs[0], 1, moves=False)
+        for program in self.bound.programs[1:]:
+            self._checked(execute(program))
+        self._verify_now(first=0, iterations=1)
         return np.asarray(self.group.maximum(rows[:, 1] - rows[:, 0]))
 
     def chunk(self, iterations: int) -> Rows:
@@ -200,12 +204,16 @@ class Measurement:
         sets = len(self.bound.programs)
         turns = 0 if overwrites(self.case) else -(-(iterations + SETTLING) // sets)
         legs = [self._leg(turns * sets), self._leg(max(sets, SETTLING + 1))]
+        self._verify_now(first=turns * sets, iterations=min(iterations, len(legs[1])))
+        return np.concatenate(legs)[-iterations:, None]
+
+    def _verify_now(self, first: int, iterations: int) -> None:
+        """Verify all sets, which hold the results of that many samples, the `first` among them."""
         before = self.buffers.report[WRONG]
         execute(self._verify)
-        self.cells[CHECKED_ITERATIONS] += sets
+        self.cells[CHECKED_ITERATIONS] += iterations
         if self.buffers.report[WRONG] != before and self.cells[FIRST_FAULTY] < 0:
-            self.cells[FIRST_FAULTY] = turns * sets
-        return np.concatenate(legs)[-iterations:, None]
+            self.cells[FIRST_FAULTY] = first
 
     def _leg(self, iterations: int) -> Rows:
         execute(self._spoil)
