@@ -12,6 +12,7 @@ import ast
 import functools
 import os
 import signal
+import socket
 import sys
 import time
 import token
@@ -30,11 +31,12 @@ from railgauge.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_MEASURED,
     EXIT_USAGE,
+    HostError,
     NotMeasuredError,
     RailgaugeError,
     unknown,
 )
-from railgauge.launchers import launcher_rank
+from railgauge.launchers import first_on_host, launcher_rank
 
 GROUP = "railgauge.commands"
 SPEAKER_SECONDS = 3.0  # for rank 0 to have said what is wrong
@@ -144,15 +146,19 @@ def explain(error: click.ClickException) -> int:
     return fail(f"{error.format_message()}\n  next: {path} --help", EXIT_USAGE)
 
 
-def fail(message: str, exit_code: int) -> int:
+def fail(message: str, exit_code: int, of_host: bool = False) -> int:
     """Say it once, not once a rank; returns the exit code.
 
-    The other ranks leave later: mpirun ends all when the first one exits with an error.
+    The other ranks leave later: mpirun ends all when the first one exits with an error. Those that
+    are still there then know better than rank 0 what is amiss on their own host.
     """
     if launcher_rank() == 0:
         print(f"railgauge: error: {message}", file=sys.stderr, flush=True)
-    else:
-        time.sleep(SPEAKER_SECONDS)
+        return exit_code
+    time.sleep(SPEAKER_SECONDS)
+    if of_host and first_on_host():
+        who = f"rank {launcher_rank()} on {socket.gethostname()}"
+        print(f"railgauge: error: {who}: {message}", file=sys.stderr, flush=True)
     return exit_code
 
 
@@ -164,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_code = call(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except RailgaugeError as error:
-        return fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code, of_host=isinstance(error, HostError))
     except click.ClickException as error:
         return explain(error)
     except (KeyboardInterrupt, click.Abort):

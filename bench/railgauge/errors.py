@@ -49,6 +49,10 @@ class NotMeasuredError(RailgaugeError):
     exit_code = EXIT_NOT_MEASURED
 
 
+class HostError(NotMeasuredError):
+    """What is amiss on this host, whatever the others have: the first rank on it says so too."""
+
+
 class HangError(RailgaugeError):
     """A rank did not arrive, died or stopped making progress."""
 

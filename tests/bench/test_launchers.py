@@ -9,6 +9,7 @@ from railgauge.launchers import (
     HOST_FILES,
     check_launcher,
     check_world,
+    first_on_host,
     launched,
     launcher_rank,
     one_host,
@@ -51,6 +52,21 @@ def test_the_innermost_launcher_gives_rank_and_size(environ, rank, size):
     found = started(environ)
     assert (found.rank, found.size) == (rank, size)
     assert launcher_rank(environ) == rank
+
+
+@pytest.mark.parametrize(
+    ("environ", "first"),
+    [
+        ({}, True),
+        ({"SLURM_LOCALID": "0"}, True),
+        ({"SLURM_LOCALID": "1"}, False),
+        ({"SLURM_LOCALID": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}, True),  # mpirun inside a step
+        ({"SLURM_LOCALID": "0", "MPI_LOCALRANKID": "2"}, False),
+        ({"SLURM_LOCALID": "0", "LOCAL_RANK": "3"}, False),
+    ],
+)
+def test_the_innermost_launcher_says_who_is_first_on_its_host(environ, first):
+    assert first_on_host(environ) == first
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,18 @@ def test_a_missing_mpi_library_is_said_once_under_a_launcher(jobs, mpi_python, m
 
 
 @pytest.mark.mpi
+def test_a_library_that_one_host_lacks_is_said_by_the_first_rank_there(jobs, mpi_python, mpiexec):
+    words = f"{mpi_python} -m railgauge run --output {{output}} --timeout 8 {' '.join(SHORT)}"
+    there = "export MPI4PY_LIBMPI=/nowhere/libmpi.so OMPI_COMM_WORLD_LOCAL_RANK=0"
+    script = f"case $PMI_RANK$OMPI_COMM_WORLD_RANK in 1) {there};; esac; exec {words}"
+    ended = jobs([mpiexec(mpi_python), "-n", "2", "sh", "-c", script]).end()
+    assert ended.code not in (EXIT_PASS, 1)
+    # MPICH's launcher lets rank 0 wait in MPI_Init, and that has an end of its own
+    assert ended.stderr.count("no MPI found: cannot load MPI library") == 1, ended.stderr
+    assert "railgauge: error: rank 1 on" in ended.stderr
+
+
+@pytest.mark.mpi
 @pytest.mark.parametrize("there", [True, False])
 def test_a_file_that_a_rank_cannot_read_is_named_once(jobs, tmp_path, mpi_python, mpiexec, there):
     matrix = tmp_path / "matrix"
