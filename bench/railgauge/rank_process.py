@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from railgauge import patterns, plugins, pmi
+from railgauge import plugins, pmi
 from railgauge.collector import Beat, Collector
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError, UsageError, unknown
 from railgauge.journal import Folder
@@ -25,7 +25,7 @@ from railgauge.launchers import (
     launcher_rank,
     started,
 )
-from railgauge.plan import Plan, cases
+from railgauge.plan import Plan
 from railgauge.plan_options import plan_from
 from railgauge.terminal import Printer
 from railgauge.watchdog import CONTROL, Watchdog
@@ -212,10 +212,9 @@ def _run(
     watchdog.ended = folder.give_up
     if watchdog.collector:
         watchdog.collector.next = resume_command(output)
-    total = len(cases(plan)) * patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
     tell: Callable[..., None] = lambda *_: None  # noqa: E731
     if world.rank == 0:
-        tell = Printer(total, typed["format"] == "table", say).tell
+        tell = Printer(typed["format"] == "table", say).tell
         for name, why in left.items():
             say(f"left out: {name}: {why}")
     interrupted: Callable[[], bool] = lambda: signals.seen or watchdog.stop  # noqa: E731

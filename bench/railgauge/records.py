@@ -21,7 +21,8 @@ class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=Tr
     `hosts[k]` is the host name of node k; `nodes` the node of every rank, run-length encoded
     (see `encode_runs`). Seconds of MPI_Init and of duplicating the world communicator are the
     slowest rank's. `clock_uncertainty_ns` is the largest bound on the error of a node's clock
-    offset, None where the clocks could not be synchronised.
+    offset, None where the clocks could not be synchronised. `todo` is how many measurements (case
+    and round) this start has to make: what the plan asks for and earlier starts did not.
     """
 
     format: int
@@ -38,6 +39,7 @@ class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=Tr
     communicator_seconds: float
     stamp_nanoseconds: float
     clock_uncertainty_ns: int | None
+    todo: int
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from railgauge.journal import Folder
 from railgauge.measure import Measurement, check_data, memory_needed
 from railgauge.patterns import Groups
 from railgauge.plan import Case, Plan, cases
-from railgauge.records import End, Gap, Note, Record, Result, Run, encode_runs
+from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
 from railgauge.sampling import sample
 from railgauge.statistics import Summary
 from railgauge.watchdog import Watchdog
@@ -210,7 +210,7 @@ class Runner:
         if facts is not None and nodes is not None:
             self._record(
                 Run(
-                    format=1,
+                    format=FORMAT,
                     version=__version__,
                     plan_sha256=plan.sha256(),
                     started=time.time(),
@@ -224,6 +224,7 @@ class Runner:
                     communicator_seconds=float(seconds[1]),
                     stamp_nanoseconds=stamp_nanoseconds(),
                     clock_uncertainty_ns=self.clocks.bound_ns,
+                    todo=self._planned() - len(claimed),
                 )
             )
             ranks = [
@@ -246,6 +247,10 @@ class Runner:
             for note in notes:
                 self._record(Note(text=note))
         return {(index, round_) for index, round_, _ in claimed}
+
+    def _planned(self) -> int:
+        plan = self.plan
+        return len(self.cases) * patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
 
     def _record(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
         if self.world.rank == 0:

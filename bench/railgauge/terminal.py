@@ -12,7 +12,7 @@ from railgauge.samples import bandwidths, overlap_share
 from railgauge.statistics import Summary
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 #: Set by a launching parent: the width of its terminal, for ranks that write to a pipe.
 TERMINAL = "RAILGAUGE_TERMINAL"
@@ -87,9 +87,9 @@ def line(cells: Sequence[str]) -> str:
 class Printer:
     """Hears every record of a run on rank 0; `table` says whether rows go to stdout."""
 
-    def __init__(self, cases: int, table: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, table: bool, say: Callable[[str], None]) -> None:
         self.table, self.say = table, say
-        self._progress, self._task = _progress_bar(cases)
+        self._progress: Progress | None = None
         self._headed = False
 
     def tell(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
@@ -101,6 +101,7 @@ class Printer:
                 f" MPI_Comm_dup {record.communicator_seconds * _MICRO:.0f} us,"
                 f" clock reading {record.stamp_nanoseconds:.0f} ns"
             )
+            self._progress = _progress_bar(record.todo)
         elif isinstance(record, Note):
             self.say(f"note: {record.text}")
         elif isinstance(record, Gap):
@@ -135,14 +136,14 @@ class Printer:
 
     def _advance(self) -> None:
         if self._progress:
-            self._progress.advance(self._task)
+            self._progress.advance(self._progress.task_ids[0])
             self._progress.refresh()
 
 
-def _progress_bar(cases: int) -> tuple[Progress | None, TaskID]:
+def _progress_bar(measurements: int) -> Progress | None:
     width = os.environ.get(TERMINAL)
-    if not (width or sys.stderr.isatty()) or not cases:
-        return None, 0  # type: ignore[return-value]
+    if not (width or sys.stderr.isatty()) or not measurements:
+        return None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -156,6 +157,6 @@ def _progress_bar(cases: int) -> tuple[Progress | None, TaskID]:
         auto_refresh=False,
         transient=True,
     )
-    task = progress.add_task("cases", total=cases)
+    progress.add_task("measurements", total=measurements)
     progress.start()
-    return progress, task
+    return progress

@@ -51,6 +51,7 @@ def begin(folder, version=1):
             communicator_seconds=0.0,
             stamp_nanoseconds=0.0,
             clock_uncertainty_ns=0,
+            todo=1,
         )
     )
 

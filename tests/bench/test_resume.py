@@ -8,7 +8,7 @@ import pytest
 
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.journal import JOURNAL, PLAN, block_end, read_block, sample_path
-from railgauge.records import End
+from railgauge.records import End, Run
 from railgauge.samples import group_samples
 
 ITERATIONS = 6000
@@ -81,11 +81,14 @@ def test_an_interrupted_run_is_completed_and_a_complete_one_stays_complete(run):
     first.until_measured(2)
     first.process.send_signal(signal.SIGTERM)
     assert first.end().code == 75
+    measured = len(first.results)
     for _ in range(2):
         job = run("-n", "2", *CASES, "--resume", "--timeout", "77")  # another patience is no plan
         assert job.end().code == EXIT_PASS
         assert sorted(result.case.index for result in job.results) == list(range(14))
     check_samples(job)
+    begins = [record for record in job.records if isinstance(record, Run)]
+    assert [begin.todo for begin in begins] == [14, 14 - measured, 0]
 
 
 @pytest.mark.mpi

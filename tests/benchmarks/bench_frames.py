@@ -32,6 +32,7 @@ def thousand_cases(tmp_path_factory):
         library="MPICH",
         thread_level="funneled",
         clock_uncertainty_ns=0,
+        todo=1,
         **seconds,
     )
     random = np.random.default_rng(1)

@@ -53,6 +53,7 @@ class Writer:
                 communicator_seconds=1e-4,
                 stamp_nanoseconds=23.0,
                 clock_uncertainty_ns=clock,
+                todo=1,
             )
         )
         self.folder.write_environment(
