@@ -10,14 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from railgauge.journal import read_journal
 from railgauge.launch import find_launcher
 from railgauge.records import Record, Result
 
 # no example database: a test leaves no file behind; derandomised: a failure repeats
-settings.register_profile("railgauge", deadline=None, database=None, derandomize=True)
+settings.register_profile(
+    "railgauge",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],  # of the machine, not of the test
+)
 settings.load_profile("railgauge")
 
 OPENMPI = "RAILGAUGE_TEST_OPENMPI"

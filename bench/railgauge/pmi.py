@@ -195,7 +195,7 @@ class Server:
         self._selector.unregister(self._listening)
         self._listening.close()
         for connection in self._ranks:
-            connection.sendall(b"go\n")
+            self._say(connection, "go")
         while self._ranks:
             self._step()
         return 0

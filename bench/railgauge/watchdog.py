@@ -205,7 +205,7 @@ class Watchdog:
 
     def _look(self, now: float) -> None:
         if now - self._looked > SUSPENDED_SECONDS:  # it was this process that stood still
-            self._last = now
+            self._last += now - self._looked
         self._looked = now
         at = (self.step, int(self.cells[0]))
         if at != self._seen:

@@ -143,7 +143,7 @@ def test_two_ranks_of_one_host_find_no_offset_beyond_the_bound(library):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=280,
     )
     ((zero, _), (measured, assumed)) = json.loads(done.stdout)
     assert zero == [0, 0]

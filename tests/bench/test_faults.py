@@ -219,8 +219,16 @@ def test_faults_are_caught_in_every_way_of_timing(faulty, fault, timing, call):
     one_each(done, 4)
 
 
-def test_a_fault_in_an_iteration_that_is_not_verified_is_reported_as_not_verified(faulty):
-    done = faulty("flip", *BRIEF, "--check-every", "1000", *asked("all_reduce"), call=6)
+def test_a_fault_in_an_iteration_that_is_not_verified_is_reported_as_not_verified(faulty, tmp_path):
+    # chunks of any length, however slow the machine is: the first iteration of each is verified
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if 'PMI_RANK' in os.environ or 'OMPI_COMM_WORLD_RANK' in os.environ:\n"
+        "    import railgauge.sampling\n"
+        "    railgauge.sampling.CHUNK_SECONDS = 3600.0\n"
+    )
+    every = ("--check-every", "1000")
+    done = faulty("flip", *BRIEF, *every, *asked("all_reduce"), call=6, PYTHONPATH=str(tmp_path))
     assert done.code == EXIT_PASS
     for result in done.results:
         assert result.groups[0].checked_iterations < 1 + 2 + result.groups[0].iterations

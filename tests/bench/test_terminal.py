@@ -53,6 +53,8 @@ def test_a_run_introduces_itself_and_names_what_it_leaves_out():
 @pytest.mark.parametrize(("todo", "steps"), [(3, ["0/3", "1/3", "2/3"]), (0, [])])
 def test_one_bar_counts_what_this_start_has_to_measure(monkeypatch, capsys, todo, steps):
     monkeypatch.setenv(TERMINAL, "80")
+    monkeypatch.setenv("TERM", "xterm")  # rich draws no bar on a dumb one
+    monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
     heard(msgspec.structs.replace(BEGIN, todo=todo), GAP, GAP, END)
     drawn = re.findall(r"\d/\d", capsys.readouterr().err)
     assert list(dict.fromkeys(drawn)) == steps

@@ -102,11 +102,11 @@ def test_usage_errors_under_torchrun_are_said_once(torchrun, arguments):
 @pytest.mark.mpi
 @pytest.mark.parametrize(("there", "missing", "speaker"), [([0, 2], 1, 0), ([1, 2], 0, 1)])
 def test_a_rank_that_does_not_arrive_is_named(torchrun, there, missing, speaker):
-    jobs = dict(zip(there, torchrun(there, *SHORT, "--timeout", "3", size=3), strict=True))
+    jobs = dict(zip(there, torchrun(there, *SHORT, "--timeout", "8", size=3), strict=True))
     endings = {rank: job.end() for rank, job in jobs.items()}
     assert {ended.code for ended in endings.values()} == {EXIT_HANG}, endings
     assert sum(ended.errors for ended in endings.values()) == 1, endings
-    assert "no start within 3 s" in endings[speaker].stderr
+    assert "no start within 8 s" in endings[speaker].stderr
     named = f"1 of 3 ranks did not arrive: {missing}" if missing else "rank 0 did not arrive"
     assert named in endings[speaker].stderr
     for job in jobs.values():

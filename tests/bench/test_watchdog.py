@@ -1,5 +1,6 @@
 """A rank that hangs, dies or does not arrive ends the job within --timeout, by name."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from railgauge.errors import EXIT_HANG
 from railgauge.records import End
 from railgauge.watchdog import patience
 
-TIMEOUT = 5.0
+TIMEOUT = 10.0  # also what a loaded machine may take to get through MPI_Init
 #: A case that is over at once, and one that samples until the watchdog's work is done.
 LONG = ("--sizes", "8,4M", "--iterations", "10000", "--timeout", str(TIMEOUT))
 
@@ -92,11 +93,28 @@ def test_a_stopped_rank_is_named_with_case_and_iteration(run, mpi_python, rank):
     job.began = time.monotonic()
     ended = job.end()
     ended_by_the_watchdog(job, ended)
-    assert ended.seconds < TIMEOUT + 2
-    assert "no progress for 5 s in all_reduce float32 sum" in ended.stderr
+    assert ended.seconds < TIMEOUT + 5
+    assert f"no progress for {TIMEOUT:g} s in all_reduce float32 sum" in ended.stderr
     assert "iteration" in ended.stderr
     assert f"did not answer (stopped or dead): rank {rank}\n" in ended.stderr
     assert f"pid {pid}" in ended.stderr
+
+
+@pytest.mark.mpi
+def test_a_machine_that_stutters_still_comes_to_a_verdict(run):
+    job = run("-n", "2", *LONG)
+    job.until_measured()
+    ranks = job.ranks()
+    os.kill(ranks[1], signal.SIGSTOP)
+    # the other one stands still again and again, as it does when the host's hypervisor is busy
+    deadline = time.monotonic() + 80
+    while job.process.poll() is None and time.monotonic() < deadline:
+        for word, seconds in ((signal.SIGSTOP, 1.5), (signal.SIGCONT, 1.5)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(ranks[0], word)
+            time.sleep(seconds)
+    assert job.process.poll() is not None, "no verdict while it stutters"
+    assert job.end().code == EXIT_HANG
 
 
 @pytest.mark.mpi
@@ -146,7 +164,7 @@ def test_a_rank_that_never_starts_is_named_by_its_number(run, tmp_path, mpi_pyth
     ended = job.end()
     assert ended.code == EXIT_HANG, ended
     assert ended.errors == 1
-    assert "no start within 5 s: 1 of 2 ranks did not arrive: 1\n" in ended.stderr
+    assert f"no start within {TIMEOUT:g} s: 1 of 2 ranks did not arrive: 1\n" in ended.stderr
     assert "in MPI_Init: rank 0\n" in ended.stderr
     assert not job.folder.exists()
     job.until_nothing_is_left()
