@@ -35,8 +35,8 @@ from railgauge.world import Backend, Bound, Communicator, Place
 WINDOW_BYTES = 16 << 10  # receive slots of a window stay within a first-level cache
 CHECK_BYTES = 4 << 10  # an iteration is verified for so many bytes of a message ...
 FEWEST, MOST = 8, 64  # ... but at most every 8th (the work next to it shows), at least every 64th
-SETS = 4  # buffers that back-to-back iterations rotate through
-IN_PLACE_BYTES, MOST_SETS = 64 << 10, 256  # in place every iteration of a chunk needs its own
+# in place every iteration of a chunk needs buffers of its own
+IN_PLACE_BYTES, FEWEST_SETS, MOST_SETS = 64 << 10, 4, 256
 SETTLING = 2  # first iterations of a back-to-back leg, which still see its start
 OVERLAP_ITERATIONS = 100
 
@@ -47,7 +47,8 @@ def slot_count(plan: Plan, case: Case) -> int:
     if case.entry.windowed:
         return max(1, min(plan.window, WINDOW_BYTES // size))
     if case.timing == "back_to_back":
-        return max(SETS, min(MOST_SETS, IN_PLACE_BYTES // size)) if overwrites(case) else SETS
+        own = max(FEWEST_SETS, min(MOST_SETS, IN_PLACE_BYTES // size))
+        return own if overwrites(case) else plan.buffers
     return 1
 
 

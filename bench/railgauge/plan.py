@@ -51,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     precision: float = 0.01
     budget: float = 1.0
     window: int = 64
+    buffers: int = 4
     overlap: bool = False
     check_every: int | None = None
     matrix: Weights | None = None
@@ -171,7 +172,7 @@ def validate(plan: Plan) -> Plan:
     for op in plan.ops:
         if op not in REDUCTIONS:
             raise unknown("reduction op", op, [*REDUCTIONS, "all"], "railgauge list")
-    for name in ("ranks", "iterations", "rounds", "window", "check_every", "max_memory"):
+    for name in ("ranks", "iterations", "rounds", "window", "buffers", "check_every", "max_memory"):
         _positive(name, getattr(plan, name))
     _positive("warmup", plan.warmup, 0)
     for name in ("precision", "budget", "timeout"):

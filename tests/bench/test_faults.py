@@ -203,6 +203,14 @@ def test_a_fault_in_one_of_several_rotating_buffers_is_caught_and_the_buffer_nam
         assert finding.wrong.buffer.removeprefix("guard of ") == "receive 1"
 
 
+@pytest.mark.parametrize("fault", ["flip", "beyond"])
+def test_over_one_set_of_buffers_the_last_iteration_of_a_chunk_is_verified(faulty, fault):
+    # a first call, a leg of 3, and call 6 is the last of the verified one
+    done = faulty(fault, *BRIEF, "--buffers", "1", *asked("latency"), call=6)
+    for finding in one_each(done, 2):
+        assert finding.wrong.buffer.removeprefix("guard of ") == "receive 0"
+
+
 @pytest.mark.parametrize("fault", ["swap", "stale"])
 def test_faults_in_place_are_caught(faulty, fault):
     operations = [o for o in COLLECTIVES if o not in ("gather", "all_gather")]

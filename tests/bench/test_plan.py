@@ -52,7 +52,7 @@ def test_an_unknown_name_is_refused_with_the_closest_and_the_next_command(fields
 
 @pytest.mark.parametrize("count", [0, -1])
 @pytest.mark.parametrize(
-    "field", ["ranks", "iterations", "rounds", "window", "check_every", "max_memory"]
+    "field", ["ranks", "iterations", "rounds", "window", "buffers", "check_every", "max_memory"]
 )
 def test_a_count_of_zero_or_less_is_refused(field, count):
     message = refused(**{field: count})

@@ -229,5 +229,5 @@ def test_our_side_measures_with_the_peers_type_timing_window_and_counts() -> Non
     text = " ".join(made[4:])
     assert text == (
         "-n 2 --operation bandwidth --dtype float32 --backend mpi --timing back_to_back"
-        " --iterations 100 --warmup 20 --sizes 8,64 --window 64"
+        " --iterations 100 --warmup 20 --buffers 1 --sizes 8,64 --window 64"
     )

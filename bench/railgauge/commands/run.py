@@ -43,6 +43,8 @@ _help = {
     "matrix": "Traffic matrix of alltoallv: one row a sender, whole numbers.",
     "skew": "Share of alltoallv traffic that goes to rank 0 instead, 0 to 1.",
     "window": "Messages in flight in bandwidth operations.  [default: 64]",
+    "buffers": "Sets of buffers that back-to-back iterations rotate through; the last result of each"
+    " is verified. In place there are always as many as the iterations need.  [default: 4]",
     "check_every": "Verify every N-th iteration, not back to back.  [default: size / 4K, from 8 to 64]",
     "memory": "Where the buffers are.",
     "max_memory": "Leave out sizes whose buffers need more than this a rank.",
@@ -84,6 +86,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--precision", type=float)
 @_option("--budget", type=float)
 @_option("--window", type=int)
+@_option("--buffers", type=int)
 @_option("--overlap", is_flag=True, default=None)
 @_option("--op-implementation", type=click.Choice(["library", "user"]))
 @_option("--matrix")

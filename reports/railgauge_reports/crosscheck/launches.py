@@ -100,11 +100,14 @@ class Launches:
 def our_command(
     pairing: Pairing, sizes: Sequence[Size], iterations: int, warmup: int, ranks: int
 ) -> list[str]:
-    """The `railgauge run` that measures the same; it starts its ranks as `Launches` does."""
+    """The `railgauge run` that measures the same; it starts its ranks as `Launches` does.
+
+    Over one set of buffers: those that OSU and IMB use by default do not rotate either.
+    """
     made = [sys.executable, "-m", "railgauge", "run", "-n", str(ranks)]
     made += ["--operation", pairing.operation, "--dtype", pairing.dtype]
     made += ["--backend", pairing.backend, "--timing", pairing.timing]
-    made += ["--iterations", str(iterations), "--warmup", str(warmup)]
+    made += ["--iterations", str(iterations), "--warmup", str(warmup), "--buffers", "1"]
     if sizes[0].nbytes:
         made += ["--sizes", ",".join(str(size.nbytes) for size in sizes)]
     if pairing.call:
