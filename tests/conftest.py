@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,19 @@ from hypothesis import HealthCheck, settings
 from railgauge.journal import read_journal
 from railgauge.launch import find_launcher
 from railgauge.records import Record, Result
+
+HYDRA_LEFTOVERS = "hydra_hwloc_xmlfile_*"  # in /tmp: of an mpiexec that a test has killed
+BEGAN = time.time()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Once, after all workers: remove what killed launchers could not."""
+    if not hasattr(session.config, "workerinput"):
+        for path in Path("/tmp").glob(HYDRA_LEFTOVERS):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime >= BEGAN and path.stat().st_uid == os.getuid():
+                    path.unlink()
+
 
 # no example database: a test leaves no file behind; derandomised: a failure repeats
 settings.register_profile(

@@ -24,10 +24,12 @@ RANK_VARIABLES = (
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # srun
     ("RANK", "WORLD_SIZE"),  # torchrun
 )
-#: The rank on its host: Open MPI's mpirun, MPICH's hydra, torchrun, srun.
+#: The rank on its host, the innermost launcher first.
 LOCAL_RANK_VARIABLES = (
-    *("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"),
-    *("LOCAL_RANK", "SLURM_LOCALID"),
+    "OMPI_COMM_WORLD_LOCAL_RANK",  # Open MPI mpirun
+    "MPI_LOCALRANKID",  # MPICH hydra
+    "LOCAL_RANK",  # torchrun
+    "SLURM_LOCALID",  # srun
 )
 #: torchrun brings no process manager of MPI, but says where its ranks can meet.
 MEETING_VARIABLES = ("MASTER_ADDR", "MASTER_PORT")

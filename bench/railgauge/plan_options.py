@@ -24,17 +24,8 @@ _EVERYTHING: dict[str, tuple[str, ...]] = {
 }
 _AS_TYPED = (
     *("pattern", "rounds", "backend", "op_implementation", "timing", "iterations", "warmup"),
-    *(
-        "precision",
-        "budget",
-        "window",
-        "buffers",
-        "overlap",
-        "check_every",
-        "skew",
-        "timeout",
-        "seed",
-    ),
+    *("precision", "budget", "window", "buffers", "overlap", "check_every", "skew", "timeout"),
+    "seed",
 )
 
 
