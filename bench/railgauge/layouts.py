@@ -107,18 +107,21 @@ def offsets(counts: Sequence[int]) -> list[int]:
     return begins
 
 
-def vector_counts(g: Group) -> tuple[list[int], list[int]]:
-    """Elements that this rank of an alltoallv sends to each rank, and receives from each."""
+def _traffic(g: Group) -> Traffic:
     if g.traffic is None:
         raise ValueError("alltoallv needs its traffic")
-    matrix = g.traffic.matrix
+    return g.traffic
+
+
+def vector_counts(g: Group) -> tuple[list[int], list[int]]:
+    """Elements that this rank of an alltoallv sends to each rank, and receives from each."""
+    matrix = _traffic(g).matrix
     return matrix[g.me].tolist(), matrix[:, g.me].tolist()
 
 
 def alltoallv(g: Group) -> Layout:
     outgoing, incoming = vector_counts(g)
-    assert g.traffic is not None
-    begins = g.traffic.begins(g.me).tolist()
+    begins = _traffic(g).begins(g.me).tolist()
     segments = tuple(map(Segment, offsets(incoming), incoming, range(g.n), begins))
     return Layout(sum(outgoing), sum(incoming), segments)
 
