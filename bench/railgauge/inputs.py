@@ -42,12 +42,16 @@ def _sum_weights(mask: int, active: int) -> int:
     return full * (mask + 1) * (mask + 2) // 2 + rest * (rest + 1) // 2
 
 
-def data_record(dtype: DType, op: str | None, ranks: int, seed: int) -> npt.NDArray[np.int64]:
+def data_record(
+    dtype: DType, op: str | None, ranks: int, seed: int, reciprocal: bool = False
+) -> npt.NDArray[np.int64]:
     """Parameters of `railgauge_kernels.pattern` for one case, int64[FIELDS].
 
     `op` None means moved data. The bounds keep every partial result, in any order of evaluation,
-    an exactly representable number of `dtype`. Raises UsageError where no such data exists
-    (an average whose smallest non-zero total is not representable).
+    an exactly representable number of `dtype`. With `reciprocal` the library averages floats by
+    multiplying each contribution by 1/ranks (NCCL: src/enqueue.cc, hostToDevRedOp). Raises
+    UsageError where no such data exists (an average whose smallest non-zero total is not
+    representable).
     """
     record = np.zeros(pattern.FIELDS, np.int64)
     record[pattern.SEED] = seed
@@ -58,16 +62,24 @@ def data_record(dtype: DType, op: str | None, ranks: int, seed: int) -> npt.NDAr
     record[pattern.SPREAD] = record[pattern.CHOICES] = record[pattern.TOTAL_STEP] = 1
     limit = dtype.exact_limit
     if dtype.is_float:
-        # binary16 has normal exponents -14 ... 15: totals below 2^11 keep 2^-3 ... 2^3 inside
+        # binary16 has normal exponents -14 ... 15: totals below 2^11 keep 2^-3 ... 2^3 inside, and
+        # so do those of E4M3 (-6 ... 8), below 2^4
         record[pattern.SPREAD], record[pattern.LOWEST] = (
-            (7, -3) if dtype.exponent_bits == 5 else (16, -8)
+            (7, -3) if dtype.exponent_bits <= 5 else (16, -8)
         )
     elif dtype.itemsize == 8:
         record[pattern.SPREAD] = 32  # reach the upper half of 64-bit integers
     if op is None:
         record[pattern.KIND] = pattern.MOVED
+    elif op == "avg" and reciprocal and dtype.is_float:
+        _reciprocal_record(record, dtype, ranks)
     elif op in ("sum", "avg"):
         _sum_record(record, dtype, ranks, divisor=ranks if op == "avg" else 1)
+    elif op == "premul_sum":
+        _sum_record(
+            record, dtype, ranks, divisor=1, limit=dtype.exact_limit >> (not dtype.is_float)
+        )
+        record[pattern.PREMULTIPLIED] = record[pattern.TOTAL_EXPONENT] = 1
     elif op == "prod":
         record[pattern.KIND] = pattern.PROD
         record[pattern.LOWEST], record[pattern.SPREAD] = 0, 1
@@ -92,8 +104,41 @@ def data_record(dtype: DType, op: str | None, ranks: int, seed: int) -> npt.NDAr
     return record
 
 
-def _sum_record(record: npt.NDArray[np.int64], dtype: DType, ranks: int, divisor: int) -> None:
-    limit = dtype.exact_limit
+def _reciprocal_record(record: npt.NDArray[np.int64], dtype: DType, ranks: int) -> None:
+    """An average over a power of two is as exact as a sum; over others only one rank brings a value.
+
+    Two roundings (of 1/ranks, and of the product) stay within 2 units in the last place.
+    """
+    if ranks & (ranks - 1) == 0:
+        _sum_record(record, dtype, ranks, divisor=1)
+        down = ranks.bit_length() - 1
+        record[pattern.TOTAL_EXPONENT] = -down
+        lowest = 2 - (1 << (dtype.exponent_bits - 1))  # of normal numbers
+        record[pattern.LOWEST] = max(record[pattern.LOWEST], min(3, lowest + down))
+        record[pattern.SPREAD] = min(record[pattern.SPREAD], 4 - record[pattern.LOWEST])
+        if lowest + down > record[pattern.LOWEST]:
+            raise _no_average(dtype, ranks)
+        return
+    record[pattern.KIND], record[pattern.SIGNED] = pattern.SUM, 1
+    record[pattern.FIRST] = record[pattern.STEP] = ranks
+    record[pattern.CHOICES] = max(1, min(dtype.exact_limit // ranks, 2**30))
+    record[pattern.TOTAL_FIRST], record[pattern.TOLERANCE] = 1, 2
+    if ranks > dtype.exact_limit:
+        raise _no_average(dtype, ranks)
+
+
+def _no_average(dtype: DType, ranks: int) -> UsageError:
+    return UsageError(
+        f"--op avg: {dtype.name} has no values whose average over {ranks} ranks could be checked"
+        f" (integers are exact up to {dtype.exact_limit}).\n"
+        "  next: --op sum, or --dtype float32"
+    )
+
+
+def _sum_record(
+    record: npt.NDArray[np.int64], dtype: DType, ranks: int, divisor: int, limit: int = 0
+) -> None:
+    limit = limit or dtype.exact_limit
     # the largest weights that leave half of the range to b(i); beyond it, fewer ranks contribute
     active = min(ranks, max(1, limit // 2))
     mask = 0
@@ -106,10 +151,7 @@ def _sum_record(record: npt.NDArray[np.int64], dtype: DType, ranks: int, divisor
         weights = _sum_weights(mask, active)
         first = -weights % divisor
     if weights + first > limit:
-        raise UsageError(
-            f"--op avg: {dtype.name} represents integers up to {limit} exactly, so no average over"
-            f" {ranks} ranks can be checked exactly.\n  next: --op sum, or --dtype float32"
-        )
+        raise _no_average(dtype, ranks)
     record[pattern.KIND] = pattern.SUM
     record[pattern.SIGNED] = int(dtype.signed)
     record[pattern.WEIGHT_MASK], record[pattern.ACTIVE] = mask, active
@@ -135,6 +177,7 @@ _FIELDS = pattern.FIELDS
 #: Numba's cache knows this file's age alone; a value in a closure is part of its key.
 _PATTERN_EDITION = zlib.crc32(Path(pattern.__file__).read_bytes())
 _KIND, _MOVED, _SUM, _PROD = pattern.KIND, pattern.MOVED, pattern.SUM, pattern.PROD
+_TOLERANCE = pattern.TOLERANCE
 
 _FILL = types.int32(
     types.voidptr, types.int64, types.CPointer(types.int64), types.int64, types.int64, types.int64
@@ -235,7 +278,11 @@ def _functions(itemsize: int) -> tuple[Any, Any]:
         record = to_fixed_tuple(carray(parameters, (_FIELDS,)), _FIELDS)
         found = carray(report, (REPORT_FIELDS,))
         wrong = 0
-        if record[_KIND] == _MOVED:
+        if record[_TOLERANCE] > 0:
+            for i in range(count):
+                apart = np.int64(data[i]) - np.int64(word(_reduced(record, start + i)))
+                wrong += apart < -record[_TOLERANCE] or apart > record[_TOLERANCE]
+        elif record[_KIND] == _MOVED:
             for i in range(count):
                 wrong += data[i] != word(_moved(record, rank, start + i))
         else:
@@ -247,7 +294,8 @@ def _functions(itemsize: int) -> tuple[Any, Any]:
                     expected = word(_moved(record, rank, start + i))
                 else:
                     expected = word(_reduced(record, start + i))
-                if data[i] != expected:
+                apart = np.int64(data[i]) - np.int64(expected)
+                if apart < -record[_TOLERANCE] or apart > record[_TOLERANCE]:
                     found[WHERE] = data.ctypes.data + i * data.itemsize
                     found[EXPECTED], found[FOUND] = np.int64(expected), np.int64(data[i])
                     break

@@ -42,7 +42,11 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """What a layout depends on: group size, this rank's place in it, root, block size, traffic."""
+    """What a layout depends on: group size, this rank's place in it, root, block size, traffic.
+
+    `call` is the form of a copy. With `in_block` an in-place reduce_scatter leaves its result where
+    the rank's own block lies (NCCL), not at the beginning of the buffer (MPI).
+    """
 
     n: int
     me: int
@@ -50,6 +54,8 @@ class Group:
     count: int
     traffic: Traffic | None = None
     in_place: bool = False
+    call: str = ""
+    in_block: bool = False
 
 
 def all_reduce(g: Group) -> Layout:
@@ -62,7 +68,9 @@ def all_gather(g: Group) -> Layout:
 
 
 def reduce_scatter(g: Group) -> Layout:
-    return Layout(g.n * g.count, g.count, (Segment(0, g.count, REDUCED, g.me * g.count),), own=0)
+    block = g.me * g.count
+    at = block if g.in_place and g.in_block else 0
+    return Layout(g.n * g.count, g.count, (Segment(at, g.count, REDUCED, block),), own=0)
 
 
 def broadcast(g: Group) -> Layout:
@@ -143,6 +151,30 @@ def one_way(g: Group) -> Layout:
     if g.me < g.n // 2:
         return Layout(g.count, 0)
     return Layout(0, g.count, (Segment(0, g.count, partner(g.me, g.n), 0),))
+
+
+#: Forms of a copy: who ends up with whose data. The copy engine does it, or (`_sm`) a kernel.
+BETWEEN_PAIRS = ("pull", "push", "both", "pull_sm", "push_sm", "both_sm")
+COPIES = (*BETWEEN_PAIRS, "local", "local_sm", "to_device", "from_device")
+
+
+def copies(g: Group) -> bool:
+    """Does this rank's GPU do the copying?"""
+    return g.me < g.n // 2 or g.call.removesuffix("_sm") not in ("pull", "push")
+
+
+def copy(g: Group) -> Layout:
+    """pull, push: rank i < n/2 acts on rank i + n/2; both: each pulls from the other, at once."""
+    form = g.call.removesuffix("_sm")
+    if form == "both":
+        return both_ways(g)
+    if form == "push":
+        return one_way(g)
+    if form == "pull":
+        swapped = one_way(dataclasses.replace(g, me=partner(g.me, g.n)))
+        peers = tuple(dataclasses.replace(s, source=partner(g.me, g.n)) for s in swapped.expected)
+        return dataclasses.replace(swapped, expected=peers)
+    return Layout(g.count, g.count, (Segment(0, g.count, g.me, 0),))
 
 
 def barrier(_g: Group) -> Layout:

@@ -93,7 +93,7 @@ _call6, _call12 = _call(6), _call(MAX_ARGUMENTS)
 
 
 @intrinsic
-def _now(_typing: Any, clock: Any, scratch: Any) -> Any:
+def clock_reading(_typing: Any, clock: Any, scratch: Any) -> Any:
     """Nanoseconds of CLOCK_MONOTONIC; `scratch` is an int64[2] for its struct timespec."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -153,9 +153,9 @@ def barrier_loop(
         check = i % every == 0
         execute(spoil if check else inputs)
         failed = execute(barrier)
-        entry = _now(clock, scratch)
+        entry = clock_reading(clock, scratch)
         failed |= execute(program)
-        stamps[i, 1] = _now(clock, scratch)
+        stamps[i, 1] = clock_reading(clock, scratch)
         stamps[i, 0] = entry
         cells[PROGRESS] += 1
         if failed != 0:
@@ -190,15 +190,15 @@ def synchronised_loop(
     for i in range(stamps.shape[0]):
         check = i % every == 0
         execute(spoil if check else inputs)
-        entry = _now(clock, scratch)
+        entry = clock_reading(clock, scratch)
         if entry > window:
             cells[MISSED] += 1
             window += ((entry - window) // period + 1) * period
         while entry < window:
-            entry = _now(clock, scratch)
+            entry = clock_reading(clock, scratch)
         window += period
         failed = execute(program)
-        stamps[i, 1] = _now(clock, scratch)
+        stamps[i, 1] = clock_reading(clock, scratch)
         stamps[i, 0] = entry
         cells[PROGRESS] += 1
         if failed != 0:
@@ -223,13 +223,13 @@ def back_to_back_loop(clock: int, programs: Table, cells: Table, stamps: Table, 
     )  # a slice a call would count references
     at = 0
     if timed:
-        stamps[0] = _now(clock, scratch)
+        stamps[0] = clock_reading(clock, scratch)
     for i in range(stamps.shape[0] - 1):
         failed = 0
         for row in range(at, at + steps):
             failed |= _call6(rows, row) if rows[row, 1] <= 6 else _call12(rows, row)
         if timed:
-            stamps[i + 1] = _now(clock, scratch)
+            stamps[i + 1] = clock_reading(clock, scratch)
         cells[PROGRESS] += 1
         if failed != 0:
             return int(failed)
@@ -242,4 +242,4 @@ def stamp_cost(clock: int, stamps: Table) -> None:
     """Fill `stamps` (int64[n]) with successive clock readings: the floor under every sample."""
     scratch = np.zeros(2, np.int64)
     for i in range(stamps.shape[0]):
-        stamps[i] = _now(clock, scratch)
+        stamps[i] = clock_reading(clock, scratch)

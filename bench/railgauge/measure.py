@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from railgauge import patterns
-from railgauge.buffers import Buffers, footprint
+from railgauge import patterns, world
+from railgauge.backends import offers_of
+from railgauge.buffers import Buffers, Sets, footprint
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError
 from railgauge.inputs import EXPECTED, FOUND, WRONG, data_record
-from railgauge.layouts import Group
+from railgauge.layouts import Group, copies
 from railgauge.loop import (
     CHECKED_ITERATIONS,
     CLOCK,
     FIRST_FAULTY,
     MISSED,
-    Step,
     Table,
-    back_to_back_loop,
     barrier_loop,
     execute,
     stamp_cost,
@@ -26,8 +25,7 @@ from railgauge.loop import (
     table,
 )
 from railgauge.plan import Case, Plan, case_traffic, cases
-from railgauge.records import Overlap, Wrong
-from railgauge.reducers import compute_address
+from railgauge.records import Batch, Overlap, Wrong
 from railgauge.samples import Rows, completion_ns
 from railgauge.units import NANOSECONDS
 from railgauge.world import Backend, Bound, Communicator, Place
@@ -37,19 +35,30 @@ CHECK_BYTES = 4 << 10  # an iteration is verified for so many bytes of a message
 FEWEST, MOST = 8, 64  # ... but at most every 8th (the work next to it shows), at least every 64th
 # in place every iteration of a chunk needs buffers of its own
 IN_PLACE_BYTES, FEWEST_SETS, MOST_SETS = 64 << 10, 4, 256
+DEFAULT_SETS = 4
+#: Buffers of a rotation reach beyond the second-level cache of a GPU (126 MB on a B200, the largest).
+DEVICE_CACHE_BYTES, CACHED_BYTES = 256 << 20, 64 << 10
 SETTLING = 2  # first iterations of a back-to-back leg, which still see its start
 OVERLAP_ITERATIONS = 100
+FEWEST_IN_BATCH = 20  # nccl-tests' default number of iterations
 
 
-def slot_count(plan: Plan, case: Case) -> int:
-    """Receive buffers of a rank: a window's, a rotation's (back to back), or one."""
-    size = max(case.nbytes, 1)
+def sets_of(plan: Plan, case: Case) -> Sets:
+    """Buffers of a rank: a window's, a rotation's (back to back), or one of each side."""
+    size, in_place = max(case.nbytes, 1), case.placement == "in"
+    on_host = {"to_device": "send", "from_device": "receive"}.get(case.call, "")
     if case.entry.windowed:
-        return max(1, min(plan.window, WINDOW_BYTES // size))
-    if case.timing == "back_to_back":
-        own = max(FEWEST_SETS, min(MOST_SETS, IN_PLACE_BYTES // size))
-        return own if overwrites(case) else plan.buffers
-    return 1
+        return Sets(max(1, min(plan.window, WINDOW_BYTES // size)), 1, in_place)
+    if case.timing != "back_to_back":
+        return Sets(plan.streams, 1, in_place, on_host)
+    turns = plan.buffers or DEFAULT_SETS
+    if overwrites(case):
+        turns = max(FEWEST_SETS, min(MOST_SETS, IN_PLACE_BYTES // size))
+    if plan.memory != "device":
+        return Sets(turns, 1, in_place)
+    if size >= CACHED_BYTES and plan.buffers is None:
+        turns = max(turns, min(MOST_SETS, DEVICE_CACHE_BYTES // size))
+    return Sets(turns * plan.streams, turns * plan.streams, in_place, on_host)
 
 
 def overwrites(case: Case) -> bool:
@@ -62,9 +71,12 @@ def check_interval(plan: Plan, case: Case) -> int:
     return plan.check_every or max(FEWEST, min(MOST, case.nbytes // CHECK_BYTES))
 
 
-def columns_of(case: Case) -> tuple[str, ...]:
-    """The columns of the case's stamps (`journal.Block`)."""
-    return ("duration",) if case.timing == "back_to_back" else ("entry", "exit")
+def columns_of(plan: Plan, case: Case) -> tuple[str, ...]:
+    """The columns of the case's stamps (`records.Block`)."""
+    if case.timing != "back_to_back":
+        return ("entry", "exit")
+    on_device = plan.memory == "device" and offers_of(plan.backend).device_clock
+    return ("duration", "launch") if on_device else ("duration",)
 
 
 def reads_clock(case: Case, group: Group) -> bool:
@@ -72,27 +84,36 @@ def reads_clock(case: Case, group: Group) -> bool:
 
     The other's reading would lengthen what the first one measures (README, "When the clock runs").
     """
+    if case.entry.copies:
+        return copies(group)
     return case.timing != "back_to_back" or not case.entry.even or group.me < group.n // 2
 
 
 def group_facts(plan: Plan, case: Case, n: int, me: int) -> Group:
     """What the case's layout depends on for place `me` in a group of `n`."""
     traffic = case_traffic(plan, case.count, n) if case.operation == "alltoallv" else None
-    return Group(n, me, case.root or 0, case.count, traffic, case.placement == "in")
+    in_block = offers_of(plan.backend).in_block
+    in_place = case.placement == "in"
+    return Group(n, me, case.root or 0, case.count, traffic, in_place, case.call, in_block)
 
 
 def memory_needed(plan: Plan, case: Case, n: int, me: int) -> int:
     """Bytes of buffers that place `me` in a group of `n` allocates for the case."""
     layout = case.entry.layout(group_facts(plan, case, n, me))
     itemsize = dtype_named(case.dtype).itemsize
-    return footprint(layout, itemsize, slot_count(plan, case), case.placement == "in")
+    return footprint(layout, itemsize, sets_of(plan, case))
 
 
 def check_data(plan: Plan) -> None:
     """Raise UsageError where no data exists by which a case could be checked exactly."""
     n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
     for case in cases(plan):
-        data_record(dtype_named(case.dtype), case.op, n, plan.seed)
+        _record(plan, case, n, plan.seed)
+
+
+def _record(plan: Plan, case: Case, n: int, seed: int) -> npt.NDArray[np.int64]:
+    reciprocal = offers_of(plan.backend).reciprocal_average
+    return data_record(dtype_named(case.dtype), case.op, n, seed, reciprocal)
 
 
 class Measurement:
@@ -111,36 +132,39 @@ class Measurement:
         backend: Backend,
         cells: Table,
         clock_ns: int,
+        init_seconds: float | None = None,
     ) -> None:
         self.plan, self.case, self.group, self.cells = plan, case, group, cells
-        self.clock_ns, self.backend = clock_ns, backend
+        self.clock_ns, self.backend, self.init_seconds = clock_ns, backend, init_seconds
         self.facts = group_facts(plan, case, group.size, group.rank)
         layout = case.entry.layout(self.facts)
         seed = (plan.seed * 1_000_003 + case.index * 8191 + round_index) & 0x7FFFFFFF
         dtype = dtype_named(case.dtype)
-        self.record = data_record(dtype, case.op, group.size, seed)
+        record = _record(plan, case, group.size, seed)
         self.buffers = Buffers(
-            layout, dtype, self.record, group.rank, slot_count(plan, case), self.facts.in_place
+            layout, dtype, record, group.rank, sets_of(plan, case), backend.memory
         )
         self.bound: Bound = backend.bind(plan, case, self.facts, group, self.buffers)
         self.cells[CHECKED_ITERATIONS] = self.cells[MISSED] = 0
         self.cells[FIRST_FAULTY] = -1
-        execute(table(self.buffers.inputs()))
+        self._checked(execute(table(self.buffers.inputs())))
         self._spoil = table(self.buffers.spoiled())
         self._restore = table(self.buffers.restored())
         self._verify = table(self.buffers.verification())
         self._every = check_interval(plan, case)
         self.timed = reads_clock(case, self.facts)
+        self._batches: list[world.Batch] = []
+        self.columns = columns_of(plan, case)
         self.period_ns = 0  # of a synchronised window; set by the caller once a time is known
 
     # timing -------------------------------------------------------------------------------------
 
     def first_call(self) -> Rows:
         """The group's time of the very first iteration in ns, int64 [1]; every set is then verified."""
-        execute(self._spoil)
+        self._checked(execute(self._spoil))
         rows = self._after_barriers(self.bound.programs[0], 1, moves=False)
         for program in self.bound.programs[1:]:
-            self._checked(execute(program))
+            self._checked(execute(program) or execute(self.bound.wait))
         self._verify_now(first=0, iterations=1)
         return np.asarray(self.group.maximum(rows[:, 1] - rows[:, 0]))
 
@@ -163,7 +187,7 @@ class Measurement:
                 self.bound.barrier,
                 self._spoil if moves else nothing,
                 self._restore if moves else nothing,
-                program,
+                np.concatenate([program, self.bound.wait]),
                 self._verify if moves else nothing,
                 self.buffers.report,
                 self._every,
@@ -187,7 +211,7 @@ class Measurement:
                 self.period_ns,
                 self._spoil,
                 self._restore,
-                self.bound.programs[0],
+                np.concatenate([self.bound.programs[0], self.bound.wait]),
                 self._verify,
                 self.buffers.report,
                 self._every,
@@ -202,26 +226,37 @@ class Measurement:
 
         In place the long leg is missing: a set can be used once before its inputs are restored.
         """
-        sets = len(self.bound.programs)
+        sets = self.bound.leg.sets
+        self._batch(max(FEWEST_IN_BATCH, iterations // 4))
         turns = 0 if overwrites(self.case) else -(-(iterations + SETTLING) // sets)
         legs = [self._leg(turns * sets), self._leg(max(sets, SETTLING + 1))]
         self._verify_now(first=turns * sets, iterations=min(iterations, len(legs[1])))
-        return np.concatenate(legs)[-iterations:, None]
+        return np.concatenate(legs)[-iterations:]
 
     def _verify_now(self, first: int, iterations: int) -> None:
         """Verify all sets, which hold the results of that many samples, the `first` among them."""
         before = self.buffers.report[WRONG]
-        execute(self._verify)
+        self._checked(execute(self.bound.settle) or execute(self._verify))
         self.cells[CHECKED_ITERATIONS] += iterations
         if self.buffers.report[WRONG] != before and self.cells[FIRST_FAULTY] < 0:
             self.cells[FIRST_FAULTY] = first
 
     def _leg(self, iterations: int) -> Rows:
-        execute(self._spoil)
+        self._checked(execute(self._spoil))
         execute(self.bound.barrier)
-        stamps = np.zeros(iterations + 1, np.int64)
-        self._checked(back_to_back_loop(CLOCK, self.bound.programs, self.cells, stamps, self.timed))
-        return np.diff(stamps)[SETTLING:]
+        if not iterations:
+            return np.zeros((0, len(self.columns)), np.int64)
+        code, rows = self.bound.leg.run(iterations, self.cells)
+        self._checked(code)
+        return np.asarray(rows[SETTLING:])
+
+    def _batch(self, iterations: int) -> None:
+        """The same as one batch; inputs and outputs are restored by the next leg."""
+        execute(self.bound.barrier)
+        code, batch = self.bound.leg.batch(iterations, self.cells)
+        self._checked(code)
+        if batch:
+            self._batches.append(batch)
 
     def _now(self) -> int:
         stamps = np.zeros(1, np.int64)
@@ -235,9 +270,7 @@ class Measurement:
     def completion(self, rows: Rows) -> Rows:
         """Time of each iteration over the whole group in ns, the same on all of its ranks."""
         if self.case.timing != "synchronised":
-            mine = completion_ns(
-                columns_of(self.case), self.case.timing, rows[None], np.zeros(1, np.int64)
-            )
+            mine = completion_ns(self.columns, self.case.timing, rows[None], np.zeros(1, np.int64))
             return np.asarray(self.group.maximum(mine))
         last = self.group.maximum(rows[:, 1] + self.clock_ns)
         return np.asarray(last + self.group.maximum(-(rows[:, 0] + self.clock_ns)))
@@ -265,24 +298,37 @@ class Measurement:
             iteration=int(self.cells[FIRST_FAULTY]) if self.cells[FIRST_FAULTY] >= 0 else None,
         )
 
+    def batch(self) -> Batch | None:
+        """All legs as one batch, the slowest rank of the group; None where none was timed so."""
+        iterations, *nanoseconds = np.sum(self._batches or [world.Batch(0, 0, 0)], axis=0).tolist()
+        slowest = self.group.maximum(np.array(nanoseconds, np.int64))
+        host, device = (slowest * NANOSECONDS).tolist()
+        if not self._batches:
+            return None
+        return Batch(iterations=iterations, host_seconds=host, device_seconds=device)
+
     def overlap(self, pure_seconds: float) -> Overlap:
         """Run the operation with computation between its start and its wait (see `Overlap`)."""
-        state = np.ones(1, np.float64)
-
-        def compute(rounds: int) -> Table:
-            return table([Step(compute_address(), (state.ctypes.data, rounds))])
-
+        compute = self.bound.compute
         # as long as the operation itself
         trial = 10_000
-        took = self._median(compute(trial), 10, moves=False)
+        took = self._median(compute.steps(trial), 10, moves=False)
         rounds = max(1, round(trial * pure_seconds / took))
-        program = self.bound.programs[0]
+        program, work = self.bound.programs[0], compute.steps(rounds)
         start, wait = np.split(program, [self.bound.waits_at])
-        together = np.concatenate([start, compute(rounds), wait])
+        alone = len(self.bound.programs) == 1  # the other sets' outputs would stay spoiled
+        pure = self._median(program, OVERLAP_ITERATIONS, moves=alone)
+        compute.seconds()
+        computing = self._median(work, OVERLAP_ITERATIONS, moves=False)
+        compute.seconds()
+        both = np.concatenate([start, work, wait])
+        together = self._median(both, OVERLAP_ITERATIONS, moves=alone)
+        beside = np.array([compute.seconds()])
         return Overlap(
-            pure_seconds=self._median(program, OVERLAP_ITERATIONS),
-            compute_seconds=self._median(compute(rounds), OVERLAP_ITERATIONS, moves=False),
-            together_seconds=self._median(together, OVERLAP_ITERATIONS),
+            pure_seconds=pure,
+            compute_seconds=computing,
+            together_seconds=together,
+            beside_seconds=float(self.group.maximum(beside)[0]),
         )
 
     def _median(self, program: Table, iterations: int, *, moves: bool = True) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from railgauge import layouts
 from railgauge.errors import UsageError, unknown
@@ -36,11 +36,12 @@ class Operation:
     reduces: bool = False
     rooted: bool = False
     placements: tuple[str, ...] = ("out", "in")
-    calls: tuple[str, ...] = ("blocking", "nonblocking", "persistent")
+    calls: tuple[str, ...] = ("blocking", "nonblocking", "persistent", "stream", "graph")
     timing: str = "barrier"
     even: bool = False  # ranks work in pairs i <-> i + n/2; i sends first
     sized: bool = True  # False: the operation has no payload
     windowed: bool = False  # an iteration is a window of messages
+    copies: bool = False  # a GPU copies memory; no library between
 
     def count(self, nbytes: int, itemsize: int, n: int) -> int:
         """Elements a block so that the message has at least `nbytes` (whole blocks, at least one)."""
@@ -50,8 +51,10 @@ class Operation:
         """The size that `count` elements a block make: max(sent, received) of one rank."""
         return count * itemsize * self.blocks(n) if self.sized else 0
 
-    def check_group(self, n: int, pattern: str) -> None:
+    def check_group(self, n: int, pattern: str, calls: Sequence[str] | None = None) -> None:
         """Raise UsageError where the operation means nothing for groups of `n` ranks."""
+        if self.copies and calls and not set(calls) & set(layouts.BETWEEN_PAIRS):
+            return
         if self.even and n % 2:
             raise UsageError(
                 f"--operation {self.name} works on pairs of ranks, and pattern {pattern} makes"
@@ -169,7 +172,7 @@ _POINT_TO_POINT = (
         bus_factor=lambda n: 2 / n,
         transfers=lambda n, window: window * n // 2,
         placements=("out",),
-        calls=("nonblocking", "persistent"),
+        calls=("nonblocking", "persistent", "stream", "graph"),
         even=True,
         windowed=True,
     ),
@@ -180,7 +183,7 @@ _POINT_TO_POINT = (
         bus_factor=lambda n: 1 / n,
         transfers=lambda n, window: window * n,
         placements=("out",),
-        calls=("nonblocking", "persistent"),
+        calls=("nonblocking", "persistent", "stream", "graph"),
         even=True,
         windowed=True,
     ),
@@ -191,14 +194,28 @@ _POINT_TO_POINT = (
         bus_factor=lambda n: 2 / n,
         transfers=lambda n, window: window * n // 2,
         placements=("out",),
-        calls=("nonblocking", "persistent"),
+        calls=("nonblocking", "persistent", "stream", "graph"),
         even=True,
         windowed=True,
     ),
 )
 
-OPERATIONS = {o.name: o for o in (*_COLLECTIVES, *_POINT_TO_POINT)}
-REDUCTIONS = ("sum", "prod", "min", "max", "avg")
+_COPIES = (
+    Operation(
+        "copy",
+        "a GPU copies: from (pull) or to (push) rank i + n/2, locally, from or to host memory",
+        layouts.copy,
+        bus_factor=lambda _n: 1.0,
+        placements=("out",),
+        calls=tuple(layouts.COPIES),
+        timing="back_to_back",
+        even=True,
+        copies=True,
+    ),
+)
+
+OPERATIONS = {o.name: o for o in (*_COLLECTIVES, *_POINT_TO_POINT, *_COPIES)}
+REDUCTIONS = ("sum", "prod", "min", "max", "avg", "premul_sum")
 
 
 def operation_named(name: str) -> Operation:

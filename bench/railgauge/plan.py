@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from railgauge import patterns, plugins
+from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
@@ -19,7 +20,7 @@ from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
 
 Placement = Literal["out", "in"]
-Call = Literal["blocking", "nonblocking", "persistent"]
+Call = str  # a form of call that the backend offers (railgauge list)
 Timing = Literal["barrier", "back_to_back", "synchronised"]
 OpImplementation = Literal["library", "user"]
 DEFAULT_SIZES = size_range(8, 64 << 20, 2)
@@ -29,8 +30,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Everything that decides what a run measures; written to `plan.json`, compared on --resume.
 
     Sizes are bytes, `budget` and `timeout` seconds, `precision` the relative half-width of the
-    95 % interval of the median. None means: chosen per operation (placement, call, timing) or
-    unlimited (rounds) or adaptive (iterations, warmup).
+    95 % interval of the median. None means: chosen per operation (placement, call, timing), by where
+    the buffers lie (buffers), or
+    unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
+    and value, that a sweep sets before the library starts.
     """
 
     ranks: int
@@ -51,12 +54,19 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     precision: float = 0.01
     budget: float = 1.0
     window: int = 64
-    buffers: int = 4
+    buffers: int | None = None
     overlap: bool = False
     check_every: int | None = None
     matrix: Weights | None = None
     skew: float = 0.0
-    memory: Literal["host"] = "host"
+    memory: Literal["host", "device"] = "host"
+    register: Literal["none", "local", "symmetric"] = "none"
+    streams: int = 1
+    clock: Literal["stamp", "event"] = "stamp"
+    spin: bool = True
+    functional: bool = False
+    explain: bool = False
+    variables: tuple[tuple[str, str], ...] = ()
     max_memory: int | None = None
     sample_budget: int = 1 << 30
     timeout: float = 120.0
@@ -81,6 +91,12 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     nbytes: int
     count: int
 
+    def bus_factor(self, n: int) -> float:
+        """busbw / algbw in a group of n; memory is read and written by a local copy."""
+        if self.entry.copies and self.call.startswith("local"):
+            return 2.0
+        return self.entry.bus_factor(n)
+
     @property
     def entry(self) -> Operation:
         return OPERATIONS[self.operation]
@@ -104,14 +120,23 @@ def cases(plan: Plan) -> list[Case]:
     return list(found.values())
 
 
+def forms(entry: Operation, offers: Offers) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(placements, calls) that an operation has with a backend, the default first."""
+    placements = offers.placements.get(entry.name, entry.placements)
+    offered = offers.fewer_calls.get(entry.name, offers.calls)
+    return placements, tuple(call for call in entry.calls if call in offered)
+
+
 def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
+    offers = offers_of(plan.backend)
+    placements, calls = forms(entry, offers)
     n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
     for dtype in plan.dtypes if entry.sized else plan.dtypes[:1]:
         itemsize = dtype_named(dtype).itemsize
         for op in plan.ops if entry.reduces else (None,):
             for root in plan.roots if entry.rooted else (None,):
-                for placement in _allowed(plan.placements, entry.placements, entry.placements[:1]):
-                    for call in _allowed(plan.calls, entry.calls, entry.calls[:1]):
+                for placement in _allowed(plan.placements, placements):
+                    for call in _allowed(_overlapping(plan, calls), calls):
                         for size in plan.sizes if entry.sized else (0,):
                             count = entry.count(size, itemsize, n)
                             nbytes = entry.nbytes(count, itemsize, n)
@@ -120,7 +145,7 @@ def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
                             yield {
                                 "operation": entry.name,
                                 "call": call,
-                                "timing": plan.timing or entry.timing,
+                                "timing": plan.timing or offers.timing or entry.timing,
                                 "dtype": dtype if entry.sized else "int8",
                                 "op": op,
                                 "root": root,
@@ -130,10 +155,15 @@ def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
                             }
 
 
-def _allowed(
-    asked: tuple[str, ...] | None, exist: tuple[str, ...], default: tuple[str, ...]
-) -> tuple[str, ...]:
-    return default if asked is None else tuple(a for a in asked if a in exist)
+def _overlapping(plan: Plan, calls: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The calls asked for; where overlap is and nothing else, the one that can be overlapped."""
+    if plan.calls is None and plan.overlap and "nonblocking" in calls:
+        return ("nonblocking",)
+    return plan.calls
+
+
+def _allowed(asked: tuple[str, ...] | None, exist: tuple[str, ...]) -> tuple[str, ...]:
+    return exist[:1] if asked is None else tuple(a for a in asked if a in exist)
 
 
 def case_traffic(plan: Plan, count: int, n: int) -> Traffic:
@@ -157,8 +187,9 @@ def _positive(name: str, value: float | None, least: float = 1) -> None:
 def validate(plan: Plan) -> Plan:
     """The plan itself, once everything in it is known to mean something; raises UsageError."""
     patterns.check_pattern(plan.pattern)
-    if plan.backend not in plugins.names(plugins.BACKENDS):
-        raise unknown("backend", plan.backend, plugins.names(plugins.BACKENDS), "railgauge list")
+    offers = offers_of(plan.backend)
+    if offers.unsupported:
+        raise UsageError(f"--backend {plan.backend}: {offers.unsupported}")
     for field in ("operations", "dtypes", "ops", "roots", "placements", "calls"):
         if getattr(plan, field) == ():
             raise UsageError(
@@ -172,7 +203,11 @@ def validate(plan: Plan) -> Plan:
     for op in plan.ops:
         if op not in REDUCTIONS:
             raise unknown("reduction op", op, [*REDUCTIONS, "all"], "railgauge list")
-    for name in ("ranks", "iterations", "rounds", "window", "buffers", "check_every", "max_memory"):
+    _check_offers(plan, offers)
+    for name in (
+        *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
+        *("check_every", "max_memory"),
+    ):
         _positive(name, getattr(plan, name))
     _positive("warmup", plan.warmup, 0)
     for name in ("precision", "budget", "timeout"):
@@ -191,7 +226,7 @@ def validate(plan: Plan) -> Plan:
         raise UsageError("--pattern pairs needs at least 2 ranks.\n  next: railgauge run -n 2")
     for name in plan.operations:
         for n in patterns.group_sizes(plan.pattern, plan.ranks):
-            OPERATIONS[name].check_group(n, plan.pattern)
+            OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
         _check_offered(plan, OPERATIONS[name])
     _check_matrix(plan)
     if plan.skew and "alltoallv" not in plan.operations:
@@ -199,7 +234,7 @@ def validate(plan: Plan) -> Plan:
             "--skew is for --operation alltoallv alone.\n"
             f"  next: railgauge run --operation alltoallv --skew {plan.skew}"
         )
-    if plan.overlap and "nonblocking" not in (plan.calls or ()):
+    if plan.overlap and plan.calls and not {"nonblocking", "stream"} & set(plan.calls):
         raise UsageError(
             "--overlap is of non-blocking operations.\n  next: railgauge run --overlap --call nonblocking"
         )
@@ -207,15 +242,58 @@ def validate(plan: Plan) -> Plan:
 
 
 def _check_offered(plan: Plan, entry: Operation) -> None:
+    offers = offers_of(plan.backend)
+    if entry.name not in offers.operations:
+        raise UsageError(
+            f"--operation {entry.name}: --backend {plan.backend} has no such operation.\n"
+            f"  allowed: {', '.join(offers.operations)}\n  next: {_backends_with(entry.name)}"
+        )
+    placements, calls = forms(entry, offers)
     for field, asked, exist in (
-        ("placement", plan.placements, entry.placements),
-        ("call", plan.calls, entry.calls),
+        ("placement", plan.placements, placements),
+        ("call", plan.calls, calls),
     ):
         if asked is not None and not set(asked) & set(exist):
             raise UsageError(
                 f"--{field} {','.join(asked)}: {entry.name} has no such form.\n"
                 f"  allowed for {entry.name}: {', '.join(exist)}\n"
                 f"  next: railgauge run --operation {entry.name} --{field} {exist[0]}"
+            )
+
+
+def _backends_with(operation: str) -> str:
+    found = [b for b in plugins.names(plugins.BACKENDS) if operation in offers_of(b).operations]
+    if not found:
+        return "railgauge list"
+    return f"railgauge run --operation {operation} --backend {found[0]}"
+
+
+def _check_offers(plan: Plan, offers: Offers) -> None:
+    """Raise UsageError for what the backend never has, whatever library and machine."""
+    for field, asked, exist in (
+        ("dtype", plan.dtypes, offers.dtypes),
+        ("op", plan.ops, offers.ops),
+        ("call", plan.calls or (), offers.calls),
+        ("memory", (plan.memory,), offers.memories),
+        ("register", (plan.register,), offers.registrations),
+    ):
+        if lacking := [name for name in asked if name not in exist]:
+            raise UsageError(
+                f"--{field} {lacking[0]}: --backend {plan.backend} has no such {field}.\n"
+                f"  allowed: {', '.join(exist)}\n  next: railgauge run --backend {plan.backend}"
+                f" --{field} {exist[0]}"
+            )
+    if plan.op_implementation == "user" and plan.backend != "mpi":
+        raise UsageError(
+            "--op-implementation user is MPI's: only there can a program bring its own reduction.\n"
+            "  next: railgauge run --backend mpi --op-implementation user"
+        )
+    for field in ("streams", "functional", "explain"):
+        value = getattr(plan, field)
+        if (value is True or value > 1) and not offers.device_clock:
+            raise UsageError(
+                f"--{field}: --backend {plan.backend} enqueues nothing on a GPU's stream.\n"
+                f"  next: railgauge run --backend nccl --{field}"
             )
 
 
@@ -245,7 +323,7 @@ def applicable(plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], dic
     for name in names:
         try:
             for n in patterns.group_sizes(plan.pattern, plan.ranks):
-                OPERATIONS[name].check_group(n, plan.pattern)
+                OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
             _check_offered(plan, OPERATIONS[name])
         except UsageError as error:
             left[name] = str(error).splitlines()[0]

@@ -8,24 +8,19 @@ from typing import Any
 
 import msgspec
 
-from railgauge import patterns
-from railgauge.dtypes import DTYPES
+from railgauge import patterns, plans
+from railgauge.backends import offers_of
 from railgauge.errors import UsageError
-from railgauge.operations import OPERATIONS, REDUCTIONS
 from railgauge.plan import Plan, applicable, read_matrix, read_plan, validate
 from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
 
 DEFAULT_RANKS = 2
 #: `all` in a list of names stands for these.
-_EVERYTHING: dict[str, tuple[str, ...]] = {
-    "operations": tuple(OPERATIONS),
-    "dtypes": tuple(DTYPES),
-    "ops": REDUCTIONS,
-}
+_EVERYTHING = ("operations", "dtypes", "ops", "calls")
 _AS_TYPED = (
     *("pattern", "rounds", "backend", "op_implementation", "timing", "iterations", "warmup"),
     *("precision", "budget", "window", "buffers", "overlap", "check_every", "skew", "timeout"),
-    "seed",
+    *("seed", "memory", "register", "streams", "functional", "explain", "clock", "spin"),
 )
 
 
@@ -60,7 +55,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     """
     fields: dict[str, Any] = {}
     if typed["plan"] is not None:
-        fields |= read_plan(Path(typed["plan"]))
+        fields |= read_plan(plans.path_of(typed["plan"]))
     ranks = typed["ranks"] if world is None else world
     if ranks is not None and fields.get("ranks", ranks) != ranks:
         raise UsageError(
@@ -73,7 +68,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         "operations": _names(typed["operation"]),
         "dtypes": _names(typed["dtype"]),
         "ops": _names(typed["op"]),
-        "calls": _several(typed["call"], ("blocking", "nonblocking", "persistent"), "call"),
+        "calls": _names(typed["call"]),
         "placements": typed["placement"]
         and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
         "roots": _roots(typed["root"], group),
@@ -82,12 +77,16 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         "max_memory": _size(typed["max_memory"], "--max-memory"),
         "sample_budget": _size(typed["sample_budget"], "--sample-budget"),
     }
+    if typed.get("set"):
+        asked["variables"] = tuple(parse_variable(text, "--set") for text in typed["set"])
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
+    offers = offers_of(fields.get("backend", "mpi"))
+    fields.setdefault("memory", offers.memories[0])
     # a plan file has lists where the command line makes tuples
-    everything = [key for key in _EVERYTHING if tuple(fields.get(key, ())) == ("all",)]
+    everything = [key for key in _EVERYTHING if tuple(fields.get(key) or ()) == ("all",)]
     for key in everything:
-        fields[key] = _EVERYTHING[key]
+        fields[key] = getattr(offers, key)
     plan = msgspec.convert(fields, Plan)
     left: dict[str, str] = {}
     if "operations" in everything:
@@ -100,17 +99,6 @@ def _size(text: str | None, field: str) -> int | None:
     return None if text is None else parse_size(text, field)
 
 
-def _several(text: str | None, allowed: tuple[str, ...], field: str) -> tuple[str, ...] | None:
-    names = allowed if text == "all" else _names(text)
-    for name in names or ():
-        if name not in allowed:
-            raise UsageError(
-                f"--{field}: unknown {name!r}.\n  allowed: {', '.join(allowed)}, all\n"
-                "  next: railgauge run --help"
-            )
-    return names
-
-
 def _roots(text: str | None, group: int) -> tuple[int, ...] | None:
     if text == "all":
         return tuple(range(group))
@@ -119,3 +107,14 @@ def _roots(text: str | None, group: int) -> tuple[int, ...] | None:
         return None if names is None else tuple(int(name) for name in names)
     except ValueError:
         raise UsageError(f"--root {text}: expected ranks, as in 0 or 0,3, or all") from None
+
+
+def parse_variable(text: str, option: str) -> tuple[str, str]:
+    """(name, value) of `NAME=VALUE`; raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not name.isidentifier() or not equals:
+        raise UsageError(
+            f"{option} {text}: not an environment variable and its value.\n"
+            f"  expected: NAME=VALUE\n  next: railgauge run {option} NCCL_ALGO=Ring"
+        )
+    return name, value

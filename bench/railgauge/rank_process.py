@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -25,8 +26,7 @@ from railgauge.launchers import (
     launcher_rank,
     started,
 )
-from railgauge.plan import Plan
-from railgauge.plan_options import plan_from
+from railgauge.plan_options import parse_variable, plan_from
 from railgauge.terminal import Printer
 from railgauge.watchdog import CONTROL, Watchdog
 
@@ -90,6 +90,9 @@ def join(typed: Mapping[str, Any]) -> int:
     Where railgauge itself launched the ranks, they exit with 0 and the parent reads the code from
     the journal: launchers rewrite codes and complain about them.
     """
+    os.environ.update(
+        parse_variable(text, "--set") for text in typed["set"]
+    )  # before MPI reads them
     signals = _Signals()
     parent = CONTROL in os.environ
     timeout = typed["timeout"] or DEFAULT_TIMEOUT
@@ -102,7 +105,7 @@ def join(typed: Mapping[str, Any]) -> int:
         pmi.meet(timeout)  # has a deadline and a speaker of its own
     watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
     try:
-        from railgauge.backends import mpi
+        from railgauge import mpi
 
         world = mpi.MpiWorld()
     except Exception as error:  # most often there is no MPI library
@@ -117,15 +120,15 @@ def join(typed: Mapping[str, Any]) -> int:
         if not parent:
             _collect_here(world, watchdog, timeout)
         with mpi.timed_communicator(world) as seconds:
-            code, output = _run(typed, mpi, world, watchdog, signals, seconds())
-    except UsageError as error:  # the same on all ranks, which leave in order
+            code, output = _run(typed, world, watchdog, signals, seconds())
+    except Exception as error:
+        if not isinstance(error, RailgaugeError) or not error.agreed:
+            code = _give_up(watchdog, error, _named(world, world.rank))  # alone: the others wait
+            mpi.abort(code)
+            os._exit(code)  # MPICH's MPI_Abort may return
         code, output = error.exit_code, None
         if speaks:
             watchdog.fail(str(error), code)
-    except Exception as error:  # this rank alone: the others wait for it
-        code = _give_up(watchdog, error, _named(world, world.rank))
-        mpi.abort(code)
-        os._exit(code)  # MPICH's MPI_Abort may return
     watchdog.enter("MPI_Finalize")
     mpi.finalize()
     watchdog.close()
@@ -150,23 +153,8 @@ def _check(typed: Mapping[str, Any]) -> float:
     except UsageError:
         if typed["plan"] is None and typed["matrix"] is None:
             raise
-        return DEFAULT_TIMEOUT  # a file may be amiss on this host alone: _agreed_plan says it
+        return DEFAULT_TIMEOUT  # a file may be amiss on this host alone: _run says it
     return plan.timeout
-
-
-def _agreed_plan(typed: Mapping[str, Any], world: Any) -> tuple[Plan, dict[str, str]]:
-    """`plan_from`; where a rank's own copy of a file is amiss, its UsageError on all ranks."""
-    problem = ""
-    try:
-        made = plan_from(typed, world.size)
-    except UsageError as error:
-        problem = str(error)
-    problems = world.all_gather(problem)
-    first = next((rank for rank, text in enumerate(problems) if text), None)
-    if first is None:
-        return made
-    who = "" if all(problems) else f"{_named(world, first)}: "
-    raise UsageError(f"{who}{problems[first]}")
 
 
 def _named(world: Any, rank: int) -> str:
@@ -198,15 +186,16 @@ def _explained(error: Exception, who: str) -> tuple[str, int]:
 
 def _run(
     typed: Mapping[str, Any],
-    mpi: Any,
     world: Any,
     watchdog: Watchdog,
     signals: _Signals,
     communicator_seconds: float,
 ) -> tuple[int, Path]:
     from railgauge.run import Runner
+    from railgauge.world import together
 
-    plan, left = _agreed_plan(typed, world)
+    # a rank's own copy of a file may be amiss
+    plan, left = together(world, lambda: plan_from(typed, world.size))
     output = Path(world.broadcast(typed["output"] or default_output()))
     folder = Folder(output)
     watchdog.ended = folder.give_up
@@ -218,8 +207,15 @@ def _run(
         for name, why in left.items():
             say(f"left out: {name}: {why}")
     interrupted: Callable[[], bool] = lambda: signals.seen or watchdog.stop  # noqa: E731
-    runner = Runner(plan, world, mpi.MpiBackend(), folder, watchdog, interrupted, tell)
-    return runner.run(typed["resume"], communicator_seconds), output
+    watchdog.enter(f"the opening of the {plan.backend} backend")
+    os.environ.update(plan.variables)
+    module = importlib.import_module(f"{plugins.BACKENDS}.{plan.backend}")
+    backend = module.open_backend(plan, world)
+    watchdog.fault, watchdog.abort = backend.fault, backend.abort
+    runner = Runner(plan, world, backend, folder, watchdog, interrupted, tell)
+    code = runner.run(typed["resume"], communicator_seconds)
+    backend.close()
+    return code, output
 
 
 def _collect_here(world: Any, watchdog: Watchdog, timeout: float) -> None:

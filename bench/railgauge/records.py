@@ -2,6 +2,8 @@
 
 Format history (`Run.format`)
     1  first format
+    2  GPUs: `Overlap.beside_seconds`, `Batch`, `Choice`, `GroupResult.batch`, `.init_seconds`,
+       `.choice` and `.allowed`, `Run.functional`, columns ("duration", "launch"); all of them may be absent
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import msgspec
 
 from railgauge.plan import Case
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=Tr
     stamp_nanoseconds: float
     clock_uncertainty_ns: int | None
     todo: int
+    functional: bool = False  # ranks shared a GPU: right or wrong, but no measure of speed
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +65,42 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
 class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     """Medians (seconds, slowest rank) behind the overlap of a non-blocking operation.
 
-    overlap = (pure + compute - together) / min(pure, compute), cut to 0 ... 1.
+    overlap = (pure + compute - together) / min(pure, compute), cut to 0 ... 1. `beside_seconds` is
+    what the computation itself took while the operation ran.
     """
 
     pure_seconds: float
     compute_seconds: float
     together_seconds: float
+    beside_seconds: float | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Iterations timed as one batch, as nccl-tests does: total seconds, each of the slowest rank.
+
+    `host_seconds` from the first launch until all was done, `device_seconds` between two events.
+    """
+
+    iterations: int
+    host_seconds: float
+    device_seconds: float
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a library chose for a case, as it said itself ("": it did not)."""
+
+    algorithm: str = ""
+    protocol: str = ""
+    channels: str = ""
+    transport: str = ""
+
+
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hardware lets through at most, GB/s in one direction (None: unknown), and why."""
+
+    path: str
+    GBps: float | None
+    words: str
 
 
 class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,15 +115,20 @@ class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
     missed_windows: int
     wrong: tuple[Wrong, ...] = ()
     overlap: Overlap | None = None
+    batch: Batch | None = None
+    init_seconds: float | None = None  # of the group's communicator, the slowest rank's
+    choice: Choice | None = None
+    allowed: Allowed | None = None
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """Where a node's samples of one case and round lie in its file: int64 [ranks, n, columns].
 
-    `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; or ("duration",) in ns;
-    or, above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with
-    one row a group in the order of `groups` instead of one row a rank. `clock_ns` is added to
-    this node's clock to get rank 0's. `ranks` are those of this node that read the clock.
+    `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; ("duration",) in ns;
+    ("duration", "launch") in ns, of the device's clock and of the host's between two launches; or,
+    above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with one row a
+    group in the order of `groups` instead of one row a rank. `clock_ns` is added to this node's clock
+    to get rank 0's. `ranks` are those of this node that read the clock.
     """
 
     node: int

@@ -111,20 +111,3 @@ def scale_address(dtype: DType) -> int:
 
     signature = types.int32(types.voidptr, types.int64, types.int64)
     return int(cfunc(signature, cache=True)(scale).address)
-
-
-@functools.cache
-def compute_address() -> int:
-    """Address of int compute(double *state, int64 rounds): arithmetic that touches no other memory."""
-
-    def compute(state, rounds):  # type: ignore[no-untyped-def]
-        cell = carray(state, (1,))
-        value = cell[0]
-        for _ in range(rounds):
-            value = value * 0.999999 + 1e-6
-        cell[0] = value
-        return np.int32(0)
-
-    return int(
-        cfunc(types.int32(types.CPointer(types.float64), types.int64), cache=True)(compute).address
-    )

@@ -16,9 +16,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 
-from railgauge import __version__, environment, patterns
+from railgauge import __version__, environment, links, patterns
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
@@ -76,6 +77,8 @@ class Runner:
         self.backend.check(plan)
         check_data(plan)
         world.in_turns(lambda: compile_loops(plan))
+        self.watchdog.enter("the compilation of the device code")
+        self.backend.prepare()
         self._synchronise()
         self.watchdog.enter("the opening of the run folder")
         done = self._open(resume, communicator_seconds)
@@ -88,11 +91,19 @@ class Runner:
             mine = next((ranks for ranks in groups if world.rank in ranks), None)
             self.watchdog.enter(f"the making of the groups of round {index}")
             group = world.split(mine)
+            entered = self._enter(group)
             for case in todo:
-                stopped = stopped or self._case(case, index, groups, group, gatherer)
+                stopped = stopped or self._case(case, index, groups, group, entered, gatherer)
             if group is not None:
+                self.backend.leave(group)
                 group.free()
         return self._end(EXIT_INTERRUPTED if stopped else self._code())
+
+    def _enter(self, group: Communicator | None) -> float | None:
+        """Seconds that the backend took to connect the group, of the slowest rank of the round."""
+        seconds = None if group is None else self.backend.enter(group)
+        (slowest,) = self.world.maximum(np.array([-1.0 if seconds is None else seconds]))
+        return None if slowest < 0 else float(slowest)
 
     def _synchronise(self) -> None:
         self.watchdog.enter("the synchronisation of the clocks")
@@ -121,7 +132,13 @@ class Runner:
     # one case -----------------------------------------------------------------------------------
 
     def _case(
-        self, case: Case, index: int, groups: Groups, group: Communicator | None, gatherer: Gatherer
+        self,
+        case: Case,
+        index: int,
+        groups: Groups,
+        group: Communicator | None,
+        entered: float | None,
+        gatherer: Gatherer,
     ) -> bool:
         """Measure a case; True where the run was interrupted (the case is then left to --resume)."""
         world = self.world
@@ -149,6 +166,7 @@ class Runner:
                 self.backend,
                 self.watchdog.cells,
                 clock.clock_ns,
+                entered,
             )
         outcome = sample(self.plan, world, measurement, self.interrupted)
         if outcome.stopped != "interrupted":
@@ -174,8 +192,11 @@ class Runner:
     def _too_large(self, case: Case, group: Communicator | None) -> str:
         """Why the case does not fit into memory somewhere, the same sentence on all ranks."""
         need = memory_needed(self.plan, case, group.size, group.rank) if group else 0
-        on_node = sum(self.world.node.all_gather(need))
-        limit = int(environment.available_memory() * MEMORY_SHARE)
+        everybody = self.world.node.all_gather(need)
+        # a GPU is one rank's, unless they share it
+        alone = self.plan.memory == "device" and not self.plan.functional
+        on_node = need if alone else sum(everybody)
+        limit = int(self.backend.memory.available() * MEMORY_SHARE)
         over = on_node > limit or need > (self.plan.max_memory or need)
         place = self.world.places[self.world.rank]
         found = f"needs {on_node} B of buffers on {place.host}, {limit} B may be used"
@@ -205,8 +226,13 @@ class Runner:
             raise UsageError(claimed)
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
-        facts = world.gather(environment.rank_facts(world.library))
-        nodes = world.leaders.gather(environment.node_facts()) if world.leaders else None
+        facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
+        nodes = None
+        if world.leaders:
+            here = environment.node_facts()
+            if plan.memory == "device":
+                here["hardware"] = msgspec.to_builtins(links.hardware())
+            nodes = world.leaders.gather(here)
         if facts is not None and nodes is not None:
             self._record(
                 Run(
@@ -218,17 +244,18 @@ class Runner:
                     hosts=tuple(node["host"] for node in nodes),
                     nodes=encode_runs([place.node for place in world.places]),
                     backend=plan.backend,
-                    library=world.library,
+                    library=self._library(),
                     thread_level=world.thread_level,
                     init_seconds=float(seconds[0]),
                     communicator_seconds=float(seconds[1]),
                     stamp_nanoseconds=stamp_nanoseconds(),
                     clock_uncertainty_ns=self.clocks.bound_ns,
                     todo=self._planned() - len(claimed),
+                    functional=plan.functional,
                 )
             )
             ranks = [
-                {"rank": p.rank, "node": p.node, "cpus": f["cpus"]}
+                {"rank": p.rank, "node": p.node} | {k: f[k] for k in ("cpus", "device") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})
@@ -247,6 +274,11 @@ class Runner:
             for note in notes:
                 self._record(Note(text=note))
         return {(index, round_) for index, round_, _ in claimed}
+
+    def _library(self) -> str:
+        """What moves the data, and where that is not MPI also what the ranks agree through."""
+        mpi = self.world.library
+        return mpi if self.backend.library == mpi else f"{self.backend.library} (control: {mpi})"
 
     def _planned(self) -> int:
         plan = self.plan

@@ -107,3 +107,10 @@ def overlap_share(overlap: Overlap | None) -> float | None:
         return None
     hidden = overlap.pure_seconds + overlap.compute_seconds - overlap.together_seconds
     return min(1.0, max(0.0, hidden / shorter))
+
+
+def compute_slowdown(overlap: Overlap | None) -> float | None:
+    """Time of the computation beside the operation over its time alone; None where it is unknown."""
+    if overlap is None or not overlap.beside_seconds or overlap.compute_seconds <= 0:
+        return None
+    return overlap.beside_seconds / overlap.compute_seconds

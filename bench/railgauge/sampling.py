@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from railgauge.inputs import WRONG
-from railgauge.measure import Measurement, columns_of
+from railgauge.measure import Measurement
 from railgauge.plan import Plan
 from railgauge.samples import Rows
 from railgauge.statistics import Samples
@@ -21,6 +21,7 @@ from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
 from railgauge.units import NANOSECONDS
 from railgauge.world import World
 
+MOST_CHUNK = 100_000  # iterations: a device has room for the stamps of so many
 #: Why a series may end, the reason that says least about it last; groups agree on the last one.
 REASONS = ("", "count", "precision", "limit", "budget")
 
@@ -132,11 +133,11 @@ class _Sampling:
 
     def _nothing(self) -> tuple[Rows, Rows]:
         """What `_chunk` returns, of no iterations."""
-        columns = len(columns_of(self.measurement.case)) if self.measurement else 0
+        columns = len(self.measurement.columns) if self.measurement else 0
         return np.zeros((0, columns), np.int64), np.zeros(0, np.int64)
 
     def _largest(self) -> int:
-        return max(1, int(CHUNK_SECONDS / self.cost)) if self.cost else 1
+        return max(1, min(MOST_CHUNK, int(CHUNK_SECONDS / self.cost))) if self.cost else 1
 
     def _agree(self, value: int) -> int:
         return int(self.world.maximum(np.array([value], np.int64))[0])

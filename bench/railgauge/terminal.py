@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from railgauge.records import End, Gap, Note, Record, Result, Run
-from railgauge.samples import bandwidths, overlap_share
+from railgauge.samples import bandwidths, compute_slowdown, overlap_share
 from railgauge.statistics import Summary
 
 if TYPE_CHECKING:
@@ -41,21 +41,31 @@ def micro(seconds: float | None) -> str:
     return f"{value:.3f}" if value < 100 else f"{value:.1f}" if value < 10_000 else f"{value:.0f}"
 
 
-def result_row(result: Result, summaries: Sequence[Summary]) -> list[str]:
-    """The cells of a result: its slowest group, and how many groups it stands for."""
+def result_row(result: Result, summaries: Sequence[Summary], functional: bool = False) -> list[str]:
+    """The cells of a result: its slowest group, and how many groups it stands for.
+
+    Where ranks shared a GPU (`functional`) there is no bandwidth.
+    """
     wrong = sum(w.elements for group in result.groups for w in group.wrong)
     worst = max(range(len(summaries)), key=lambda k: summaries[k].median or 0)
     summary, group = summaries[worst], result.groups[worst]
     case = result.case
     name = case.operation if case.op in (None, "sum") else f"{case.operation}:{case.op}"
-    rate = None if wrong else bandwidths(case.nbytes, summary.median, result.bus_factor)
+    rate = (
+        None if wrong or functional else bandwidths(case.nbytes, summary.median, result.bus_factor)
+    )
     marks = [] if summary.stable else [f"not stable ({result.stopped})"]
     marks += [case.dtype] if case.dtype not in ("float32",) and case.entry.sized else []
-    marks += [case.call] if case.call != case.entry.calls[0] else []
+    marks += [case.call] if case.call not in (case.entry.calls[0], "stream") else []
     marks += [f"root {case.root}"] if case.root else []
     marks += ["in place"] if case.placement == "in" and "out" in case.entry.placements else []
     if (hidden := overlap_share(group.overlap)) is not None:
         marks.append(f"overlap {hidden:.0%}")
+    if (slower := compute_slowdown(group.overlap)) is not None:
+        marks.append(f"compute x{slower:.2f}")
+    if group.choice:
+        told = (group.choice.algorithm, group.choice.protocol, group.choice.transport)
+        marks += [" ".join(filter(None, told))] if any(told) else []
     if len(result.groups) > 1:
         marks.append(f"slowest of {len(result.groups)} groups, round {result.round}")
     interval = f"{micro(summary.low)} - {micro(summary.high)}" if summary.low is not None else ""
@@ -90,7 +100,7 @@ class Printer:
     def __init__(self, table: bool, say: Callable[[str], None]) -> None:
         self.table, self.say = table, say
         self._progress: Progress | None = None
-        self._headed = False
+        self._headed = self._functional = False
 
     def tell(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
         """Print what a record means to a person."""
@@ -101,6 +111,11 @@ class Printer:
                 f" MPI_Comm_dup {record.communicator_seconds * _MICRO:.0f} us,"
                 f" clock reading {record.stamp_nanoseconds:.0f} ns"
             )
+            self._functional = record.functional
+            if record.functional:
+                self.say(
+                    "functional: ranks share a GPU, so results are checked and speeds mean nothing"
+                )
             self._progress = _progress_bar(record.todo)
         elif isinstance(record, Note):
             self.say(f"note: {record.text}")
@@ -119,7 +134,7 @@ class Printer:
                 self._print(line([title for title, _, _ in _COLUMNS]))
                 self._print(line([unit for _, unit, _ in _COLUMNS]))
                 self._headed = True
-            self._print(line(result_row(result, summaries)))
+            self._print(line(result_row(result, summaries, self._functional)))
         for group in result.groups:
             for wrong in group.wrong:
                 self.say(

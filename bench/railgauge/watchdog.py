@@ -34,13 +34,14 @@ from railgauge.collector import (
     Collector,
     Kind,
 )
-from railgauge.errors import EXIT_HANG
+from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
 
 LOOK_SECONDS = 0.2
 FORWARDING_SECONDS = 0.3  # hydra drops what it has not read when a process ends with an error
 SUSPENDED_SECONDS = 1.0  # between two looks: the process was stopped
 MOST_PATIENCE = 10  # times the timeout: so long may a rank say that it compiles or imports
 CONTROL = "RAILGAUGE_CONTROL"  # host:port/key of the collector, set by the launching parent
+_TIMED_MODULES = ("railgauge.measure", "railgauge.legs", "railgauge.device_leg")
 _BUSY_MODULES = ("numba", "llvmlite", "importlib", "_frozen_importlib")
 
 
@@ -75,6 +76,9 @@ class Watchdog:
         self.spread = 0.0  # seconds over which many ranks spread their calls
         self.stop = False  # the collector wants the run to end between two chunks
         self.ended: Callable[[str, int], None] = lambda *_: None  # before this process ends the job
+        #: What went wrong behind the back of the calls so far, and what makes waiting calls return.
+        self.fault: Callable[[], str] = lambda: ""
+        self.abort: Callable[[], None] = lambda: None
         self._collectors: list[tuple[tuple[str, int], str]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("", 0))
@@ -169,9 +173,9 @@ class Watchdog:
             name = str(frame.f_globals.get("__name__", ""))
             if name.partition(".")[0] in _BUSY_MODULES:
                 return BUSY, state
-            if name == "railgauge.measure":
+            if name in _TIMED_MODULES:
                 return IN_LOOP, state
-            if name.startswith("railgauge.backends."):
+            if name == "railgauge.mpi":
                 return IN_AGREEMENT, state
             if name.startswith("railgauge."):
                 return f"{name}.{frame.f_code.co_name}", state
@@ -187,10 +191,18 @@ class Watchdog:
             if self._socket in ready:
                 self._hear()
             self._look(time.monotonic())
+            if fault := self.fault():
+                self._end_faulty(fault)
             if self.collector:
                 self._judge(self.collector)
             if self._launched_here and os.getppid() != self._parent:
                 _leave(EXIT_HANG)  # the launcher is gone, and with it whoever would hear us
+
+    def _end_faulty(self, fault: str) -> None:
+        """Say what a library found out by itself; the main thread then leaves the call it waits in."""
+        self.fault = lambda: ""
+        self.fail(f"rank {self.rank} on {self._host}: {self.phase}: {fault}", EXIT_NOT_MEASURED)
+        self.abort()
 
     def _hear(self) -> None:
         key, _, word = self._socket.recv(256).decode(errors="replace").partition(" ")

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from railgauge.buffers import Buffers
+from railgauge.compute import Compute
+from railgauge.errors import RailgaugeError
 from railgauge.layouts import Group as GroupFacts
-from railgauge.loop import Table
+from railgauge.loop import Table, table
+from railgauge.memory import Memory
 from railgauge.plan import Case, Plan
+from railgauge.records import Allowed, Choice
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +51,9 @@ class Communicator(Protocol):
     def exchange_clocks(
         self, peer: int, rounds: int, clock: Callable[[], int]
     ) -> list[tuple[int, int, int]]: ...
+    def barrier_program(self) -> Table:
+        """The barrier as steps for the compiled loops."""
+
     def free(self) -> None:
         """Give a group's communicator back, all of its ranks together: libraries have few."""
 
@@ -66,27 +75,93 @@ class World(Communicator, Protocol):
         """Rank 0 does `work`, then the first rank of every node, then all others."""
 
 
+def together(world: World, work: Callable[[], T]) -> T:
+    """What `work` returns here; where it raises a RailgaugeError on any rank, that one on all.
+
+    It names the first rank that failed, unless all did.
+    """
+    made, problem = [], None
+    try:
+        made.append(work())
+    except RailgaugeError as error:
+        problem = error
+    problems = world.all_gather(problem)
+    first = next((rank for rank, error in enumerate(problems) if error), None)
+    if first is None:
+        return made[0]
+    place = world.places[first]
+    who = "" if all(problems) else f"rank {first} on {place.host}: "
+    raised = type(problems[first])(f"{who}{problems[first]}")
+    raised.agreed = True
+    raise raised
+
+
+class Batch(NamedTuple):
+    """Iterations timed as one: by the host's clock until all is done, and between two device events."""
+
+    iterations: int
+    host_ns: int
+    device_ns: int
+
+
+class Leg(Protocol):
+    """Iterations right after the other, over sets of buffers in turn."""
+
+    sets: int  #: iterations of a turn
+
+    def run(self, iterations: int, cells: Table) -> tuple[int, Table]:
+        """(what a failing step returned or 0, int64 [iterations, columns] in ns).
+
+        Columns as `measure.columns_of` says: the duration, and where a device has a clock of its
+        own, the time that the launch took on the host. All 0 where this rank is not timed.
+        """
+
+    def batch(self, iterations: int, cells: Table) -> tuple[int, Batch | None]:
+        """(code as above, the iterations as one, None where that would tell nothing more)."""
+
+
 @dataclasses.dataclass
 class Bound:
     """A case ready to be timed on one rank.
 
-    `programs` is int64[sets, steps, STEP_WIDTH], one program for each set of buffers;
-    `waits_at` is the row of the first step that waits for what those before it have started.
-    `barrier` lets the group meet; `close` frees requests; `keep` holds what the steps point to.
+    `programs` is int64[sets, steps, STEP_WIDTH], one program for each set of buffers; `waits_at` is
+    the row of the first step that waits for what those before it have started, `wait` the steps
+    after a program that wait for a device. `barrier` lets the group meet; `settle` is what must be
+    done between the last iteration and a look at the results, where others write into this rank's
+    memory by themselves; `close` frees requests; `keep` holds what the steps point to.
     """
 
     programs: Table
     waits_at: int
     barrier: Table
+    leg: Leg
+    compute: Compute
     close: Callable[[], None]
     keep: list[Any]
+    wait: Table = dataclasses.field(default_factory=lambda: table([]))
+    settle: Table = dataclasses.field(default_factory=lambda: table([]))
 
 
 class Backend(Protocol):
     """One way to move data: a file of `railgauge.backends`."""
 
+    library: str  #: name and version of what moves the data
+    memory: Memory
+
     def check(self, plan: Plan) -> None:
         """Raise UsageError where the library cannot do what the plan asks."""
+
+    def facts(self) -> dict[str, Any]:
+        """What this rank's device is, for `environment.json`."""
+
+    def prepare(self) -> None:
+        """Compile what programs call; before any measurement, once on every rank."""
+
+    def enter(self, group: Any) -> float | None:
+        """Make what a group of a round needs; the seconds it took, None where it needs nothing."""
+
+    def leave(self, group: Any) -> None:
+        """Give back what `enter` made."""
 
     def bind(
         self,
@@ -98,5 +173,20 @@ class Backend(Protocol):
     ) -> Bound:
         """The programs of a case for this rank."""
 
+    def choice(self, case: Case) -> Choice | None:
+        """What the library chose for the case that ran last, where that can be known."""
+
+    def allowed(self, case: Case) -> Allowed | None:
+        """What the hardware allows the case that ran last on this rank, where that is one path."""
+
     def explain(self, code: int) -> str:
         """What a step's non-zero return value means."""
+
+    def fault(self) -> str:
+        """What went wrong behind the back of the calls so far; asked by the watchdog's thread."""
+
+    def abort(self) -> None:
+        """Make every call that waits for other ranks return."""
+
+    def close(self) -> None:
+        """Leave the library; nothing may be measured afterwards."""

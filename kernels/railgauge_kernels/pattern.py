@@ -18,6 +18,8 @@ is a pure function of (seed, rank, index). Two kinds exist:
     at positions 3 and 4; signed types a sign at every odd position.
   - min, max: +-(base(i) + min(p, `cap`)) * 2^e(i).
 
+  A *premultiplied* sum multiplies what a rank brings by 1 (even ranks) or 2 (odd ranks) first.
+
   All partial results are integers (times a power of two) of at most `exact_limit`, so that no
   order of additions rounds (the idea is nccl-tests', verifiable.cu; this closed form is ours).
 """
@@ -55,9 +57,11 @@ MOVED, SUM, PROD, EXTREME = 0, 1, 2, 3
     TOTAL_STEP,
     SWING,  # min, max: what is added to the magnitude where the element is negative
     TOTAL_SIGN,  # prod: 1 where the result is negative
-    TOTAL_EXPONENT,  # prod: the exponent of the result
-) = range(20)
-FIELDS = 20
+    TOTAL_EXPONENT,  # prod, premultiplied sum: the exponent of the result
+    PREMULTIPLIED,  # sum: 1 where the library multiplies each contribution (see `contributed_sum`)
+    TOLERANCE,  # units in the last place by which the result may differ: 0 wherever it is exact
+) = range(22)
+FIELDS = 22
 
 
 def mix(value: int, seed: int) -> int:
@@ -145,7 +149,8 @@ def contributed_sum(record: Record, rank: int, index: int) -> int:
     owner = below(mix(rotation, 0x38495AB5), record[RANKS])
     magnitude = (position < record[ACTIVE]) * (1 + (position & record[WEIGHT_MASK]))
     magnitude += (owner == rank) * (record[FIRST] + record[STEP] * choice)
-    return encode(record, magnitude, negative, exponent)
+    # premultiplied: the library doubles what odd ranks bring, so even ranks bring it doubled
+    return encode(record, magnitude, negative, exponent + record[PREMULTIPLIED] * (1 - (rank & 1)))
 
 
 def contributed_prod(record: Record, rank: int, index: int) -> int:

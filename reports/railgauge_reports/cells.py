@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from railgauge.units import format_seconds
 NOTHING = "-"
 #: What tells rows apart besides operation, ranks and size; shown as columns only where it varies.
 IDENTITY = ("dtype", "op", "placement", "call", "timing", "root", "round", "group")
+CHOSEN = ("algorithm", "protocol", "transport")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +28,12 @@ def table(rows: pd.DataFrame) -> Table:
     """The table of a case frame for people."""
     varying = [name for name in IDENTITY if rows[name].nunique(dropna=False) > 1]
     fixed = [name for name in IDENTITY if name not in varying and name not in ("round", "group")]
-    extra = [name for name in ("messages_per_second", "overlap") if rows[name].notna().any()]
+    extra = [name for name in EXTRA if rows[name].notna().any()]
+    chosen = [name for name in CHOSEN if rows[name].notna().any()]
     header = (
         "operation", *varying, "ranks", "nbytes", "median", "95 % interval", "min", "p99",
-        "algbw GB/s", "busbw GB/s", *_titles(extra), "wrong", "samples", "stable",
+        "algbw GB/s", "busbw GB/s", *(EXTRA[name][0] for name in extra), *chosen,
+        "wrong", "samples", "stable",
     )  # fmt: skip
     body = tuple(
         (
@@ -44,7 +47,8 @@ def table(rows: pd.DataFrame) -> Table:
             seconds(row["p99_seconds"]),
             significant(row["algbw_GBps"]),
             significant(row["busbw_GBps"]),
-            *(significant(row[name]) for name in extra),
+            *(EXTRA[name][1](row[name]) for name in extra),
+            *(_plain(row[name]) for name in chosen),
             _plain(row["wrong"]),
             _plain(row["samples"]),
             NOTHING if pd.isna(row["stable"]) else "yes" if row["stable"] else "no",
@@ -92,10 +96,6 @@ def _plain(value: object) -> str:
     return NOTHING if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
-def _titles(extra: Sequence[str]) -> list[str]:
-    return [{"messages_per_second": "messages/s"}.get(name, name) for name in extra]
-
-
 def _words(name: str, value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
@@ -104,3 +104,16 @@ def _words(name: str, value: object) -> str:
     if name == "root":
         return f"root {value}"
     return str(value).replace("_", " ")
+
+
+#: Columns that are shown where anything stands in them: title, and how a cell is written.
+EXTRA: dict[str, tuple[str, Callable[[float], str]]] = {
+    "messages_per_second": ("messages/s", significant),
+    "overlap": ("overlap", significant),
+    "compute_slowdown": ("compute x", significant),
+    "launch_seconds": ("launch", seconds),
+    "batch_host_seconds": ("batch", seconds),
+    "init_seconds": ("init", seconds),
+    "allowed_GBps": ("allowed GB/s", significant),
+    "allowed_share": ("share", significant),
+}

@@ -13,12 +13,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pandas as pd
 
 from railgauge import patterns
 from railgauge.plan import Case, Plan
-from railgauge.records import GroupResult, decode_ranks, encode_ranks
-from railgauge.samples import GroupSamples, bandwidths, group_samples, overlap_share, seconds
+from railgauge.records import GroupResult, Result, decode_ranks, encode_ranks
+from railgauge.samples import (
+    GroupSamples,
+    bandwidths,
+    compute_slowdown,
+    group_samples,
+    overlap_share,
+    seconds,
+)
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
@@ -62,6 +71,19 @@ FURTHER = {
     "first_call_seconds": "Float64",
     "messages_per_second": "Float64",
     "overlap": "Float64",
+    "compute_slowdown": "Float64",  # of the computation that ran beside the operation
+    "launch_seconds": "Float64",  # median between two launches on the host, of GPU operations
+    "batch_host_seconds": "Float64",  # an iteration of many timed as one, as nccl-tests does
+    "batch_device_seconds": "Float64",  # the same between two events of the device
+    "init_seconds": "Float64",  # of the group's communicator (ncclCommInit)
+    "algorithm": "string",  # these four as the library's log named them
+    "protocol": "string",
+    "channels": "string",
+    "transport": "string",
+    "allowed_GBps": "Float64",  # of a copy: what the hardware lets through; NA where unknown
+    "allowed_share": "Float64",  # algbw over it
+    "allowed_by": "string",
+    "functional": "boolean",  # ranks shared a GPU: no bandwidth, whatever the time
     "missed_windows": "Int64",
     "slowest_rank": "Int64",  # who arrived last (see `arrivals`), NA where nobody is named
     "slowest_host": "string",
@@ -191,9 +213,15 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
         "root": case.root,
         "gap": facts.samples is None,
         "reason": facts.reason,
+        "functional": facts.start.run.functional,
     }
     if facts.measured is not None and facts.samples is not None:
         row |= _measured(run.plan, facts.measured, facts.samples)
+        row |= _device(facts.measured.result, facts.samples)
+        if facts.start.run.functional:
+            row |= {"algbw_GBps": None, "busbw_GBps": None}
+        elif row["algbw_GBps"] and row["allowed_GBps"]:
+            row["allowed_share"] = row["algbw_GBps"] / row["allowed_GBps"]
         row |= _late(arrivals_of(facts))
     return row
 
@@ -225,6 +253,27 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
         "overlap": overlap_share(group.overlap),
         "missed_windows": group.missed_windows if result.case.timing == "synchronised" else None,
     }
+
+
+def _device(result: Result, samples: GroupSamples) -> dict[str, Any]:
+    """What is known of operations that a GPU runs."""
+    group = samples.group
+    row: dict[str, Any] = {
+        "compute_slowdown": compute_slowdown(group.overlap),
+        "init_seconds": group.init_seconds,
+    }
+    if "launch" in samples.columns and samples.rows.size:
+        launch = np.median(samples.rows[:, :, samples.columns.index("launch")].max(axis=0))
+        row["launch_seconds"] = float(launch) * NANOSECONDS / result.transfers
+    if group.batch and group.batch.iterations:
+        each = group.batch.iterations * result.transfers
+        row["batch_host_seconds"] = group.batch.host_seconds / each
+        row["batch_device_seconds"] = group.batch.device_seconds / each
+    if group.allowed:
+        row |= {"allowed_GBps": group.allowed.GBps, "allowed_by": group.allowed.words}
+    if group.choice:
+        row |= {k: v or None for k, v in msgspec.structs.asdict(group.choice).items()}
+    return row
 
 
 def wrong_count(group: GroupResult) -> int | None:

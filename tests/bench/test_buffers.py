@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from railgauge.buffers import LINE, PAGE, Buffers, footprint
+from railgauge.buffers import LINE, PAGE, Buffers, Sets, footprint
 from railgauge.dtypes import DTYPES
 from railgauge.inputs import EXPECTED, FOUND, GUARD_BYTE, WRONG, data_record
 from railgauge.layouts import Group, Layout
 from railgauge.loop import Table, execute, table
+from railgauge.memory import HostMemory, Memory
 from railgauge.operations import OPERATIONS
 
+SETS = st.builds(Sets, st.integers(1, 5), st.integers(1, 5), st.booleans())
 COUNTS = st.one_of(st.integers(1, 40), st.integers(1000, 1100), st.integers(4090, 4100))
 
 
@@ -27,11 +29,14 @@ def make(
     in_place: bool = False,
     n: int = 3,
     me: int = 1,
+    sends: int = 1,
+    memory: Memory | None = None,
+    on_host: str = "",
 ) -> Buffers:
     entry = OPERATIONS[operation]
     record = data_record(DTYPES[dtype], "sum" if entry.reduces else None, n, 23)
     layout = entry.layout(Group(n, me, 0, count, None, in_place))
-    return Buffers(layout, DTYPES[dtype], record, me, slots, in_place)
+    return Buffers(layout, DTYPES[dtype], record, me, Sets(slots, sends, in_place, on_host), memory)
 
 
 def zones(buffers: Buffers) -> list[tuple[str, int, int]]:
@@ -40,7 +45,8 @@ def zones(buffers: Buffers) -> list[tuple[str, int, int]]:
     if buffers.in_place:
         most = max(layout.sends, layout.receives) * width
         return [(f"receive {k}", at, most) for k, at in enumerate(buffers.slots)]
-    made = [("send", buffers.send, layout.sends * width)]
+    names = ["send"] if len(buffers.sends) == 1 else [f"send {k}" for k in range(9)]
+    made = [(names[k], at, layout.sends * width) for k, at in enumerate(buffers.sends)]
     made += [(f"receive {k}", at, layout.receives * width) for k, at in enumerate(buffers.slots)]
     return [zone for zone in made if zone[2]]
 
@@ -58,7 +64,7 @@ def deliver(buffers: Buffers) -> None:
     for slot in buffers.slots:
         for s in buffers.layout.expected:
             at = slot + s.offset * buffers.dtype.itemsize
-            run([buffers._checker.fill(at, s.count, buffers.record, s.source, s.start)])
+            run(buffers.checks.fill(at, s.count, s.source, s.start))
 
 
 def wrong(buffers: Buffers) -> int:
@@ -68,11 +74,13 @@ def wrong(buffers: Buffers) -> int:
     return int(report[WRONG])
 
 
-@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize(("in_place", "sends"), [(False, 1), (False, 3), (True, 1), (True, 2)])
 @pytest.mark.parametrize("count", [1, 5, 33, 1024, 1500])
 @pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
-def test_a_write_one_byte_before_or_after_any_buffer_is_caught_and_named(dtype, count, in_place):
-    buffers = make("all_gather", count, dtype, slots=2, in_place=in_place)
+def test_a_write_one_byte_before_or_after_any_buffer_is_caught_and_named(
+    dtype, count, in_place, sends
+):
+    buffers = make("all_gather", count, dtype, slots=2, in_place=in_place, sends=sends)
     assert buffers.check_guards() == 0
     width = buffers.dtype.itemsize
     for name, begin, nbytes in zones(buffers):
@@ -86,10 +94,16 @@ def test_a_write_one_byte_before_or_after_any_buffer_is_caught_and_named(dtype, 
             assert buffers.check_guards() == 0
 
 
-@given(count=COUNTS, slots=st.integers(1, 4), in_place=st.booleans(), data=st.data())
+@given(
+    count=COUNTS,
+    slots=st.integers(1, 4),
+    sends=st.integers(1, 4),
+    in_place=st.booleans(),
+    data=st.data(),
+)
 @settings(max_examples=40)
-def test_any_byte_of_the_memory_is_either_payload_or_guarded(count, slots, in_place, data):
-    buffers = make("all_gather", count, "int8", slots, in_place)
+def test_any_byte_of_the_memory_is_either_payload_or_guarded(count, slots, sends, in_place, data):
+    buffers = make("all_gather", count, "int8", slots, in_place, sends=sends)
     inside = [range(begin, begin + nbytes) for _, begin, nbytes in zones(buffers)]
     _, begin, nbytes = data.draw(st.sampled_from(zones(buffers)))
     address = data.draw(st.integers(begin - LINE, begin + nbytes + LINE - 1))
@@ -100,17 +114,17 @@ def test_any_byte_of_the_memory_is_either_payload_or_guarded(count, slots, in_pl
 
 @given(
     counts=st.tuples(st.integers(0, 3000), st.integers(0, 3000)),
-    slots=st.integers(1, 5),
-    in_place=st.booleans(),
+    sets=SETS,
     dtype=st.sampled_from(["int8", "float16", "float64"]),
 )
-def test_buffers_do_not_overlap_and_begin_where_they_should(counts, slots, in_place, dtype):
-    layout = Layout(*counts, own=0 if in_place else None)
+def test_buffers_do_not_overlap_and_begin_where_they_should(counts, sets, dtype):
+    layout = Layout(*counts, own=0 if sets.in_place else None)
     record = data_record(DTYPES[dtype], None, 2, 1)
-    buffers = Buffers(layout, DTYPES[dtype], record, 0, slots, in_place)
-    assert buffers.nbytes == footprint(layout, DTYPES[dtype].itemsize, slots, in_place)
+    buffers = Buffers(layout, DTYPES[dtype], record, 0, sets)
+    assert buffers.nbytes == footprint(layout, DTYPES[dtype].itemsize, sets)
+    places = sorted((begin, nbytes) for _, begin, nbytes in zones(buffers))
     end = 0
-    for _, begin, nbytes in zones(buffers):
+    for begin, nbytes in places:
         assert begin % (PAGE if nbytes >= PAGE else LINE) == 0
         assert begin >= end + LINE
         end = begin + nbytes
@@ -119,14 +133,15 @@ def test_buffers_do_not_overlap_and_begin_where_they_should(counts, slots, in_pl
 
 @given(
     counts=st.tuples(st.integers(0, 9000), st.integers(0, 9000)),
-    slots=st.integers(1, 5),
-    in_place=st.booleans(),
+    sets=SETS,
 )
-def test_the_footprint_is_the_payload_and_little_more(counts, slots, in_place):
-    layout = Layout(*counts, own=0 if in_place else None)
-    payload = max(counts) * slots if in_place else counts[0] + counts[1] * slots
-    made = footprint(layout, 1, slots, in_place)
-    assert payload <= made <= payload + (slots + 1) * 4 * PAGE + 2 * PAGE
+def test_the_footprint_is_the_payload_and_little_more(counts, sets):
+    layout = Layout(*counts, own=0 if sets.in_place else None)
+    payload = counts[0] * sets.sends + counts[1] * sets.receives
+    if sets.in_place:
+        payload = max(counts) * sets.receives
+    made = footprint(layout, 1, sets)
+    assert payload <= made <= payload + (sets.receives + sets.sends) * 4 * PAGE + 4 * PAGE
 
 
 @pytest.mark.parametrize("in_place", [False, True])
@@ -219,6 +234,76 @@ def mapping(address: int) -> str | None:
 
 def test_buffers_are_private_memory_as_of_a_program_and_closing_gives_it_back():
     buffers = make("all_gather", 1 << 20)
-    assert mapping(buffers.send) == "rw-p"  # shared: a file in memory, without huge pages
+    # shared: a file in memory, without huge pages
+    assert [mapping(at) for at in (*buffers.sends, *buffers.slots)] == ["rw-p"] * 2
     buffers.close()
-    assert buffers._memory.closed
+    assert buffers.areas == []
+    assert buffers._memory._maps == {}
+
+
+# several send buffers, two areas ----------------------------------------------------------------
+
+
+class Recorded(HostMemory):
+    """Host memory that knows what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, int, bool]] = []
+        self.freed: list[int] = []
+
+    def allocate(self, nbytes: int, byte: int, on_host: bool = False) -> int:
+        address = super().allocate(nbytes, byte, on_host)
+        self.asked.append((address, nbytes, on_host))
+        return address
+
+    def free(self, address: int) -> None:
+        super().free(address)
+        self.freed.append(address)
+
+
+@pytest.mark.parametrize(
+    ("on_host", "areas"),
+    [("", (False, False)), ("send", (True, False)), ("receive", (False, True))],
+)
+def test_each_side_is_an_allocation_of_its_own_in_the_memory_it_was_asked_for(on_host, areas):
+    memory = Recorded()
+    buffers = make("all_gather", 40, slots=3, sends=2, memory=memory, on_host=on_host)
+    assert [there for *_, there in memory.asked] == list(areas)
+    assert buffers.areas == [(address, nbytes) for address, nbytes, _ in memory.asked]
+    sending, receiving = (range(at, at + nbytes) for at, nbytes in buffers.areas)
+    assert all(at in sending for at in buffers.sends)
+    assert all(at in receiving for at in buffers.slots)
+    assert (len(buffers.sends), len(buffers.slots)) == (2, 3)
+    buffers.close()
+    assert memory.freed == [address for address, *_ in memory.asked]
+
+
+def test_every_send_buffer_holds_the_ranks_input():
+    buffers = make("all_gather", 40, sends=3)
+    run(buffers.inputs())
+    first, *others = (ctypes.string_at(at, 160) for at in buffers.sends)
+    assert others == [first, first]
+    assert first != bytes([GUARD_BYTE]) * 160
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_rank_with_several_sets_restores_and_verifies_all_of_them(in_place):
+    buffers = make("all_reduce", 40, slots=3, sends=3, in_place=in_place)
+    run(buffers.inputs())
+    run(buffers.spoiled())
+    deliver(buffers)
+    assert wrong(buffers) == 0
+    for slot in buffers.slots:
+        write(slot + 7, 0x11 ^ ctypes.string_at(slot + 7, 1)[0])
+    assert wrong(buffers) == 3
+    assert buffers.located(buffers.report) == ("receive 0", 1)
+
+
+def test_a_write_into_a_guard_of_the_second_area_is_not_taken_for_the_first():
+    buffers = make("all_reduce", 16, "float32", slots=2, sends=2)
+    for name, begin in (("send 1", buffers.sends[1]), ("receive 1", buffers.slots[1])):
+        write(begin + 64, 0x77)
+        assert buffers.check_guards() == 1
+        assert buffers.located(buffers.guard_report) == (name, 16)
+        write(begin + 64, GUARD_BYTE)

@@ -11,7 +11,7 @@ from railgauge.errors import UsageError
 @pytest.mark.parametrize("name", DTYPES)
 def test_widths_and_signs_are_those_of_numpy(name):
     dtype = dtype_named(name)
-    numpy = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+    numpy = np.dtype(getattr(ml_dtypes, name, name))
     assert dtype.itemsize == numpy.itemsize
     assert dtype.signed == (numpy.kind != "u")
     assert dtype.is_float == ("float" in name)
@@ -19,7 +19,7 @@ def test_widths_and_signs_are_those_of_numpy(name):
 
 @pytest.mark.parametrize("name", [name for name in DTYPES if "float" in name])
 def test_float_fields_are_those_of_the_format(name):
-    facts = ml_dtypes.finfo(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+    facts = ml_dtypes.finfo(getattr(ml_dtypes, name, name))
     dtype = DTYPES[name]
     assert (dtype.exponent_bits, dtype.mantissa_bits) == (facts.nexp, facts.nmant)
     assert 1 + dtype.exponent_bits + dtype.mantissa_bits == 8 * dtype.itemsize
@@ -34,6 +34,8 @@ def test_float_fields_are_those_of_the_format(name):
         ("uint16", 65535),
         ("int32", 2**30),
         ("uint64", 2**30),
+        ("float8_e4m3fn", 2**4),
+        ("float8_e5m2", 2**3),
         ("bfloat16", 2**8),
         ("float16", 2**11),
         ("float32", 2**24),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from railgauge import environment
+from railgauge import environment, memory
 from railgauge.world import Place
 
 PLACES = [Place(rank, f"n{rank // 2}", rank // 2, rank % 2, 100 + rank) for rank in range(4)]
@@ -48,7 +48,7 @@ def test_a_node_says_what_it_is():
     assert found["processors"] == os.cpu_count()
     assert found["memory_bytes"] > 1 << 20
     assert found["versions"]["numba"]
-    assert 0 < environment.available_memory() <= found["memory_bytes"]
+    assert 0 < memory.available_memory() <= found["memory_bytes"]
 
 
 def test_ranks_that_agree_are_not_mentioned():
@@ -100,7 +100,7 @@ def machine(tmp_path):
         for path, text in {"proc/meminfo": "MemAvailable: 8388608 kB\n", **files}.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(text)
-        return environment.available_memory(tmp_path)
+        return memory.available_memory(tmp_path)
 
     return make
 

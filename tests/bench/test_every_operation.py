@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from railgauge.backends import offers_of
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.operations import OPERATIONS
+from railgauge.plan import forms
 from railgauge.records import End, Result
 
+OFFERS = offers_of("mpi")
 LIBRARIES = {
     "MPICH": sys.executable,
     "Open MPI": os.environ.get("RAILGAUGE_TEST_OPENMPI", ""),
@@ -51,10 +54,11 @@ def test_every_operation_is_right_in_every_form_of_call_and_placement(
     results = measured("-n", "2", *options, python=python_of(library))
     made = {(r.case.operation, r.case.call, r.case.placement) for r in results}
     assert made == {
-        (o.name, call, placement)
-        for o in OPERATIONS.values()
-        for call in o.calls
-        for placement in o.placements
+        (name, call, placement)
+        for name in OFFERS.operations
+        for placements, calls in [forms(OPERATIONS[name], OFFERS)]
+        for call in calls
+        for placement in placements
     }
     for result in results:
         for group in result.groups:
@@ -65,7 +69,7 @@ def test_every_operation_is_right_in_every_form_of_call_and_placement(
 def test_four_ranks_verify_every_operation_with_every_root(measured: Measured) -> None:
     options = ("-n", "4", "--operation", "all", "--sizes", "100", "--root", "all")
     results = measured(*options, python=python_of("Open MPI"))
-    assert {r.case.operation for r in results} == set(OPERATIONS)
+    assert {r.case.operation for r in results} == set(OFFERS.operations)
     assert {r.case.root for r in results if r.case.operation == "gather"} == {0, 1, 2, 3}
 
 
@@ -108,7 +112,7 @@ def test_every_operation_is_right_through_the_functions_for_large_counts(
     ended = job.end()
     assert ended.code == EXIT_PASS, ended
     assert {(r.case.operation, r.case.call) for r in job.results} == {
-        (o.name, call) for o in OPERATIONS.values() for call in o.calls
+        (name, call) for name in OFFERS.operations for call in forms(OPERATIONS[name], OFFERS)[1]
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from railgauge.dtypes import DTYPES, DType
@@ -29,10 +29,18 @@ COUNT = 19  # no multiple of any vector width
 class Stream:
     """Elements start ... start + COUNT of one stream, filled, with a report of their checks."""
 
-    def __init__(self, dtype: DType, op: str | None, source: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        dtype: DType,
+        op: str | None,
+        source: int,
+        start: int = 0,
+        ranks: int = 4,
+        reciprocal: bool = False,
+    ) -> None:
         self.dtype, self.source, self.start = dtype, source, start
         self.checker = Checker(dtype.itemsize)
-        self.record = data_record(dtype, op, 4, 17)
+        self.record = data_record(dtype, op, ranks, 17, reciprocal)
         self.data: npt.NDArray[np.unsignedinteger] = np.zeros(COUNT, f"u{dtype.itemsize}")
         self.report = new_report()
         self.do(self.checker.fill(*self.place))
@@ -49,7 +57,8 @@ class Stream:
         return int(self.report[WRONG])
 
 
-KINDS = [(None, 2), ("sum", REDUCED), ("prod", REDUCED), ("min", REDUCED), ("avg", REDUCED)]
+KINDS = [(None, 2), *((op, REDUCED) for op in ("sum", "prod", "min", "avg", "premul_sum"))]
+FLOATS = [name for name, dtype in DTYPES.items() if dtype.is_float]
 
 
 @pytest.mark.parametrize(("op", "source"), KINDS)
@@ -130,6 +139,73 @@ def test_checking_another_stream_or_position_fails(name):
         place = (stream.data.ctypes.data, COUNT, stream.record, source, start)
         stream.do(stream.checker.check(*place, stream.report))
         assert stream.report[WRONG] > COUNT // 2
+
+
+# where a library rounds -------------------------------------------------------------------------
+
+
+@pytest.fixture(params=FLOATS)
+def tolerant(request):
+    """An average over 3 ranks by a library that multiplies by 1/3: right within two units."""
+    return Stream(DTYPES[request.param], "avg", REDUCED, ranks=3, reciprocal=True)
+
+
+def test_two_units_in_the_last_place_either_way_are_right_and_three_are_wrong(tolerant):
+    right = tolerant.data.copy()
+    for units in (-2, -1, 0, 1, 2):
+        tolerant.data[:] = right.astype(np.int64) + units  # the last place is the last bit
+        assert tolerant.check() == 0
+    for units in (-3, 3, -4, 100):
+        tolerant.report[:] = 0
+        tolerant.data[:] = (right.view(f"i{right.itemsize}") + units).view(right.dtype)
+        assert tolerant.check() == COUNT
+
+
+@given(wrong=st.sets(st.integers(0, COUNT - 1), min_size=1), units=st.sampled_from([-3, 3, 50]))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_of_elements_that_are_too_far_off_the_first_is_named_not_one_that_is_near(
+    tolerant, wrong, units
+):
+    tolerant.do(tolerant.checker.fill(*tolerant.place))
+    tolerant.report[:] = 0
+    right = tolerant.data.copy()
+    tolerant.data[:] += right.dtype.type(1)  # all are off, within what is allowed
+    first = min(wrong)
+    off = right.view(f"i{right.itemsize}") + units
+    tolerant.data[sorted(wrong)] = off.view(right.dtype)[sorted(wrong)]
+    assert tolerant.check() == len(wrong)
+    mask = 2 ** (8 * tolerant.dtype.itemsize) - 1
+    assert tolerant.report[WHERE] == tolerant.data.ctypes.data + first * right.itemsize
+    assert int(tolerant.report[EXPECTED]) & mask == int(right[first])
+    assert int(tolerant.report[FOUND]) & mask == int(tolerant.data[first])
+
+
+def test_a_flipped_sign_is_wrong_however_tolerant_the_check(tolerant):
+    tolerant.data ^= tolerant.data.dtype.type(1 << (8 * tolerant.dtype.itemsize - 1))
+    assert tolerant.check() == COUNT
+
+
+def test_zeros_infinities_and_nans_are_wrong_however_tolerant_the_check(tolerant):
+    exponent, mantissa = tolerant.dtype.exponent_bits, tolerant.dtype.mantissa_bits
+    everything = (1 << (exponent + mantissa)) - 1  # a NaN in all of these formats
+    for bits in (0, ((1 << exponent) - 1) << mantissa, everything):
+        tolerant.report[:] = 0
+        tolerant.data[:] = bits
+        assert tolerant.check() == COUNT
+
+
+def test_spoiling_makes_every_element_wrong_however_tolerant_the_check(tolerant):
+    tolerant.do(tolerant.checker.spoil(*tolerant.place))
+    assert tolerant.check() == COUNT
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("ranks", [1, 2, 4, 8])
+def test_over_a_power_of_two_one_unit_in_the_last_place_is_wrong(name, ranks):
+    stream = Stream(DTYPES[name], "avg", REDUCED, ranks=ranks, reciprocal=True)
+    assert stream.check() == 0
+    stream.data += stream.data.dtype.type(1)
+    assert stream.check() == COUNT
 
 
 def test_nothing_is_written_or_read_where_the_count_is_zero():

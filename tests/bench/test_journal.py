@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,10 +20,14 @@ from railgauge.journal import (
 )
 from railgauge.plan import Plan, cases
 from railgauge.records import (
+    FORMAT,
+    Batch,
     Block,
+    Choice,
     End,
     GroupResult,
     Note,
+    Overlap,
     Result,
     Run,
     decode_ranks,
@@ -32,9 +37,10 @@ from railgauge.records import (
 
 PLAN_OF_TWO = Plan(ranks=2, sizes=(8, 16))
 ITERATIONS = 5
+COLUMNS = [("entry", "exit"), ("duration",), ("duration", "launch"), ("duration", "rank")]
 
 
-def begin(folder, version=1):
+def begin(folder, version=FORMAT):
     folder.append(
         Run(
             format=version,
@@ -123,7 +129,7 @@ def test_what_is_appended_is_read_back(folder):
     assert read_stored_plan(folder.path) == PLAN_OF_TWO
 
 
-@pytest.mark.parametrize("columns", [("entry", "exit"), ("duration",), ("duration", "rank")])
+@pytest.mark.parametrize("columns", COLUMNS)
 @pytest.mark.parametrize("tail", [0, 1, 79, 4096])
 def test_samples_are_cut_to_what_the_journal_knows(folder, columns, tail):
     first = measured(folder, 0, columns)
@@ -215,11 +221,69 @@ def test_a_run_that_was_refused_leaves_the_journal_of_the_other_one_alone(folder
 
 def test_a_journal_of_a_newer_format_is_named_whatever_its_records_are(tmp_path):
     folder = Folder(tmp_path)
-    begin(folder, version=2)
+    begin(folder, version=FORMAT + 1)
     with (tmp_path / JOURNAL).open("ab") as journal:
         journal.write(b'{"record":"counters"}\n')
-    with pytest.raises(NotMeasuredError, match=r"format 2.*\n  next: install railgauge 7\.1"):
+    with pytest.raises(
+        NotMeasuredError,
+        match=rf"format {FORMAT + 1}.* up to {FORMAT}\.\n  next: install railgauge 7\.1",
+    ):
         read_journal(tmp_path)
+
+
+#: What railgauge 0.1 wrote: a run of two ranks, and a non-blocking case with its overlap.
+FORMAT_1 = (
+    '{"record":"run","format":1,"version":"0.1.0","plan_sha256":"","started":1.5,"ranks":2,'
+    '"hosts":["n0"],"nodes":[[0,2]],"backend":"mpi","library":"MPICH 5.0.2",'
+    '"thread_level":"funneled","init_seconds":0.1,"communicator_seconds":1e-05,'
+    '"stamp_nanoseconds":22.0,"clock_uncertainty_ns":0,"todo":1}\n'
+    '{"record":"case","case":{"index":0,"operation":"all_reduce","call":"nonblocking",'
+    '"timing":"barrier","dtype":"float32","op":"sum","root":null,"placement":"out","nbytes":8,'
+    '"count":2},"round":0,"started":2.5,"seconds":0.5,"stopped":"count","groups":[{"ranks":"0-1",'
+    '"first_call_ns":1000,"warmup_iterations":2,"steady":true,"iterations":5,'
+    '"checked_iterations":5,"missed_windows":0,"wrong":[],"overlap":{"pure_seconds":1e-06,'
+    '"compute_seconds":1e-06,"together_seconds":1.5e-06}}],"samples":[{"node":0,"offset":0,'
+    '"ranks":"0-1","columns":["entry","exit"],"clock_ns":0}],"transfers":1,"bus_factor":1.0,'
+    '"idle":""}\n'
+    '{"record":"end","verdict":"PASS","exit_code":0,"finished":3.5,"message":""}\n'
+)
+
+
+def test_a_journal_of_the_first_format_is_still_read(tmp_path):
+    (tmp_path / JOURNAL).write_text(FORMAT_1)
+    run, result, end = read_journal(tmp_path)
+    assert (run.format, run.functional) == (1, False)
+    (group,) = result.groups
+    assert group.overlap == Overlap(
+        pure_seconds=1e-6, compute_seconds=1e-6, together_seconds=1.5e-6, beside_seconds=None
+    )
+    assert (group.batch, group.init_seconds, group.choice) == (None, None, None)
+    assert end.verdict == "PASS"
+
+
+def test_a_stored_plan_of_the_first_format_is_still_read(tmp_path):
+    (tmp_path / PLAN).write_text('{"ranks":2,"operations":["all_gather"],"buffers":4,"seed":7}')
+    made = read_stored_plan(tmp_path)
+    assert (made.operations, made.buffers, made.seed) == (("all_gather",), 4, 7)
+    assert (made.memory, made.register, made.streams) == ("host", "none", 1)
+    assert (made.functional, made.explain, made.variables) == (False, False, ())
+
+
+def test_what_a_gpu_adds_to_a_result_is_read_back(folder):
+    made = measured(folder, 0, ("duration", "launch"))
+    (plain,) = made.groups
+    told = msgspec.structs.replace(
+        plain,
+        overlap=Overlap(
+            pure_seconds=1.0, compute_seconds=2.0, together_seconds=2.5, beside_seconds=2.25
+        ),
+        batch=Batch(iterations=20, host_seconds=1.5, device_seconds=1.25),
+        init_seconds=0.5,
+        choice=Choice(algorithm="Ring", protocol="LL", channels="0..23", transport="P2P/CUMEM"),
+    )
+    result = msgspec.structs.replace(made, groups=(told,))
+    folder.append(result)
+    assert read_journal(folder.path)[1:] == [made, result]
 
 
 def test_giving_up_before_anything_began_leaves_no_trace(tmp_path):

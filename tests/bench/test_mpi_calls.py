@@ -7,13 +7,20 @@ import ctypes
 import numpy as np
 import pytest
 
+from railgauge.backends import offers_of
 from railgauge.measure import group_facts
 from railgauge.mpi_calls import Arguments, CallArguments, Calls, program, symbols
 from railgauge.operations import OPERATIONS
-from railgauge.plan import Case, Plan, cases
+from railgauge.plan import Case, Plan, cases, forms
 
 ARGUMENTS = Arguments(1, 1, 2, 3, 4, 5, request_size=8, window=3)
-FORMS = [(o.name, call, me) for o in OPERATIONS.values() for call in o.calls for me in (0, 1)]
+OFFERS = offers_of("mpi")
+FORMS = [
+    (name, call, me)
+    for name in OFFERS.operations
+    for call in forms(OPERATIONS[name], OFFERS)[1]
+    for me in (0, 1)
+]
 
 
 def spelt(name: str, call: str, me: int, nbytes: int, skew: float = 0.0) -> tuple[Case, Calls]:

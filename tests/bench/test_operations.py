@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge.buffers import Buffers
+from railgauge.buffers import Buffers, Sets
 from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
 from railgauge.inputs import WRONG, data_record
-from railgauge.layouts import Group, offsets, partner
+from railgauge.layouts import BETWEEN_PAIRS, COPIES, Group, copies, offsets, partner
 from railgauge.loop import execute, table
 from railgauge.operations import OPERATIONS, REDUCTIONS, operation_named
+from railgauge.plan import Case, Plan, cases
 from railgauge.traffic import Traffic, skewed
 
 Elements = npt.NDArray[np.int32]
@@ -45,16 +46,21 @@ class Ranks:
         in_place: bool = False,
         traffic: Traffic | None = None,
         slots: int = 1,
+        sends: int = 1,
+        call: str = "",
+        in_block: bool = False,
     ) -> None:
         self.name, self.n, self.count, self.root = name, n, count, root
-        self.in_place, self.traffic = in_place, traffic
+        self.in_place, self.traffic, self.in_block = in_place, traffic, in_block
+        self.form = call.removesuffix("_sm")
         entry = OPERATIONS[name]
         dtype = DTYPES["int32"]
         record = data_record(dtype, "sum" if entry.reduces else None, n, SEED)
         self.buffers = []
         for me in range(n):
-            layout = entry.layout(Group(n, me, root, count, traffic, in_place))
-            self.buffers.append(Buffers(layout, dtype, record, me, slots, in_place))
+            layout = entry.layout(Group(n, me, root, count, traffic, in_place, call, in_block))
+            sets = Sets(slots, sends, in_place)
+            self.buffers.append(Buffers(layout, dtype, record, me, sets))
 
     def each(self, steps: str) -> None:
         for buffers in self.buffers:
@@ -73,8 +79,8 @@ class Ranks:
         for slot in range(len(self.buffers[0].slots)):
             getattr(self, self.name)(slot)
 
-    def sent(self, rank: int, count: int) -> Elements:
-        return view(self.buffers[rank].send, count).copy()
+    def sent(self, rank: int, count: int, turn: int = 0) -> Elements:
+        return view(self.buffers[rank].sends[turn], count).copy()
 
     def slot(self, rank: int, slot: int, count: int) -> Elements:
         return view(self.buffers[rank].slots[slot], count)
@@ -101,7 +107,8 @@ class Ranks:
         total = np.sum(self.inputs(slot, self.n * self.count), axis=0, dtype=np.int32)
         for rank in range(self.n):
             block = total[rank * self.count : (rank + 1) * self.count]
-            self.slot(rank, slot, self.count)[:] = block
+            at = rank * self.count if self.in_place and self.in_block else 0
+            self.slot(rank, slot, at + self.count)[at:] = block
 
     def broadcast(self, slot: int) -> None:
         data = self.slot(self.root, slot, self.count).copy()
@@ -167,37 +174,96 @@ class Ranks:
     def barrier(self, slot: int) -> None:
         pass
 
+    def copy(self, slot: int) -> None:
+        """Every rank whose GPU copies does so, from buffer to buffer of the same turn."""
+        turn = slot % len(self.buffers[0].sends)
+        for rank in range(self.n):
+            other = partner(rank, self.n)
+            acts = rank < other or self.form not in ("pull", "push")
+            source = other if self.form in ("pull", "both") else rank
+            to = other if self.form == "push" else rank
+            if acts:
+                self.slot(to, slot, self.count)[:] = self.sent(source, self.count, turn)
+
 
 def groups_of(name: str) -> list[int]:
     return [2, 4, 6] if OPERATIONS[name].even else [1, 2, 3, 4, 5, 6]
 
 
 FORMS = [
-    (name, n, root, placement)
+    (name, n, root, placement, call)
     for name, entry in OPERATIONS.items()
-    for n in groups_of(name)
+    for call in (entry.calls if entry.copies else ("",))
+    for n in ([1, 3] if entry.copies and call not in BETWEEN_PAIRS else []) + groups_of(name)
     for root in (range(n) if entry.rooted else (0,))
     for placement in entry.placements
 ]
 
 
-@pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
-def test_the_layout_expects_what_the_operation_delivers(name, n, root, placement):
+def check_layouts(ranks: Ranks, moves: bool) -> None:
+    """Right results verify, twice over the same buffers; whoever does nothing is found out."""
+    ranks.each("inputs")
+    ranks.each("spoiled")
+    idle = ranks.wrong()
+    ranks.operate()
+    assert ranks.wrong() == 0
+    ranks.each("restored")  # a second iteration over the same buffers
+    ranks.operate()
+    assert ranks.wrong() == 0
+    ranks.each("spoiled")  # one that does nothing
+    assert ranks.wrong() == idle
+    assert (idle > 0) == moves
+
+
+@pytest.mark.parametrize(("name", "n", "root", "placement", "call"), FORMS)
+def test_the_layout_expects_what_the_operation_delivers(name, n, root, placement, call):
     for count in (1, 5, 8):
         traffic = skewed(n, count, 0.5) if name == "alltoallv" else None
-        ranks = Ranks(name, n, count, root, placement == "in", traffic, slots=2)
-        ranks.each("inputs")
-        ranks.each("spoiled")
-        idle = ranks.wrong()
-        ranks.operate()
-        assert ranks.wrong() == 0
-        ranks.each("restored")  # a second iteration over the same buffers
-        ranks.operate()
-        assert ranks.wrong() == 0
-        ranks.each("spoiled")  # one that does nothing
-        assert ranks.wrong() == idle
-        moves = n > 1 or placement == "out"
-        assert (idle > 0) == (moves and name != "barrier")
+        ranks = Ranks(name, n, count, root, placement == "in", traffic, slots=2, call=call)
+        check_layouts(ranks, moves=(n > 1 or placement == "out") and name != "barrier")
+
+
+@pytest.mark.parametrize("placement", ["out", "in"])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_a_reduce_scatter_in_the_ranks_own_block_is_expected_there(n, placement):
+    for count in (1, 5):
+        ranks = Ranks(
+            "reduce_scatter", n, count, in_place=placement == "in", slots=2, in_block=True
+        )
+        check_layouts(ranks, moves=n > 1 or placement == "out")
+
+
+def test_a_reduce_scatter_that_delivers_to_the_beginning_is_wrong_where_the_block_is_meant():
+    ranks = Ranks("reduce_scatter", 3, 5, in_place=True, in_block=True)
+    ranks.each("inputs")
+    ranks.in_block = False  # what MPI does
+    ranks.operate()
+    assert ranks.wrong() >= 2 * 4  # of the first rank both places are the same
+
+
+@pytest.mark.parametrize("call", COPIES)
+@pytest.mark.parametrize("n", [2, 4, 6])
+def test_every_turn_of_a_copy_goes_from_its_own_send_buffer(n, call):
+    ranks = Ranks("copy", n, 5, slots=3, sends=3, call=call)
+    check_layouts(ranks, moves=True)
+
+
+@pytest.mark.parametrize("call", BETWEEN_PAIRS)
+def test_a_copy_the_wrong_way_round_is_found(call):
+    ranks = Ranks("copy", 4, 5, call=call)
+    ranks.each("inputs")
+    ranks.each("spoiled")
+    ranks.form = {"pull": "push", "push": "pull", "both": "local"}[ranks.form]
+    ranks.operate()
+    ranks.each("verification")
+    assert sum(int(buffers.report[WRONG]) for buffers in ranks.buffers) >= 2 * 5
+
+
+@pytest.mark.parametrize("call", COPIES)
+def test_the_first_half_copies_and_where_each_copies_for_itself_everybody(call):
+    who = [me for me in range(6) if copies(Group(6, me, 0, 1, call=call))]
+    alone = call.removesuffix("_sm") in ("pull", "push")
+    assert who == [0, 1, 2] if alone else who == [*range(6)]
 
 
 @given(matrix=MATRICES)
@@ -254,6 +320,32 @@ def test_windowed_bus_bandwidth_is_that_of_one_pair_in_one_direction(name, n, wi
     assert algbw * entry.bus_factor(n) == pytest.approx(window * nbytes / seconds)
 
 
+@pytest.mark.parametrize(
+    ("call", "factor"),
+    [(c, 2.0 if c in ("local", "local_sm") else 1.0) for c in COPIES],
+)
+def test_a_local_copy_moves_its_bytes_twice_through_the_memory(call, factor):
+    case = Case(
+        index=0,
+        operation="copy",
+        call=call,
+        timing="back_to_back",
+        dtype="int8",
+        op=None,
+        root=None,
+        placement="out",
+        nbytes=1024,
+        count=1024,
+    )
+    assert [case.bus_factor(n) for n in (2, 8)] == [factor] * 2
+
+
+@pytest.mark.parametrize("name", [name for name, o in OPERATIONS.items() if not o.copies])
+def test_the_factor_of_any_other_case_is_its_operations(name):
+    for case in cases(Plan(ranks=4, operations=(name,), sizes=(64,))):
+        assert [case.bus_factor(n) for n in (2, 4)] == [case.entry.bus_factor(n) for n in (2, 4)]
+
+
 def test_a_ping_pong_counts_two_messages_and_everything_else_one():
     assert OPERATIONS["latency"].transfers(2, 64) == 2
     others = [o for o in OPERATIONS.values() if not o.windowed and o.name != "latency"]
@@ -275,12 +367,12 @@ def test_a_size_is_rounded_up_to_whole_blocks(name, nbytes, itemsize, n):
     assert entry.count(made, itemsize, n) == count
 
 
-@pytest.mark.parametrize(("name", "n", "root", "placement"), FORMS)
-def test_the_size_is_the_larger_of_what_one_rank_sends_and_receives(name, n, root, placement):
+@pytest.mark.parametrize(("name", "n", "root", "placement", "call"), FORMS)
+def test_the_size_is_the_larger_of_what_one_rank_sends_and_receives(name, n, root, placement, call):
     entry, count = OPERATIONS[name], 3
     traffic = skewed(n, count, 0) if name == "alltoallv" else None
     layouts = [
-        entry.layout(Group(n, me, root, count, traffic, placement == "in")) for me in range(n)
+        entry.layout(Group(n, me, root, count, traffic, placement == "in", call)) for me in range(n)
     ]
     assert entry.nbytes(count, 4, n) == max(max(x.sends, x.receives) for x in layouts) * 4
 
@@ -308,6 +400,13 @@ def test_operations_in_pairs_refuse_an_odd_group_and_say_what_to_type(name):
         OPERATIONS[name].check_group(3, "world")
 
 
+@pytest.mark.parametrize("call", [c for c in COPIES if c not in BETWEEN_PAIRS])
+def test_a_copy_within_a_rank_needs_no_partner(call):
+    OPERATIONS["copy"].check_group(3, "world", (call,))
+    with pytest.raises(UsageError, match="pairs of ranks"):
+        OPERATIONS["copy"].check_group(3, "world", (call, "pull"))
+
+
 @given(counts=st.lists(st.integers(0, 100), max_size=9))
 def test_offsets_are_running_sums(counts):
     assert offsets(counts) == [sum(counts[:k]) for k in range(len(counts))]
@@ -329,8 +428,8 @@ def test_the_table_holds_every_operation_that_the_main_job_promises():
     assert set(OPERATIONS) == {
         *("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "gather"),
         *("scatter", "alltoall", "alltoallv", "sendrecv", "barrier", "latency", "bandwidth"),
-        *("bidirectional_bandwidth", "message_rate"),
+        *("bidirectional_bandwidth", "message_rate", "copy"),
     }
-    assert REDUCTIONS == ("sum", "prod", "min", "max", "avg")
+    assert REDUCTIONS == ("sum", "prod", "min", "max", "avg", "premul_sum")
     assert all(name == entry.name and entry.summary for name, entry in OPERATIONS.items())
     assert math.isfinite(sum(entry.bus_factor(2) for entry in OPERATIONS.values()))

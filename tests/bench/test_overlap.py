@@ -9,6 +9,8 @@ from railgauge.measure import group_facts
 from railgauge.mpi_calls import Arguments, program, waits_at
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Plan, cases
+from railgauge.records import Overlap
+from railgauge.samples import compute_slowdown
 
 BRIEF = ("-n", "2", "--sizes", "4096", "--warmup", "2", "--iterations", "12")
 
@@ -30,6 +32,8 @@ def test_non_blocking_operations_record_the_times_behind_their_overlap(measure):
         made = group.overlap
         assert made is not None
         assert min(made.pure_seconds, made.compute_seconds, made.together_seconds) > 0
+        assert made.beside_seconds is not None
+        assert made.beside_seconds > 0
         assert not group.wrong
 
 
@@ -59,6 +63,34 @@ def test_a_blocking_operation_waits_nowhere():
 
 
 def test_overlap_of_a_blocking_operation_is_refused(measure):
-    done = measure(*BRIEF, "--overlap")
+    done = measure(*BRIEF, "--overlap", "--call", "blocking")
     assert done.code == EXIT_USAGE
     assert "--overlap --call nonblocking" in done.stderr
+
+
+@pytest.mark.mpi
+def test_overlap_alone_means_the_non_blocking_form_of_an_operation(measure):
+    done = measure(*BRIEF, "--overlap")
+    assert done.code == EXIT_PASS, done.stderr
+    (result,) = done.results
+    assert result.case.call == "nonblocking"
+    assert result.groups[0].overlap is not None
+
+
+def overlapped(**seconds: float | None) -> Overlap:
+    facts = {"pure_seconds": 2.0, "compute_seconds": 2.0, "together_seconds": 3.0}
+    return Overlap(**facts | seconds)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "slowdown"),
+    [
+        (None, None),
+        (overlapped(), None),  # of a journal that does not know it
+        (overlapped(beside_seconds=3.0), 1.5),
+        (overlapped(beside_seconds=2.0), 1.0),
+        (overlapped(beside_seconds=3.0, compute_seconds=0.0), None),
+    ],
+)
+def test_computation_beside_an_operation_is_compared_with_itself_alone(overlap, slowdown):
+    assert compute_slowdown(overlap) == slowdown

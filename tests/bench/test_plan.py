@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from railgauge.backends import offers_of
 from railgauge.errors import UsageError
 from railgauge.operations import OPERATIONS
 from railgauge.plan import (
@@ -20,6 +21,8 @@ from railgauge.plan import (
     read_plan,
     validate,
 )
+
+OVER_MPI = offers_of("mpi").operations
 
 
 def plan(**fields: Any) -> Plan:
@@ -43,6 +46,7 @@ def refused(**fields: Any) -> str:
         ({"ops": ("mni",)}, ["reduction op 'mni'", "'min'", "list"]),
         ({"pattern": "wrold"}, ["pattern 'wrold'", "'world'", "list"]),
         ({"backend": "mip"}, ["backend 'mip'", "'mpi'", "list"]),
+        ({"backend": "nccll"}, ["backend 'nccll'", "'nccl'", "list"]),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_closest_and_the_next_command(fields, words):
@@ -52,7 +56,11 @@ def test_an_unknown_name_is_refused_with_the_closest_and_the_next_command(fields
 
 @pytest.mark.parametrize("count", [0, -1])
 @pytest.mark.parametrize(
-    "field", ["ranks", "iterations", "rounds", "window", "buffers", "check_every", "max_memory"]
+    "field",
+    [
+        *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
+        *("check_every", "max_memory"),
+    ],
 )
 def test_a_count_of_zero_or_less_is_refused(field, count):
     message = refused(**{field: count})
@@ -138,10 +146,15 @@ def test_a_form_that_an_operation_lacks_is_refused_with_those_it_has(fields, wor
     assert all(word in message for word in [*words, "next: railgauge run --operation"])
 
 
-def test_overlap_is_refused_without_a_non_blocking_call():
-    assert "--overlap" in refused(overlap=True)
+def test_overlap_is_refused_where_no_call_can_be_overlapped():
     assert "--overlap" in refused(overlap=True, calls=("blocking", "persistent"))
     assert validate(plan(overlap=True, calls=("nonblocking",)))
+    assert validate(plan(backend="nccl", memory="device", overlap=True))
+
+
+def test_overlap_alone_asks_for_the_call_that_can_be_overlapped():
+    made = cases(validate(plan(overlap=True, sizes=(64,), operations=("all_reduce", "sendrecv"))))
+    assert {case.call for case in made} == {"nonblocking"}
 
 
 # matrices ----------------------------------------------------------------------------------------
@@ -272,7 +285,7 @@ def test_cases_are_numbered_in_order_and_each_stands_once():
     made = cases(
         validate(
             plan(
-                operations=tuple(OPERATIONS),
+                operations=OVER_MPI,
                 dtypes=("int8", "float64"),
                 ops=("sum", "max"),
                 roots=(0, 3),
@@ -289,7 +302,7 @@ def test_cases_are_numbered_in_order_and_each_stands_once():
 
 
 def test_only_reductions_have_an_op_only_rooted_operations_a_root():
-    for case in cases(validate(plan(operations=tuple(OPERATIONS), sizes=(64,)))):
+    for case in cases(validate(plan(operations=OVER_MPI, sizes=(64,)))):
         assert (case.op is None) == (not case.entry.reduces)
         assert (case.root is None) == (not case.entry.rooted)
         assert case.placement in case.entry.placements
@@ -346,7 +359,7 @@ def test_a_case_is_described_as_a_person_names_it():
 def test_all_operations_leaves_out_what_the_plan_cannot_have_and_says_why():
     kept, left = applicable(plan(ranks=3, placements=("out",)), tuple(OPERATIONS))
     assert set(left) == {
-        *("broadcast", "latency", "bandwidth", "bidirectional_bandwidth", "message_rate")
+        *("broadcast", "latency", "bandwidth", "bidirectional_bandwidth", "message_rate", "copy")
     }
     assert set(kept) | set(left) == set(OPERATIONS)
     assert all("\n" not in why for why in left.values())

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from railgauge.backends import offers_of
 from railgauge.commands.run import _rank_command, command
-from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
-from railgauge.operations import OPERATIONS, REDUCTIONS
+from railgauge.operations import OPERATIONS
 from railgauge.plan import DEFAULT_SIZES, Plan
 from railgauge.plan_options import plan_from
 
@@ -91,7 +91,7 @@ def test_every_option_reaches_its_field():
         (("--dtype", "float23"), "Did you mean 'float32'?"),
         (("--op", "summ"), "Did you mean 'sum'?"),
         (("--pattern", "pears"), "Did you mean 'pairs'?"),
-        (("--call", "nonblockin"), "--call: unknown 'nonblockin'"),
+        (("--call", "nonblockin"), "--call nonblockin: --backend mpi has no such call"),
         (("--sizes", "64Q"), "--sizes: '64Q' is not a size"),
         (("-b", "64Q"), "--min-bytes: '64Q' is not a size"),
         (("-e", "x"), "--max-bytes: 'x' is not a size"),
@@ -109,6 +109,10 @@ def test_every_option_reaches_its_field():
         (("--warmup", "-1"), "--warmup: -1 is too small"),
         (("--window", "0"), "--window: 0 is too small"),
         (("--buffers", "0"), "--buffers: 0 is too small"),
+        (("--streams", "0"), "--streams: 0 is too small"),
+        (("--set", "NCCL_ALGO"), "--set NCCL_ALGO: not an environment variable and its value"),
+        (("--set", "=Ring"), "--set =Ring: not an environment variable and its value"),
+        (("--set", "NCCL-ALGO=Ring"), "expected: NAME=VALUE"),
         (("--check-every", "0"), "--check-every: 0 is too small"),
         (("--timeout", "0"), "--timeout: 0.0 is too small"),
         (("--max-memory", "0"), "--max-memory: 0 is too small"),
@@ -164,10 +168,20 @@ def test_sizes_are_lists_ranges_and_factors(arguments, sizes):
 
 def test_all_stands_for_every_name_that_means_something():
     plan, left = plan_from(typed("-n", "3", "--operation", "all", "--dtype", "all", "--op", "all"))
-    assert set(plan.operations) | set(left) == set(OPERATIONS)
+    offers = offers_of("mpi")
+    assert set(plan.operations) | set(left) == set(OPERATIONS) - {"copy"}
     assert set(left) == {"latency", "bandwidth", "bidirectional_bandwidth", "message_rate"}
-    assert plan.dtypes == tuple(DTYPES)
-    assert plan.ops == REDUCTIONS
+    assert plan.dtypes == offers.dtypes
+    assert plan.ops == offers.ops
+
+
+@pytest.mark.parametrize("field", ["operations", "dtypes", "ops", "calls"])
+@pytest.mark.parametrize("backend", ["mpi", "nccl"])
+def test_all_is_what_the_backend_offers(backend, field):
+    option = {"operations": "--operation", "dtypes": "--dtype", "ops": "--op", "calls": "--call"}
+    plan, left = plan_from(typed("-n", "4", "--backend", backend, option[field], "all"))
+    assert getattr(plan, field) == getattr(offers_of(backend), field)
+    assert not left
 
 
 def test_all_roots_are_those_of_a_group():
@@ -202,13 +216,13 @@ def test_a_plan_file_for_as_many_ranks_joins_a_world(plan_file):
     assert planned("--plan", plan_file, world=4).ranks == 4
 
 
-@pytest.mark.parametrize(("field", "names"), [("dtypes", DTYPES), ("ops", REDUCTIONS)])
-def test_all_in_a_plan_file_is_everything_as_on_the_command_line(tmp_path, field, names):
+@pytest.mark.parametrize("field", ["dtypes", "ops"])
+def test_all_in_a_plan_file_is_everything_as_on_the_command_line(tmp_path, field):
     path = tmp_path / "plan.toml"
     path.write_text(f'ranks = 3\noperations = ["all"]\n{field} = ["all"]\n')
     plan, left = plan_from(typed("--plan", str(path)))
-    assert set(plan.operations) | set(left) == set(OPERATIONS)
-    assert getattr(plan, field) == tuple(names)
+    assert set(plan.operations) | set(left) == set(OPERATIONS) - {"copy"}
+    assert getattr(plan, field) == getattr(offers_of("mpi"), field)
 
 
 # ranks -----------------------------------------------------------------------------------------
@@ -222,6 +236,9 @@ def test_all_in_a_plan_file_is_everything_as_on_the_command_line(tmp_path, field
         ("--operation", "alltoallv", "--skew", "0"),
         ("--call", "nonblocking", "--overlap", "-n", "3", "--root", "0"),
         ("--precision", "0.5", "--budget", "1e-3", "--dtype", "int8,float64", "--op", "all"),
+        ("--set", "UCX_TLS=sm", "--set", "OMP_NUM_THREADS="),
+        ("--backend", "nccl", "--no-spin", "--clock", "event", "--streams", "3", "--functional"),
+        ("--backend", "nccl", "--register", "symmetric", "--explain", "--memory", "device"),
     ],
 )
 def test_every_rank_is_given_the_plan_of_its_parent(arguments):
@@ -231,3 +248,39 @@ def test_every_rank_is_given_the_plan_of_its_parent(arguments):
     words = _rank_command({**options, "ranks": parent.ranks})
     rank = typed(*words[words.index("run") + 1 :])
     assert plan_from(rank, parent.ranks)[0] == parent
+
+
+# backends --------------------------------------------------------------------------------------
+
+
+def test_every_option_of_a_device_reaches_its_field():
+    made = planned(
+        *("--backend", "nccl", "--register", "local", "--streams", "2", "--clock", "event"),
+        *("--functional", "--explain", "--no-spin", "--dtype", "float8_e5m2", "--op", "premul_sum"),
+        *("--call", "graph", "--set", "NCCL_ALGO=Ring", "--set", "NCCL_NET=IB=1"),
+    )
+    assert made == Plan(
+        ranks=2,
+        backend="nccl",
+        memory="device",
+        register="local",
+        streams=2,
+        clock="event",
+        functional=True,
+        explain=True,
+        spin=False,
+        dtypes=("float8_e5m2",),
+        ops=("premul_sum",),
+        calls=("graph",),
+        variables=(("NCCL_ALGO", "Ring"), ("NCCL_NET", "IB=1")),
+    )
+
+
+@pytest.mark.parametrize(("backend", "memory"), [("mpi", "host"), ("nccl", "device")])
+def test_the_memory_is_where_the_backend_has_it_unless_it_is_said(backend, memory):
+    assert planned("--backend", backend).memory == memory
+    assert planned("--backend", "mpi", "--memory", "device").memory == "device"
+
+
+def test_an_unknown_backend_is_refused_before_what_it_might_offer_is_asked():
+    assert "unknown backend 'ncl'. Did you mean 'nccl'?" in refused("--backend", "ncl")

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.loop import Step, execute, table
-from railgauge.operations import REDUCTIONS
-from railgauge.reducers import compute_address, reduction_address, scale_address
+from railgauge.reducers import reduction_address, scale_address
 
 REDUCE = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int32), ctypes.c_void_p
 )
 COMBINE = {"sum": np.add, "avg": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum}
-FLOATS = [name for name, dtype in DTYPES.items() if dtype.is_float]
+REDUCED, REDUCTIONS = offers_of("mpi").dtypes, offers_of("mpi").ops
 NARROW = ["float16", "bfloat16"]
 
 
@@ -57,7 +57,7 @@ def normal_values(name: str) -> npt.NDArray:
 
 
 @pytest.mark.parametrize("op", REDUCTIONS)
-@pytest.mark.parametrize("name", [name for name in DTYPES if name not in NARROW])
+@pytest.mark.parametrize("name", [name for name in REDUCED if name not in NARROW])
 def test_wide_reductions_are_those_of_numpy(name, op):
     random = np.random.default_rng(1)
     a, b = (random.integers(1, 50, 1001).astype(name) for _ in range(2))
@@ -99,7 +99,7 @@ def test_infinities_and_nan_pass_through_narrow_sums(name):
 
 
 @pytest.mark.parametrize("divisor", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("name", REDUCED)
 def test_scaling_divides_exact_multiples_exactly(name, divisor):
     most = min(DTYPES[name].exact_limit, 10**6) // divisor
     quotients = np.unique(np.linspace(0, most, 50).astype(np.int64))
@@ -126,17 +126,6 @@ def test_nothing_is_touched_where_the_length_is_zero():
     one, other = np.ones(3, np.float32), np.full(3, 2, np.float32)
     reduce_into("float32", "sum", one[:0], other[:0])
     assert other.tolist() == [2, 2, 2]
-
-
-def test_computing_reads_and_writes_its_own_state_alone():
-    state = np.array([5.0, 7.0, 9.0])
-    step = Step(compute_address(), (state.ctypes.data + 8, 1000))
-    assert execute(table([step])) == 0
-    assert state[[0, 2]].tolist() == [5, 9]
-    value = 7.0
-    for _ in range(1000):
-        value = value * 0.999999 + 1e-6
-    assert state[1] == pytest.approx(value)
 
 
 def test_a_second_process_compiles_nothing_again(tmp_path):

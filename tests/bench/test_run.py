@@ -47,10 +47,19 @@ class World:
 class Silent:
     """A watchdog without a voice, and a backend that can do everything."""
 
+    def __init__(self) -> None:
+        self.inside: list[object] = []
+
     def enter(self, phase):
-        pass
+        self.inside.append(phase)
+
+    def leave(self, group):
+        self.inside.remove(group)
 
     def check(self, plan):
+        pass
+
+    def prepare(self):
         pass
 
 

@@ -129,7 +129,9 @@ def test_misspelt_options_are_refused(run):
     [
         (("--json", "--format", "csv"), "--json means --format json"),
         (("--dry-run", "--format", "bogus"), "unknown format 'bogus'"),
-        (("--backend", "nccl"), "unknown backend 'nccl'"),
+        (("--backend", "ncc"), "unknown backend 'ncc'. Did you mean 'nccl'?"),
+        (("--dtype", "float8_e5m2"), "--dtype float8_e5m2: --backend mpi has no such dtype"),
+        (("--operation", "copy"), "next: railgauge run --operation copy --backend nccl"),
     ],
 )
 def test_what_cannot_be_printed_or_measured_is_refused_before_anything_starts(run, arguments, said):

@@ -52,6 +52,12 @@ def test_synchronised_iterations_last_from_the_first_entry_to_the_last_exit():
     assert completion_ns(STAMPS, "synchronised", rows, np.zeros(2, np.int64)).tolist() == [60, 50]
 
 
+def test_of_a_devices_operations_the_duration_counts_and_not_their_launch():
+    rows = np.array([[[7, 90], [8, 91]], [[9, 1], [1, 2]]], np.int64)
+    made = completion_ns(("duration", "launch"), "back_to_back", rows, np.zeros(2, np.int64))
+    assert made.tolist() == [9, 8]
+
+
 def test_stored_durations_are_taken_as_they_are():
     rows = np.array([[[7], [8]], [[9], [1]]], np.int64)
     assert completion_ns(("duration",), "back_to_back", rows, np.zeros(2, np.int64)).tolist() == [

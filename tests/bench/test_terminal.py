@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from railgauge.plan import Plan, cases
-from railgauge.records import End, Gap, Record, Run
+from railgauge.records import FORMAT, End, Gap, Record, Run
 from railgauge.terminal import TERMINAL, Printer
 
 BEGIN = Run(
-    format=1,
+    format=FORMAT,
     version="7.1",
     plan_sha256="",
     started=0.0,
@@ -48,6 +48,11 @@ def test_a_run_introduces_itself_and_names_what_it_leaves_out():
         ),
         "not measured: all_reduce float32 sum 8 B out blocking: no room",
     ]
+
+
+def test_where_ranks_share_a_gpu_that_is_said_at_the_beginning():
+    (_, said) = heard(msgspec.structs.replace(BEGIN, functional=True))
+    assert said.startswith("functional: ranks share a GPU")
 
 
 @pytest.mark.parametrize(("todo", "steps"), [(3, ["0/3", "1/3", "2/3"]), (0, [])])

@@ -4,16 +4,19 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from railgauge import watchdog as watchdog_module
 from railgauge.collector import Beat, Collector
-from railgauge.errors import EXIT_HANG
+from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
 from railgauge.records import End
-from railgauge.watchdog import patience
+from railgauge.watchdog import CONTROL, Watchdog, patience
 
 TIMEOUT = 10.0  # also what a loaded machine may take to get through MPI_Init
 #: A case that is over at once, and one that samples until the watchdog's work is done.
@@ -270,6 +273,85 @@ def test_beats_of_another_run_are_not_believed(collector, beat):
 @pytest.mark.parametrize("timeout", [0.5, 2, 3, 120])
 def test_the_judgement_comes_within_the_timeout(timeout):
     assert 0.9 * timeout <= patience(timeout) < timeout
+
+
+class Library:
+    """What a library finds out behind the back of the calls, as a backend has it."""
+
+    def __init__(self):
+        self.found, self.aborted, self.aborts = "", threading.Event(), 0
+
+    def fault(self):
+        return self.found
+
+    def abort(self):
+        self.aborts += 1
+        self.aborted.set()
+
+
+@pytest.fixture
+def watched():
+    """`watched(rank)`: a watchdog of that rank with the hooks of a library."""
+    made = []
+
+    def start(rank):
+        watchdog = Watchdog(rank, 600.0, np.zeros(8, np.int64))
+        library = Library()
+        watchdog.fault, watchdog.abort = library.fault, library.abort
+        made.append(watchdog)
+        return watchdog, library
+
+    before = set(threading.enumerate())
+    yield start
+    for watchdog in made:
+        watchdog.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    for watchdog in made:
+        watchdog._socket.close()
+
+
+def test_a_fault_that_a_library_finds_by_itself_is_said_once_and_then_its_calls_are_ended(
+    watched, capfd, monkeypatch
+):
+    monkeypatch.delenv(CONTROL, raising=False)
+    watchdog, library = watched(0)
+    order = []
+    watchdog.ended = lambda message, code: order.append((message, code, library.aborts))
+    watchdog.enter("all_reduce 8 B")
+    library.found = "ncclRemoteError: connection closed"
+    assert library.aborted.wait(60)
+    for _ in range(3):  # looks at what is still amiss
+        time.sleep(2 * watchdog_module.LOOK_SECONDS)
+    message = f"rank 0 on {socket.gethostname()}: all_reduce 8 B: {library.found}"
+    assert order == [(message, EXIT_NOT_MEASURED, 0)]
+    assert library.aborts == 1
+    assert capfd.readouterr().err.count(f"railgauge: error: {message}") == 1
+
+
+def test_without_a_fault_nothing_is_said_and_no_call_is_ended(watched, capfd, monkeypatch):
+    monkeypatch.delenv(CONTROL, raising=False)
+    asked = threading.Event()
+    watchdog, library = watched(0)
+    watchdog.fault = lambda: asked.set() or ""
+    assert asked.wait(60)
+    watchdog.enter("the next case")
+    time.sleep(2 * watchdog_module.LOOK_SECONDS)
+    assert not library.aborts
+    assert capfd.readouterr().err == ""
+
+
+def test_the_parent_is_told_of_a_fault_and_by_whom(watched, collector, monkeypatch):
+    monkeypatch.setenv(CONTROL, f"127.0.0.1:{collector.socket.getsockname()[1]}/{collector.key}")
+    watchdog, library = watched(3)
+    watchdog.enter("the making of the groups of round 0")
+    library.found = "no route to the peer"
+    assert library.aborted.wait(60)
+    collector.drain()
+    assert collector.failed is not None
+    assert (collector.failed.rank, collector.failed.exit_code) == (3, EXIT_NOT_MEASURED)
+    assert "round 0: no route to the peer" in collector.failed.phase
+    assert collector.left(3)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from railgauge.journal import JOURNAL, PLAN, Folder
 from railgauge.plan import Plan, cases
-from railgauge.records import Block, GroupResult, Result, Run
+from railgauge.records import FORMAT, Block, GroupResult, Result, Run
 
 frames = pytest.importorskip("railgauge_reports.frames", reason="the reports are not installed")
 
@@ -21,7 +21,7 @@ def thousand_cases(tmp_path_factory):
     folder.claim(plan, resume=False)
     seconds = {"init_seconds": 0.1, "communicator_seconds": 1e-5, "stamp_nanoseconds": 22.0}
     run = Run(
-        format=1,
+        format=FORMAT,
         version="0",
         plan_sha256=plan.sha256(),
         started=1.5e9,

@@ -6,7 +6,7 @@ import pytest
 
 from railgauge.journal import Folder, read_journal
 from railgauge.plan import Plan, cases
-from railgauge.records import Block, GroupResult, Result
+from railgauge.records import FORMAT, Block, GroupResult, Result
 
 PLAN = Plan(ranks=2, sizes=(8,))
 GROUP = GroupResult(
@@ -56,7 +56,14 @@ def test_samples_of_eight_ranks_with_fsync(benchmark, folder, iterations):
 
 
 def test_reading_a_journal_of_a_thousand_cases(benchmark, folder):
-    run = {"record": "run", "format": 1, "version": "0", "plan_sha256": "", "started": 0.0}
+    run = {
+        "record": "run",
+        "format": FORMAT,
+        "todo": 1,
+        "version": "0",
+        "plan_sha256": "",
+        "started": 0.0,
+    }
     run |= {"ranks": 2, "hosts": ["n0"], "nodes": [[0, 2]], "backend": "mpi", "library": ""}
     run |= {"thread_level": "single", "init_seconds": 0.0, "communicator_seconds": 0.0}
     run |= {"stamp_nanoseconds": 0.0, "clock_uncertainty_ns": 0}

@@ -13,6 +13,7 @@ from railgauge import patterns
 from railgauge.journal import Folder
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import (
+    FORMAT,
     Block,
     End,
     Gap,
@@ -30,7 +31,13 @@ class Writer:
     """One start of a run over two hosts, n0 and n1, each with half of the ranks."""
 
     def __init__(
-        self, path: Path, plan: Plan, *, clock: int | None = 0, resume: bool = False
+        self,
+        path: Path,
+        plan: Plan,
+        *,
+        clock: int | None = 0,
+        resume: bool = False,
+        functional: bool = False,
     ) -> None:
         self.path, self.plan, self.folder = path, plan, Folder(path)
         self.cases = cases(plan)
@@ -39,7 +46,7 @@ class Writer:
         self.folder.release()  # a test may go on with the same folder in a second writer
         self.folder.append(
             Run(
-                format=1,
+                format=FORMAT,
                 version="0.1.0",
                 plan_sha256=plan.sha256(),
                 started=1_700_000_000.0,
@@ -54,6 +61,7 @@ class Writer:
                 stamp_nanoseconds=23.0,
                 clock_uncertainty_ns=clock,
                 todo=1,
+                functional=functional,
             )
         )
         self.folder.write_environment(
@@ -73,10 +81,13 @@ class Writer:
         wrong: tuple[Wrong, ...] = (),
         checked: int | None = None,
         kept: tuple[Block, ...] = (),
+        columns: tuple[str, ...] = ("entry", "exit"),
+        **more: Any,
     ) -> None:
         """A result whose iterations take `seconds`; a function gives the stamps of a group.
 
-        Stamps are int64 [ranks, iterations, 2] in ns on one clock; node 1's is 5 s behind.
+        Stamps are int64 [ranks, iterations, 2] in ns on one clock; node 1's is 5 s behind. `more`
+        are further fields of each group's result.
         """
         groups = self.groups(index)
         made = {}
@@ -94,13 +105,14 @@ class Writer:
         for node, behind in ((0, 0), (1, 5_000_000_000)):
             ranks = [rank for rank in made if self.nodes[rank] == node]
             if ranks:
+                behind *= columns[0] == "entry"  # durations know no clock
                 rows = np.stack([made[rank] for rank in sorted(ranks)]) - behind
                 blocks.append(
                     Block(
                         node=node,
                         offset=self.folder.append_samples(node, rows),
                         ranks=encode_ranks(sorted(ranks)),
-                        columns=("entry", "exit"),
+                        columns=columns,
                         clock_ns=behind,
                     )
                 )
@@ -120,12 +132,13 @@ class Writer:
                     checked_iterations=iterations + 33 if checked is None else checked,
                     missed_windows=0,
                     wrong=tuple(w for w in wrong if w.rank in group),
+                    **more,
                 )
                 for group in groups
             ),
             samples=kept or tuple(blocks),
             transfers=case.entry.transfers(len(groups[0]), self.plan.window),
-            bus_factor=case.entry.bus_factor(len(groups[0])),
+            bus_factor=case.bus_factor(len(groups[0])),
         )
         self.folder.append(result)
 
@@ -146,9 +159,13 @@ class Writer:
 def start(tmp_path: Path) -> Callable[..., Writer]:
     """start(clock=..., resume=..., **fields of the plan): 4 ranks and all_reduce by default."""
 
-    def begin(*, clock: int | None = 0, resume: bool = False, **plan: Any) -> Writer:
+    def begin(
+        *, clock: int | None = 0, resume: bool = False, functional: bool = False, **plan: Any
+    ) -> Writer:
         facts = {"ranks": 4, "sizes": (8, 1024), **plan}
-        return Writer(tmp_path / "run", Plan(**facts), clock=clock, resume=resume)
+        return Writer(
+            tmp_path / "run", Plan(**facts), clock=clock, resume=resume, functional=functional
+        )
 
     return begin
 

@@ -107,12 +107,6 @@ first, last =""",
     assert row["rounds"] == 2
 
 
-def test_a_peer_without_a_counterpart_here_is_refused_before_it_runs(tmp_path: Path) -> None:
-    done = crosscheck("--peer", stand_in(tmp_path, STAND_IN, "all_reduce_perf"), "--sizes", "8")
-    assert done.returncode == 2
-    assert "its counterpart is --backend nccl" in done.stderr
-
-
 @pytest.mark.mpi
 def test_a_peer_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = stand_in(tmp_path, "#!{python}\nimport time\ntime.sleep(600)\n")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from railgauge.commands.run import command
 from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.plan_options import plan_from
 from railgauge_reports.crosscheck import pairing
 from railgauge_reports.crosscheck.interleave import batches, iterations_for
 from railgauge_reports.crosscheck.launches import our_command
@@ -231,3 +233,22 @@ def test_our_side_measures_with_the_peers_type_timing_window_and_counts() -> Non
         "-n 2 --operation bandwidth --dtype float32 --backend mpi --timing back_to_back"
         " --iterations 100 --warmup 20 --buffers 1 --sizes 8,64 --window 64"
     )
+
+
+BINARIES = [
+    (peer, binary, operation)
+    for peer in pairing.known_peers().values()
+    for binary in peer.NAMES
+    for operation in (["all_reduce", "latency"] if peer is imb else [None])
+]
+
+
+@pytest.mark.parametrize(("peer", "binary", "operation"), BINARIES)
+def test_every_peer_has_a_counterpart_that_a_backend_here_can_run(peer, binary, operation) -> None:
+    paired = peer.pairing(binary, operation, ALL_OPTIONS)
+    words = our_command(paired, paired.sizes([64], 2), 10, 2, 2)
+    with command.make_context("run", words[words.index("run") + 1 :]) as context:
+        plan, left = plan_from(context.params)
+    assert not left
+    assert plan.operations == (paired.operation,)
+    assert plan.backend == ("nccl" if peer is nccl_tests else "mpi")

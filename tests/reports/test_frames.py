@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from railgauge.errors import NotMeasuredError
-from railgauge.records import Block, Overlap
+from railgauge.records import Batch, Block, Choice, Overlap
 from railgauge.samples import overlap_share
 from railgauge_reports.frames import case_frame, sample_frame
 
@@ -164,3 +164,61 @@ def test_overlap_of_nothing_cannot_be_had():
     nothing = Overlap(pure_seconds=0.0, compute_seconds=1.0, together_seconds=1.0)
     assert overlap_share(nothing) is None
     assert overlap_share(None) is None
+
+
+# what a GPU adds -----------------------------------------------------------------------------------
+
+ON_A_GPU = {"backend": "nccl", "memory": "device"}
+DEVICE_COLUMNS = [
+    *("compute_slowdown", "launch_seconds", "batch_host_seconds", "batch_device_seconds"),
+    *("init_seconds", "algorithm", "protocol", "channels", "transport"),
+]
+
+
+def on_the_device(group):
+    """Durations of 8 us, of the last rank 9 us; launches of 2 us and 3 us."""
+    rows = np.full((len(group), 100, 2), (8_000, 2_000), np.int64)
+    rows[-1] = 9_000, 3_000
+    return rows
+
+
+def test_what_a_gpu_did_is_told_by_iteration_by_batch_and_by_the_library(start):
+    run = start(sizes=(1024,), **ON_A_GPU)
+    run.result(
+        run.cases[0],
+        on_the_device,
+        columns=("duration", "launch"),
+        batch=Batch(iterations=50, host_seconds=5e-4, device_seconds=4.5e-4),
+        init_seconds=0.75,
+        choice=Choice(algorithm="Ring", protocol="LL", channels="0..3"),
+        overlap=Overlap(
+            pure_seconds=1.0, compute_seconds=2.0, together_seconds=2.5, beside_seconds=2.5
+        ),
+    )
+    row = case_frame(run.end()).iloc[0]
+    assert row["median_seconds"] == pytest.approx(9e-6)
+    assert row["launch_seconds"] == pytest.approx(3e-6)
+    assert row["batch_host_seconds"] == pytest.approx(10e-6)
+    assert row["batch_device_seconds"] == pytest.approx(9e-6)
+    assert row["init_seconds"] == 0.75
+    assert row["compute_slowdown"] == pytest.approx(1.25)
+    assert (row["algorithm"], row["protocol"], row["channels"]) == ("Ring", "LL", "0..3")
+    assert pd.isna(row["transport"])
+    assert row["busbw_GBps"] == pytest.approx(1024 / 9e-6 / 1e9 * 2 * 3 / 4)
+    assert not row["functional"]
+
+
+def test_of_a_run_without_a_gpu_none_of_that_is_known(start):
+    run = start(sizes=(8,))
+    run.result(run.cases[0])
+    assert case_frame(run.end()).iloc[0][DEVICE_COLUMNS].isna().all()
+
+
+def test_where_ranks_shared_a_gpu_there_is_a_time_and_no_bandwidth(start):
+    run = start(sizes=(1024,), functional=True, **ON_A_GPU)
+    run.result(run.cases[0], on_the_device, columns=("duration", "launch"))
+    row = case_frame(run.end()).iloc[0]
+    assert row["functional"]
+    assert row["median_seconds"] == pytest.approx(9e-6)
+    assert row[["algbw_GBps", "busbw_GBps"]].isna().all()
+    assert row["wrong"] == 0

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from railgauge import plugins
+from railgauge import plans, plugins
+from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.operations import OPERATIONS, REDUCTIONS
 from railgauge.patterns import PATTERNS
@@ -17,19 +18,31 @@ def inventory() -> dict[str, dict[str, str]]:
     return {
         "operations": {o.name: o.summary for o in OPERATIONS.values()},
         "patterns": dict(PATTERNS),
-        "backends": dict.fromkeys(plugins.names(plugins.BACKENDS), ""),
+        "backends": {name: _offered(name) for name in plugins.names(plugins.BACKENDS)},
         "counters": dict.fromkeys(plugins.names(plugins.COUNTERS), ""),
         "dtypes": {d.name: f"{d.itemsize} bytes" for d in DTYPES.values()},
         "reductions": dict.fromkeys(REDUCTIONS, "")
-        | {"avg": "over MPI: a sum, then a division, both timed"},
+        | {
+            "avg": "over MPI: a sum, then a division, both timed",
+            "premul_sum": "what odd ranks bring is doubled (nccl)",
+        },
+        "plans": plans.names(),
         "formats": dict.fromkeys(plugins.names(plugins.FORMATS), ""),
     }
+
+
+def _offered(backend: str) -> str:
+    offers = offers_of(backend)
+    if offers.unsupported:
+        return "not supported yet"
+    memories = " or ".join(offers.memories)
+    return f"on {memories} memory; calls: {', '.join(offers.calls)}"
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(as_json: bool) -> int:
-    """Show operations, patterns, backends, counters, dtypes, reductions and formats."""
+    """Show operations, patterns, backends, counters, dtypes, reductions, plans and formats."""
     found = inventory()
     if as_json:
         print(json.dumps(found))

@@ -14,8 +14,10 @@ from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge.journal import Folder, read_journal
 from railgauge.launch import Launch
 from railgauge.launchers import launched, python_module
+from railgauge.plan import Plan
 from railgauge.plan_options import plan_from
 from railgauge.records import End
+from railgauge.sweep import label, parse_sweep, side_by_side
 from railgauge.terminal import TERMINAL
 
 _help = {
@@ -32,7 +34,8 @@ _help = {
     "op_implementation": "Whose arithmetic reduces: the library's, or a compiled user operation.",
     "root": "Root ranks, comma separated, or all.  [default: 0]",
     "placement": "Out of place, in place, or both.  [default: what the operation has]",
-    "call": "blocking, nonblocking, persistent, comma separated, or all.",
+    "call": "Forms of call, comma separated, or all: blocking, nonblocking, persistent (mpi); stream,"
+    " graph (nccl); pull, push, both, local, to_device, from_device (copy; _sm: by a kernel).",
     "overlap": "Measure how much computation a non-blocking operation hides.",
     "ranks": "Number of ranks to start (this is not nccl-tests' -n, which counts iterations).",
     "iterations": "A fixed number of iterations instead of --precision and --budget.",
@@ -46,10 +49,19 @@ _help = {
     "buffers": "Sets of buffers that back-to-back iterations rotate through; the last result of each"
     " is verified. In place there are always as many as the iterations need.  [default: 4]",
     "check_every": "Verify every N-th iteration, not back to back.  [default: size / 4K, from 8 to 64]",
-    "memory": "Where the buffers are.",
+    "memory": "Where the buffers are.  [default: device with nccl, host with mpi]",
+    "register": "Register buffers with NCCL: none, local, or symmetric windows.  [default: none]",
+    "streams": "Operations that run at the same time, each on a stream of its own.  [default: 1]",
+    "functional": "Let ranks share a GPU: checks results, and says nothing of speed.",
+    "explain": "Have NCCL say which algorithm and protocol it takes (its log slows launches).",
+    "clock": "What tells iterations apart on a GPU: a stamping kernel, or events.  [default: stamp]",
+    "spin": "Hide launches behind a kernel that spins; nccl-tests does not.  [default: spin]",
+    "set": "Set an environment variable for the ranks, NAME=VALUE; part of the plan. Repeatable.",
+    "sweep": "Run once a value, each in a run folder of its own: NCCL_ALGO=Ring,Tree. Repeatable.",
     "max_memory": "Leave out sizes whose buffers need more than this a rank.",
     "sample_budget": "Bytes of raw samples a node keeps; above it the slowest ranks.  [default: 1G]",
-    "plan": "Read the plan's fields from a TOML or JSON file; options win over it.",
+    "plan": "A TOML or JSON file with fields of the plan, or a name: ddp, fsdp, moe, tensor_parallel;"
+    " options win over it.",
     "output": "The run folder.  [default: runs/TIME]",
     "resume": "Continue the run in --output with what is missing.",
     "timeout": "Seconds without progress after which the job is ended (5).  [default: 120]",
@@ -61,7 +73,8 @@ _help = {
 
 
 def _option(*names: str, **more: Any) -> Any:
-    field = next(n for n in names if n.startswith("--")).strip("-").replace("-", "_")
+    field = next(n for n in names if n.startswith("--")).strip("-").partition("/")[0]
+    field = field.replace("-", "_")
     return click.option(*names, help=_help[field], **more)
 
 
@@ -92,7 +105,15 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--matrix")
 @_option("--skew", type=float)
 @_option("--check-every", type=int)
-@_option("--memory", type=click.Choice(["host"]))
+@_option("--memory", type=click.Choice(["host", "device"]))
+@_option("--register", type=click.Choice(["none", "local", "symmetric"]))
+@_option("--streams", type=int)
+@_option("--clock", type=click.Choice(["stamp", "event"]))
+@_option("--spin/--no-spin", default=None)
+@_option("--functional", is_flag=True, default=None)
+@_option("--explain", is_flag=True, default=None)
+@_option("--set", multiple=True)
+@_option("--sweep", multiple=True)
 @_option("--max-memory")
 @_option("--sample-budget")
 @_option("--plan")
@@ -118,7 +139,13 @@ def command(**typed: Any) -> int:
             )
         typed["format"] = "json"
     rank_process.check_format(typed["format"])
+    swept = parse_sweep(typed.pop("sweep"))
     if launched():
+        if swept != [()]:
+            raise UsageError(
+                "--sweep starts the ranks anew for each value, which only railgauge's own launch can.\n"
+                f"  next: without a launcher, or once a value: railgauge run --set {label(swept[0])}"
+            )
         return rank_process.join(typed)
     plan, left = plan_from(typed)
     if typed["dry_run"]:
@@ -128,6 +155,20 @@ def command(**typed: Any) -> int:
     output = Path(typed["output"] or rank_process.default_output())
     if sys.stderr.isatty():
         os.environ[TERMINAL] = str(os.get_terminal_size(sys.stderr.fileno()).columns)
+    if swept == [()]:
+        return _run(typed, plan, output)
+    folders, codes = [], []
+    for variables in swept:
+        folders.append(output / label(variables))
+        rank_process.say(f"{label(variables)}:")
+        more = [f"{name}={value}" for name, value in variables]
+        codes.append(_run({**typed, "set": (*typed["set"], *more)}, plan, folders[-1]))
+    print("\n".join(side_by_side(folders)), flush=True)
+    return next((code for code in codes if code), 0)
+
+
+def _run(typed: dict[str, Any], plan: Plan, output: Path) -> int:
+    """Start the ranks, wait for their end, and print what they do not print themselves."""
     same = {"ranks": plan.ranks, "output": str(output), "timeout": plan.timeout}
     _launch(plan.ranks, _rank_command({**typed, **same}), plan.timeout, output)
     end = read_journal(output)[-1]
@@ -157,7 +198,11 @@ def _rank_command(typed: dict[str, Any]) -> list[str]:
     words = python_module("railgauge", "run")
     for field, value in typed.items():
         name = f"--{field.replace('_', '-')}"
-        if value is True:
+        if isinstance(value, tuple):
+            words += [word for item in value for word in (name, item)]
+        elif field == "spin" and value is False:
+            words.append("--no-spin")
+        elif value is True:
             words.append(name)
         elif value is not None and value is not False:
             words += [name, str(value)]

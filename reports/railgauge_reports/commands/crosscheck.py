@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from railgauge import plugins
 from railgauge.errors import UsageError
 from railgauge.launch import find_launcher
 from railgauge.launchers import launched
@@ -162,11 +161,6 @@ def _executable(path: str) -> Path:
 
 
 def _check_pairing(pairing: Pairing, ranks: int) -> None:
-    if pairing.backend not in plugins.names(plugins.BACKENDS):
-        raise UsageError(
-            f"--peer {pairing.benchmark}: its counterpart is --backend {pairing.backend}, which this"
-            " railgauge does not have.\n  next: railgauge list"
-        )
     if pairing.ranks not in (None, ranks):
         raise UsageError(
             f"--ranks {ranks}: {pairing.benchmark} runs on {pairing.ranks} ranks.\n"

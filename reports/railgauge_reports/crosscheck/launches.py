@@ -114,7 +114,7 @@ def our_command(
         made += ["--call", pairing.call]
     if pairing.window:
         made += ["--window", str(pairing.window)]
-    return made
+    return [*made, *pairing.more]
 
 
 def execute(

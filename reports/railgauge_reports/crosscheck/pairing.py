@@ -68,6 +68,7 @@ class Pairing:
     window: int | None = None
     weight: int = 1
     ranks: int | None = None
+    more: tuple[str, ...] = ()  # options of `railgauge run`
     notes: tuple[str, ...] = ()
 
     def sizes(self, asked: Sequence[int], ranks: int) -> list[Size]:

@@ -17,7 +17,8 @@ from railgauge_reports.crosscheck.pairing import Seconds
 def read_series(folder: Path) -> dict[int, Seconds]:
     """Samples by nbytes: float64 [ranks, iterations], what each rank took for one iteration.
 
-    In seconds; of one message for point to point, as `samples.seconds`. Raises NotMeasuredError
+    In seconds; of one message for point to point, as `samples.seconds`. What was timed as a batch has
+    one value, the slowest rank's mean (`records.Batch`). Raises NotMeasuredError
     where the run left a size out, did not end, or kept the slowest ranks only.
     """
     records = read_journal(folder)
@@ -29,6 +30,10 @@ def read_series(folder: Path) -> dict[int, Seconds]:
     for result in records:
         if isinstance(result, Result):
             (samples,) = group_samples(folder, result)
+            if batch := samples.group.batch:
+                each = batch.host_seconds / batch.iterations / result.transfers
+                found[result.case.nbytes] = np.array([[each]])
+                continue
             found[result.case.nbytes] = _durations(folder, samples) / result.transfers
     return found
 

@@ -1,7 +1,7 @@
 """nccl-tests and rccl-tests: NVIDIA or AMD GPUs, the time of the out-of-place columns.
 
 Read at nccl-tests 2.19.6 (src/common.cu, src/util.cu). One launch times all iterations together,
-back to back, and prints the mean (`-a 1`: over ranks), so averages are compared. Sizes are those
+back to back, and prints the slowest rank's time (`-a 3`), as our batches do. Sizes are those
 of railgauge: the larger of what a rank sends and receives. Times under 100 us have two decimals,
 longer ones fewer, so each row has its own resolution.
 """
@@ -58,10 +58,11 @@ def pairing(binary: str, operation: str | None, options: frozenset[str]) -> Pair
         benchmark=binary,
         operation=agreed_operation(binary, operation, _MEASURES[name]),
         statistic="average",
-        words="mean over ranks of the time of all iterations together",
+        words="the slowest rank's time of all iterations together",
         recompute=rank_means,
         timing="back_to_back",
         backend="nccl",
+        more=("--no-spin",),  # it times from the first launch on, too
         notes=("nccl-tests keeps no percentiles: averages are compared",),
     )
 
@@ -78,7 +79,7 @@ def arguments(
     options: frozenset[str],  # noqa: ARG001 (see options_of)
 ) -> list[str]:
     bounds = ["-b", str(sizes[0]), "-e", str(sizes[-1])]
-    fixed = ["-d", "float", "-g", "1", "-c", "0", "-a", "1"]
+    fixed = ["-d", "float", "-g", "1", "-c", "0", "-a", "3"]
     return [*bounds, *fixed, "-n", str(iterations), "-w", str(warmup)]
 
 

@@ -1,0 +1,419 @@
+"""The `nccl` backend: a case as programs that call NCCL's C functions on a stream.
+
+NCCL is reached through nccl4py, the vendor's bindings; the programs call the same library by
+address. MPI is the control plane: it carries the unique ids and the agreements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import time
+from typing import Any
+
+import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
+import numpy as np
+
+from railgauge import cuda, nccl_calls
+from railgauge.buffers import Buffers
+from railgauge.compute import Compute, HostCompute
+from railgauge.copies import Copies, Exchange
+from railgauge.cuda import Device
+from railgauge.device import DeviceMemory, Kernels
+from railgauge.device_leg import (
+    MOST_STAMPS,
+    DeviceClock,
+    DeviceCompute,
+    DeviceLeg,
+    EventClock,
+    StampClock,
+    Stamps,
+)
+from railgauge.dtypes import dtype_named
+from railgauge.errors import HostError, NotMeasuredError, UsageError
+from railgauge.gpus import functional_variables, open_gpu
+from railgauge.layouts import Group as GroupFacts
+from railgauge.loop import Step, Table, execute, table
+from railgauge.measure import reads_clock
+from railgauge.memory import Memory
+from railgauge.nccl_log import NcclLog
+from railgauge.plan import Case, Plan, cases
+from railgauge.records import Allowed, Choice
+from railgauge.world import Bound, World, together
+
+LEAST_VERSION, WINDOWS, FP8 = 21_800, 22_700, 22_400  # NCCL 2.18, 2.27, 2.24
+FP8_CAPABILITY = (9, 0)
+SYMMETRIC = 1  # NCCL_WIN_COLL_SYMMETRIC (nccl.h)
+SUCCESS, IN_PROGRESS, LAST_RESULT = 0, 7, 8
+HOST_IMMEDIATE = 1  # ncclScalarHostImmediate (nccl.h)
+
+
+class NcclMemory(DeviceMemory):
+    """Memory that NCCL allocates, where it is to be registered."""
+
+    def __init__(self, device: Device, kernels: Kernels, nccl: Any, registered: bool) -> None:
+        super().__init__(device, kernels)
+        self._nccl, self._registered = nccl, registered
+
+    def _allocate(self, nbytes: int) -> int:
+        if not self._registered:
+            return super()._allocate(nbytes)
+        return int(self._nccl.mem_alloc(max(1, nbytes)))
+
+    def _free(self, address: int) -> None:
+        if self._registered:
+            self._nccl.mem_free(address)
+        else:
+            super()._free(address)
+
+
+class NcclBackend:
+    """One GPU of the run; `library` names NCCL's version."""
+
+    memory: Memory
+
+    def __init__(self, plan: Plan, world: World) -> None:
+        self._plan, self._world = plan, world
+        self._communicators: dict[int, list[Any]] = {}  # of a group, one a stream
+        self._alive: list[Any] = []  # what the watchdog's thread may ask
+        self._gpu = open_gpu(plan, world)
+        self._device, self._kernels = self._gpu.device, self._gpu.kernels
+        os.environ.update(functional_variables(plan, world.rank))
+        self._log = NcclLog(plan, world.rank)
+        self._nccl, self._core, self._library = together(world, _load)
+        version = int(self._nccl.get_version())
+        self._version = version
+        self.library = f"NCCL {version // 10_000}.{version // 100 % 100}.{version % 100}"
+        registered = plan.register != "none"
+        self.memory = NcclMemory(self._device, self._kernels, self._nccl, registered)
+        self._streams = [self._device.stream]
+        self._streams += [self._device.new_stream() for _ in range(plan.streams - 1)]
+        self._stamps: Stamps | None = None
+        self._note = self._device.allocate(64)
+        self._copies = Copies(self._device, self._kernels)
+        self._scalars: list[Any] = []
+
+    # what the library can do ----------------------------------------------------------------------
+
+    def check(self, plan: Plan) -> None:
+        """Raise UsageError on all ranks for what NCCL, or the GPU of any of them, lacks."""
+        together(self._world, lambda: self._check(plan))
+
+    def _check(self, plan: Plan) -> None:
+        capability = self._device.facts.capability
+        narrow = [name for name in plan.dtypes if name.startswith("float8")]
+        if self._version < LEAST_VERSION:
+            raise UsageError(f"{self.library} is too old.\n  expected: at least NCCL 2.18")
+        if narrow and self._version < FP8:
+            raise UsageError(
+                f"--dtype {narrow[0]}: {self.library} has no such type (it came with NCCL 2.24).\n"
+                "  next: pip install -U nvidia-nccl-cu13, or --dtype bfloat16"
+            )
+        if narrow and capability < FP8_CAPABILITY:
+            raise UsageError(
+                f"--dtype {narrow[0]}: {self._device.facts.name} (sm_{capability[0]}{capability[1]})"
+                " cannot reduce it.\n  expected: sm_90 or later\n  next: --dtype bfloat16"
+            )
+        for case in cases(plan):
+            if case.entry.copies and case.timing != "back_to_back":
+                raise UsageError(
+                    f"--timing {case.timing}: a copy is one rank's work, the other side does not take"
+                    " part.\n  next: --timing back_to_back"
+                )
+            if plan.streams > 1 and (case.entry.even or case.entry.windowed):
+                raise UsageError(
+                    f"--streams {plan.streams}: {case.operation} measures one stream.\n"
+                    "  next: --operation all_reduce, or without --streams"
+                )
+        if plan.register == "symmetric" and self._version < WINDOWS:
+            raise UsageError(
+                f"--register symmetric: {self.library} has no windows (they came with NCCL 2.27).\n"
+                "  next: --register local"
+            )
+
+    def facts(self) -> dict[str, Any]:
+        return self._gpu.facts()
+
+    def prepare(self) -> None:
+        """Compile the kernels that the plan's cases call."""
+        sources = ["stamp", "spin", *(["burn"] if self._plan.overlap else [])]
+        if "copy" in self._plan.operations:
+            sources.append("copy")
+        self._gpu.prepare(self._plan, self._world, sources)
+        self._stamps = Stamps(self._device, self._kernels, self._device.stream, MOST_STAMPS)
+
+    # groups -----------------------------------------------------------------------------------------
+
+    def enter(self, group: Any) -> float | None:
+        """ncclCommInit for the group, a communicator for every stream; seconds of the first one."""
+        made, first = [], 0.0
+        for k in range(self._plan.streams):
+            unique = bytes(self._core.get_unique_id()) if group.rank == 0 else b""
+            identity = self._core.UniqueId.from_bytes(group.broadcast(unique))
+            group.barrier()
+            before = time.perf_counter()
+            with self._speaking("ncclCommInitRank"):
+                made.append(self._core.Communicator.init(group.size, group.rank, identity))
+            self._log.open()
+            first = first or time.perf_counter() - before
+            assert k < len(self._streams)
+        self._communicators[id(group)] = made
+        self._alive += made
+        return first
+
+    def leave(self, group: Any) -> None:
+        for communicator in self._communicators.pop(id(group)):
+            self._alive.remove(communicator)
+            with self._speaking("ncclCommDestroy"):
+                communicator.destroy()
+
+    @contextlib.contextmanager
+    def _speaking(self, what: str) -> Any:
+        """NCCL's exceptions as errors with its own last words."""
+        try:
+            yield
+        except self._nccl.NCCLError as error:
+            last = self._last_words() or "it said nothing more"
+            raise NotMeasuredError(
+                f"{what}: {error}\n  {self.library}: {last}\n"
+                "  next: the same command with NCCL_DEBUG=INFO in the environment"
+            ) from None
+
+    # programs -----------------------------------------------------------------------------------------
+
+    def bind(
+        self, plan: Plan, case: Case, facts: GroupFacts, group: Any, buffers: Buffers
+    ) -> Bound:
+        """The steps of one iteration for each turn of the buffers, and how they are timed."""
+        closes = contextlib.ExitStack()
+        communicators = self._communicators[id(group)]
+        self._register(group, buffers, communicators, closes)
+        if case.entry.copies:
+            exchange = self._exchange(int(communicators[0].ptr))
+            sets = self._copies.programs(case, facts, group, buffers, exchange, closes)
+        else:
+            sets = self._collectives(plan, case, facts, buffers, communicators, closes)
+        bare = np.stack([table(steps) for steps in sets])
+        each = 1
+        assert self._stamps is not None
+        ticked = np.stack([table([*steps, self._stamps.step]) for steps in sets])
+        if case.call == "graph":
+            each = len(sets)
+            bare, ticked = (self._graph(programs, closes) for programs in (bare, ticked))
+        clock: DeviceClock = StampClock(self._stamps, ticked)
+        if plan.clock == "event":
+            clock = EventClock(self._device, self._device.stream, bare, each)
+        leg = DeviceLeg(
+            self._device, self._kernels, bare, clock, each, reads_clock(case, facts), plan.spin
+        )
+        compute: Compute = HostCompute()
+        wait = [cuda.synchronise(self._device.stream)]
+        if plan.overlap:
+            compute = work = DeviceCompute(self._device, self._kernels)
+            wait.append(cuda.synchronise(work.stream))
+            closes.callback(work.close)
+        closes.callback(leg.close)
+        barrier = group.barrier_program()
+        return Bound(
+            programs=bare,
+            waits_at=bare.shape[1],
+            wait=table(wait),
+            barrier=barrier,
+            settle=barrier if case.entry.copies else table([]),
+            leg=leg,
+            compute=compute,
+            close=closes.close,
+            keep=[],
+        )
+
+    def _register(
+        self,
+        group: Any,
+        buffers: Buffers,
+        communicators: list[Any],
+        closes: contextlib.ExitStack,
+    ) -> None:
+        """Register the buffers with every communicator (a window is registered by all ranks)."""
+        nccl = self._nccl
+        for communicator in communicators:
+            handle = nccl.Comm(communicator.ptr)
+            for address, nbytes in buffers.areas:
+                if self._plan.register == "local":
+                    made = nccl.comm_register(handle, address, nbytes)
+                    closes.callback(nccl.comm_deregister, handle, made)
+                elif self._plan.register == "symmetric":
+                    (most,) = group.maximum(np.array([nbytes], np.int64))
+                    if int(most) != nbytes:
+                        continue  # only what all ranks have alike can be symmetric
+                    window = nccl.comm_window_register(handle, address, nbytes, SYMMETRIC)
+                    closes.callback(nccl.comm_window_deregister, handle, window)
+
+    def _collectives(
+        self,
+        plan: Plan,
+        case: Case,
+        facts: GroupFacts,
+        buffers: Buffers,
+        communicators: list[Any],
+        closes: contextlib.ExitStack,
+    ) -> list[list[Step]]:
+        """The steps of each turn; with several streams a turn runs one operation on each of them."""
+        dtype = dtype_named(case.dtype)
+        arguments = [
+            nccl_calls.Arguments(
+                dtype=nccl_calls.DATA_TYPES[dtype.name],
+                itemsize=dtype.itemsize,
+                op=self._op(case, facts.me, communicator, closes),
+                communicator=int(communicator.ptr),
+                stream=stream,
+                window=plan.window,
+                note=self._note,
+                has=self._has,
+            )
+            for communicator, stream in zip(communicators, self._streams, strict=True)
+        ]
+        if case.entry.windowed:
+            calls = nccl_calls.program(case, facts, arguments[0], buffers.sends[0], buffers.slots)
+            return [self._steps(calls)]
+        width = plan.streams
+        turns = []
+        for first in range(0, len(buffers.slots), width):
+            lanes = []
+            for k, lane in enumerate(arguments):
+                send = buffers.sends[(first + k) % len(buffers.sends)]
+                slot = buffers.slots[first + k]
+                lanes.append(self._steps(nccl_calls.program(case, facts, lane, send, [slot])))
+            turns.append(self._joined(lanes, closes))
+        return turns
+
+    def _exchange(self, communicator: int) -> Exchange:
+        """Bytes sent to and received from a peer, as one group."""
+
+        def exchange(send: int | None, receive: int | None, nbytes: int, peer: int) -> list[Step]:
+            end = (nbytes, nccl_calls.DATA_TYPES["int8"], peer, communicator, self._device.stream)
+            calls: list[nccl_calls.CallArguments] = [nccl_calls.GROUP_START]
+            calls += [("ncclSend", (send, *end))] if send is not None else []
+            calls += [("ncclRecv", (receive, *end))] if receive is not None else []
+            return self._steps([*calls, nccl_calls.GROUP_END])
+
+        return exchange
+
+    def _joined(self, lanes: list[list[Step]], closes: contextlib.ExitStack) -> list[Step]:
+        """One operation on every stream: all begin after the last turn, and the first waits for all."""
+        if len(lanes) == 1:
+            return lanes[0]
+        main, others = self._streams[0], self._streams[1:]
+        events = [self._device.new_event(timed=False) for _ in lanes]
+        for event in events:
+            closes.callback(self._device.free_event, event)
+        steps = [cuda.record(events[0], main)]
+        steps += [cuda.wait_for(events[0], stream) for stream in others]
+        steps += [step for lane in lanes for step in lane]
+        for event, stream in zip(events[1:], others, strict=True):
+            steps += [cuda.record(event, stream), cuda.wait_for(event, main)]
+        return steps
+
+    def _graph(self, programs: Table, closes: contextlib.ExitStack) -> Table:
+        """All turns as one graph: the program that launches it."""
+        stream = self._device.stream
+        # once without: what NCCL sets up at a first call is not to be part of the graph
+        code = execute(np.concatenate([*programs, table([cuda.synchronise(stream)])]))
+        self._checked(code)
+        with self._device.captured(stream) as made:
+            code = execute(np.concatenate(list(programs)))
+        self._checked(code)
+        closes.callback(self._device.free_graph, made[0])
+        return table([cuda.launch_graph(made[0], stream)])[None]
+
+    def _checked(self, code: int) -> None:
+        if code:
+            raise NotMeasuredError(f"making a CUDA graph: {self.explain(code)}")
+
+    def _op(self, case: Case, me: int, communicator: Any, closes: contextlib.ExitStack) -> int:
+        if case.op != "premul_sum":
+            return nccl_calls.RED_OPS.get(case.op or "", 0)
+        # what odd ranks bring is doubled: see `railgauge_kernels.pattern`
+        scalar = np.array([1 + me % 2]).astype(np.dtype(case.dtype))
+        nccl, handle = self._nccl, self._nccl.Comm(communicator.ptr)
+        kind = nccl_calls.DATA_TYPES[case.dtype]
+        made = int(nccl.red_op_create_pre_mul_sum(scalar.ctypes.data, kind, HOST_IMMEDIATE, handle))
+        closes.callback(nccl.red_op_destroy, made, handle)
+        return made
+
+    def _has(self, name: str) -> bool:
+        return hasattr(self._library, name)
+
+    def _steps(self, calls: list[nccl_calls.CallArguments]) -> list[Step]:
+        return [Step(self._address(name), arguments) for name, arguments in calls]
+
+    def _address(self, name: str) -> int:
+        return ctypes.cast(getattr(self._library, name), ctypes.c_void_p).value or 0
+
+    # how it goes --------------------------------------------------------------------------------------
+
+    def choice(self, case: Case) -> Choice | None:
+        """Algorithm, protocol and transport as NCCL's log names them; of a copy, its path."""
+        if case.entry.copies:
+            return Choice(transport=self._copies.path)
+        return self._log.choice(case)
+
+    def allowed(self, case: Case) -> Allowed | None:
+        """Of a copy: NVLink, PCIe, the NICs, or the GPU's memory, whatever it goes through."""
+        return self._copies.allowed if case.entry.copies else None
+
+    def explain(self, code: int) -> str:
+        """NCCL's words and its last error; codes above its own are the driver's."""
+        if code > LAST_RESULT:
+            return cuda.explain(code)
+        last = self._last_words()
+        words = self._core.get_error_string(code)
+        return f"NCCL: {words} ({code})" + (f": {last}" if last else "")
+
+    def _last_words(self) -> str:
+        """ncclGetLastError, which wants no communicator (nccl.h)."""
+        asked = self._library.ncclGetLastError
+        asked.restype, asked.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+        return (asked(None) or b"").decode(errors="replace")
+
+    def fault(self) -> str:
+        """What an operation that was enqueued ran into, told by any communicator."""
+        for communicator in list(self._alive):
+            try:
+                code = int(communicator.get_async_error())
+            except Exception:  # it is being destroyed
+                continue
+            if code not in (SUCCESS, IN_PROGRESS):
+                return self.explain(code)
+        return ""
+
+    def abort(self) -> None:
+        """ncclCommAbort: kernels that wait for other ranks end, and with them the host's waits."""
+        for communicator in list(self._alive):
+            with contextlib.suppress(Exception):  # nothing can be done about it any more
+                communicator.abort()
+
+    def close(self) -> None:
+        if self._stamps:
+            self._stamps.close()
+        self._log.close()
+        self._device.free(self._note)
+        for stream in self._streams[1:]:
+            self._device.free_stream(stream)
+        self._device.close()
+
+
+def _load() -> tuple[Any, Any, ctypes.CDLL]:
+    """nccl4py's low-level bindings, its core, and the library that they have loaded."""
+    try:
+        from nccl import core
+        from nccl.bindings import nccl
+
+        nccl.get_version()
+        return nccl, core, ctypes.CDLL("libnccl.so.2")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise HostError(
+            f"NCCL cannot be loaded on {socket.gethostname()}: {error}.\n"
+            "  next: pip install 'railgauge[cuda13]' (or cuda12), or railgauge run --backend mpi"
+        ) from None

@@ -1,0 +1,1 @@
+"""CUDA C++ sources (package data); `railgauge_kernels.images.cuda_image` compiles them."""
