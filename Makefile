@@ -1,6 +1,7 @@
 # make demo    measure on this machine and print where the report is
 # make test    every test, on MPICH and on Open MPI
 # make check   ruff and mypy
+# make gpu     the tests that need a GPU (CUDA=cuda12 for older drivers)
 # make bench   how fast railgauge itself is
 # make clean   remove what was built (.demo stays: it holds measurements)
 #
@@ -9,6 +10,7 @@
 
 PYTHON ?= python3
 MPI ?= mpich
+CUDA ?= cuda13
 JOBS ?= $(shell nproc)
 
 ifeq ($(filter mpich openmpi,$(MPI)),)
@@ -23,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 export HOME := $(or $(HOME),$(shell $(PYTHON) -c 'import pathlib; print(pathlib.Path.home())'))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench venv clean
+.PHONY: demo test check gpu bench venv clean
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -61,6 +63,10 @@ check: venv
 	@$(BIN)/ruff check --quiet --output-format concise
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
+
+gpu: venv
+	@$(BIN)/python -m pip install -qq -e '.[$(CUDA)]'
+	@$(BIN)/python -m pytest -p no:benchmark tests/gpu -o python_files='gpu_*.py'
 
 bench: venv
 	@$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py'
