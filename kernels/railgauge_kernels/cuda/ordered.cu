@@ -28,6 +28,19 @@ __device__ __forceinline__ void store_release(long long *to, long long value)
     asm volatile("st.release.sys.b64 [%0], %1;" : : "l"(to), "l"(value) : "memory");
 }
 
+// Relaxed: the word alone arrives, at once and whole; it says nothing of other memory.
+__device__ __forceinline__ long long load_relaxed(const long long *from)
+{
+    long long value;
+    asm volatile("ld.relaxed.sys.b64 %0, [%1];" : "=l"(value) : "l"(from) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void store_relaxed(long long *to, long long value)
+{
+    asm volatile("st.relaxed.sys.b64 [%0], %1;" : : "l"(to), "l"(value) : "memory");
+}
+
 // Relaxed, in two words at once: each of them arrives whole, but not both at the same time
 // (PTX ISA: a vector access is a set of scalar accesses in no order).
 __device__ __forceinline__ void load_relaxed_pair(const long long *from, long long &a, long long &b)
