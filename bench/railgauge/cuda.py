@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ def explain(code: int) -> str:
     return f"{name} ({code}): {words}"
 
 
+@functools.cache
 def address(name: str) -> int:
     """Address of a driver function, for steps of a program."""
     library = ctypes.CDLL("libcuda.so.1")

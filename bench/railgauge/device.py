@@ -18,8 +18,7 @@ from railgauge_kernels import images, pattern
 
 THREADS = 256
 BLOCKS_EACH = 8  # of THREADS threads fill a multiprocessor (2,048 threads)
-_NOWHERE = 2**63 - 1
-_FIELDS = 5  # of a report on the device: a host's four, and where EXPECTED and FOUND were read
+_FIELDS = pattern.SETTLED + 1  # of a report on the device
 PER_THREAD = 4  # elements that make another block worth while
 
 
@@ -97,7 +96,7 @@ class DeviceChecks:
         self._at = device.allocate(8 * (pattern.FIELDS + 2 * _FIELDS))
         self._reports_at = self._at + 8 * pattern.FIELDS
         self._empty = np.zeros(_FIELDS, np.int64)
-        self._empty[WHERE] = _NOWHERE
+        self._empty[WHERE] = pattern.NOWHERE
         device.upload(self._at, np.concatenate([record, self._empty, self._empty]))
         self._pinned = device.allocate_host(2 * 8 * _FIELDS)
         both = np.ctypeslib.as_array((ctypes.c_int64 * (2 * _FIELDS)).from_address(self._pinned))

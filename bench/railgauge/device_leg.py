@@ -8,16 +8,19 @@ first iteration hides the time that launching takes.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Protocol
 
 import numpy as np
 
 from railgauge import cuda
+from railgauge.compute import Compute, HostCompute
 from railgauge.cuda import Device, Grid, Launches
 from railgauge.device import Kernels
 from railgauge.loop import CLOCK, Step, Table, back_to_back_loop, execute, stamp_cost, table
+from railgauge.plan import Plan
 from railgauge.units import NANOSECONDS
-from railgauge.world import Batch
+from railgauge.world import Batch, Leg
 
 ONE = Grid(1, 1)
 MOST_STAMPS = 1 << 18  # 2 MiB of them: more than a chunk has iterations
@@ -224,3 +227,46 @@ class DeviceCompute:
         self._stamps.close()
         self._device.free(self._state)
         self._device.free_stream(self.stream)
+
+
+class DeviceTiming:
+    """How a case's programs are timed on a device; its stamps serve all cases."""
+
+    def __init__(self, device: Device, kernels: Kernels) -> None:
+        self._device, self._kernels = device, kernels
+        self._stamps = Stamps(device, kernels, device.stream, MOST_STAMPS)
+
+    @staticmethod
+    def sources(plan: Plan) -> list[str]:
+        """The CUDA C++ sources that a plan's timing needs."""
+        return ["stamp", "spin", *(["burn"] if plan.overlap else [])]
+
+    def ticked(self, programs: Table) -> Table:
+        """The programs, each with a stamp behind it."""
+        tick = table([self._stamps.step])
+        return np.stack([np.concatenate([program, tick]) for program in programs])
+
+    def bound(
+        self,
+        plan: Plan,
+        bare: Table,
+        ticked: Table,
+        each: int,
+        timed: bool,
+        closes: contextlib.ExitStack,
+    ) -> tuple[Leg, Compute, Table]:
+        """(leg, computation, the steps that wait for both) of `bare` programs and their `ticked` twins."""
+        stream = self._device.stream
+        clock: DeviceClock = StampClock(self._stamps, ticked)
+        if plan.clock == "event":
+            clock = EventClock(self._device, stream, bare, each)
+        leg = DeviceLeg(self._device, self._kernels, bare, clock, each, timed, plan.spin)
+        closes.callback(leg.close)
+        if not plan.overlap:
+            return leg, HostCompute(), table([cuda.synchronise(stream)])
+        work = DeviceCompute(self._device, self._kernels)
+        closes.callback(work.close)
+        return leg, work, table([cuda.synchronise(stream), cuda.synchronise(work.stream)])
+
+    def close(self) -> None:
+        self._stamps.close()

@@ -8,7 +8,6 @@ MPI call, and run inside the compiled loops.
 from __future__ import annotations
 
 import functools
-import types as python_types
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from railgauge_kernels import pattern
 GUARD_BYTE = 0xC3
 
 #: What a check found: number of wrong elements, address of the first, its expected and found bits.
-WRONG, WHERE, EXPECTED, FOUND = range(4)
+WRONG, WHERE, EXPECTED, FOUND = pattern.WRONG, pattern.WHERE, pattern.EXPECTED, pattern.FOUND
 REPORT_FIELDS = 4
 
 
@@ -160,19 +159,14 @@ def _sum_record(
     record[pattern.TOTAL_FIRST] = (weights + first) // divisor
 
 
-def _compiled(name: str) -> Any:
-    """A function of `railgauge_kernels.pattern`, inlined into compiled loops."""
-    function = getattr(pattern, name)
-    names = dict(vars(pattern))
-    for used in function.__code__.co_names:
-        if isinstance(names.get(used), python_types.FunctionType):
-            names[used] = _compiled(used)
-    bound = python_types.FunctionType(function.__code__, names, name)
-    return njit(inline="always", error_model="numpy")(bound)
+def _inlined(function: Any) -> Any:
+    return njit(inline="always", error_model="numpy")(function)
 
 
-_moved, _reduced = _compiled("moved"), _compiled("reduced")
-_sum, _prod, _extreme = (_compiled(f"contributed_{k}") for k in ("sum", "prod", "extreme"))
+_moved, _reduced, _sum, _prod, _extreme = (
+    pattern.compiled(name, _inlined)
+    for name in ("moved", "reduced", "contributed_sum", "contributed_prod", "contributed_extreme")
+)
 _FIELDS = pattern.FIELDS
 #: Numba's cache knows this file's age alone; a value in a closure is part of its key.
 _PATTERN_EDITION = zlib.crc32(Path(pattern.__file__).read_bytes())

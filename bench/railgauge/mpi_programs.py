@@ -22,9 +22,8 @@ from railgauge.memory import HostMemory, Memory
 from railgauge.mpi import MPI, MpiGroup, cuda_aware, function_address, library_name
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan, cases
-from railgauge.records import Allowed, Choice
 from railgauge.reducers import reduction_address, scale_address
-from railgauge.world import Bound, World
+from railgauge.world import Bound, Plain, World
 
 if TYPE_CHECKING:
     from railgauge.gpus import Gpu
@@ -43,7 +42,7 @@ _BFLOAT16_OPS = ("sum", "avg")
 _MPI_OPS = {"sum": MPI.SUM, "avg": MPI.SUM, "prod": MPI.PROD, "min": MPI.MIN, "max": MPI.MAX}
 
 
-class MpiBackend:
+class MpiBackend(Plain):
     """Programs that call the MPI library's C functions."""
 
     def __init__(self, plan: Plan, world: World) -> None:
@@ -212,10 +211,6 @@ class MpiBackend:
             raise UsageError(f"this MPI library has no {name}.\n  next: railgauge list")
         return address
 
-    def allowed(self, case: Case) -> Allowed | None:
-        del case  # a collective takes many paths
-        return None
-
     def explain(self, code: int) -> str:
         """The library's own words for an error code."""
         return str(MPI.Get_error_string(code))
@@ -229,23 +224,6 @@ class MpiBackend:
         """On the host the loops are all that is compiled."""
         if self._gpu:
             self._gpu.prepare(self._plan, self._world, ())
-
-    def enter(self, group: MpiGroup) -> float | None:
-        del group  # its communicator is the control plane's
-        return None
-
-    def leave(self, group: MpiGroup) -> None:
-        """Nothing was made."""
-
-    def choice(self, case: Case) -> Choice | None:
-        del case  # MPI libraries do not say
-        return None
-
-    def fault(self) -> str:
-        return ""
-
-    def abort(self) -> None:
-        """MPI_Abort is the control plane's."""
 
     def close(self) -> None:
         """MPI_Finalize is the control plane's."""

@@ -18,19 +18,10 @@ import numpy as np
 
 from railgauge import cuda, nccl_calls
 from railgauge.buffers import Buffers
-from railgauge.compute import Compute, HostCompute
 from railgauge.copies import Copies, Exchange
 from railgauge.cuda import Device
 from railgauge.device import DeviceMemory, Kernels
-from railgauge.device_leg import (
-    MOST_STAMPS,
-    DeviceClock,
-    DeviceCompute,
-    DeviceLeg,
-    EventClock,
-    StampClock,
-    Stamps,
-)
+from railgauge.device_leg import DeviceTiming
 from railgauge.dtypes import dtype_named
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.gpus import functional_variables, open_gpu
@@ -90,10 +81,9 @@ class NcclBackend:
         self.memory = NcclMemory(self._device, self._kernels, self._nccl, registered)
         self._streams = [self._device.stream]
         self._streams += [self._device.new_stream() for _ in range(plan.streams - 1)]
-        self._stamps: Stamps | None = None
+        self._timing: DeviceTiming | None = None
         self._note = self._device.allocate(64)
         self._copies = Copies(self._device, self._kernels)
-        self._scalars: list[Any] = []
 
     # what the library can do ----------------------------------------------------------------------
 
@@ -138,18 +128,18 @@ class NcclBackend:
 
     def prepare(self) -> None:
         """Compile the kernels that the plan's cases call."""
-        sources = ["stamp", "spin", *(["burn"] if self._plan.overlap else [])]
+        sources = DeviceTiming.sources(self._plan)
         if "copy" in self._plan.operations:
             sources.append("copy")
         self._gpu.prepare(self._plan, self._world, sources)
-        self._stamps = Stamps(self._device, self._kernels, self._device.stream, MOST_STAMPS)
+        self._timing = DeviceTiming(self._device, self._kernels)
 
     # groups -----------------------------------------------------------------------------------------
 
     def enter(self, group: Any) -> float | None:
         """ncclCommInit for the group, a communicator for every stream; seconds of the first one."""
         made, first = [], 0.0
-        for k in range(self._plan.streams):
+        for _ in self._streams:
             unique = bytes(self._core.get_unique_id()) if group.rank == 0 else b""
             identity = self._core.UniqueId.from_bytes(group.broadcast(unique))
             group.barrier()
@@ -158,7 +148,6 @@ class NcclBackend:
                 made.append(self._core.Communicator.init(group.size, group.rank, identity))
             self._log.open()
             first = first or time.perf_counter() - before
-            assert k < len(self._streams)
         self._communicators[id(group)] = made
         self._alive += made
         return first
@@ -197,29 +186,18 @@ class NcclBackend:
             sets = self._collectives(plan, case, facts, buffers, communicators, closes)
         bare = np.stack([table(steps) for steps in sets])
         each = 1
-        assert self._stamps is not None
-        ticked = np.stack([table([*steps, self._stamps.step]) for steps in sets])
+        assert self._timing is not None
+        ticked = self._timing.ticked(bare)
         if case.call == "graph":
             each = len(sets)
             bare, ticked = (self._graph(programs, closes) for programs in (bare, ticked))
-        clock: DeviceClock = StampClock(self._stamps, ticked)
-        if plan.clock == "event":
-            clock = EventClock(self._device, self._device.stream, bare, each)
-        leg = DeviceLeg(
-            self._device, self._kernels, bare, clock, each, reads_clock(case, facts), plan.spin
-        )
-        compute: Compute = HostCompute()
-        wait = [cuda.synchronise(self._device.stream)]
-        if plan.overlap:
-            compute = work = DeviceCompute(self._device, self._kernels)
-            wait.append(cuda.synchronise(work.stream))
-            closes.callback(work.close)
-        closes.callback(leg.close)
+        timed = reads_clock(case, facts)
+        leg, compute, wait = self._timing.bound(plan, bare, ticked, each, timed, closes)
         barrier = group.barrier_program()
         return Bound(
             programs=bare,
             waits_at=bare.shape[1],
-            wait=table(wait),
+            wait=wait,
             barrier=barrier,
             settle=barrier if case.entry.copies else table([]),
             leg=leg,
@@ -395,8 +373,8 @@ class NcclBackend:
                 communicator.abort()
 
     def close(self) -> None:
-        if self._stamps:
-            self._stamps.close()
+        if self._timing:
+            self._timing.close()
         self._log.close()
         self._device.free(self._note)
         for stream in self._streams[1:]:

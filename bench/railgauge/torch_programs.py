@@ -30,8 +30,7 @@ from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan
-from railgauge.records import Allowed, Choice
-from railgauge.world import Bound, Leg, World, together
+from railgauge.world import Bound, Leg, Plain, World, together
 
 try:
     import torch
@@ -43,7 +42,7 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
-    from railgauge.device_leg import DeviceCompute
+    from railgauge.device_leg import DeviceTiming
     from railgauge.gpus import Gpu
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int)
@@ -55,7 +54,7 @@ _OPS = {"sum": "SUM", "prod": "PRODUCT", "min": "MIN", "max": "MAX", "avg": "AVG
 _GLOO_OPS = ("sum", "prod", "min", "max")
 
 
-class TorchBackend:
+class TorchBackend(Plain):
     """torch.distributed over one process group a round."""
 
     memory: Memory
@@ -63,6 +62,7 @@ class TorchBackend:
     def __init__(self, plan: Plan, world: World) -> None:
         self._plan, self._world = plan, world
         self._gpu: Gpu | None = None
+        self._timing: DeviceTiming | None = None
         self._failure = ""
         self._groups: dict[int, Any] = {}
         self._ranks: dict[int, list[int]] = {}
@@ -122,8 +122,10 @@ class TorchBackend:
     def prepare(self) -> None:
         """Compile the kernels that fill, check and stamp on the GPU."""
         if self._gpu:
-            sources = ["stamp", "spin", *(["burn"] if self._plan.overlap else [])]
-            self._gpu.prepare(self._plan, self._world, sources)
+            from railgauge.device_leg import DeviceTiming
+
+            self._gpu.prepare(self._plan, self._world, DeviceTiming.sources(self._plan))
+            self._timing = DeviceTiming(self._gpu.device, self._gpu.kernels)
 
     # groups -----------------------------------------------------------------------------------------
 
@@ -146,7 +148,6 @@ class TorchBackend:
         self, plan: Plan, case: Case, facts: GroupFacts, group: Any, buffers: Buffers
     ) -> Bound:
         """One callback an iteration, or two where it starts and waits apart."""
-        del plan
         closes = contextlib.ExitStack()
         kept: list[Any] = []
         programs = []
@@ -161,9 +162,9 @@ class TorchBackend:
         compute: Compute = HostCompute()
         leg: Leg = HostLeg(bare, reads_clock(case, facts))
         wait = table([])
-        if self._gpu:
-            leg, work, wait = self._on_device(bare, case, facts, closes)
-            compute = work or compute
+        if self._timing:
+            timed, ticked = reads_clock(case, facts), self._timing.ticked(bare)
+            leg, compute, wait = self._timing.bound(plan, bare, ticked, 1, timed, closes)
         return Bound(
             programs=bare,
             waits_at=1 if case.call == "nonblocking" else bare.shape[1],
@@ -174,29 +175,6 @@ class TorchBackend:
             close=closes.close,
             keep=kept,
         )
-
-    def _on_device(
-        self, bare: Any, case: Case, facts: GroupFacts, closes: contextlib.ExitStack
-    ) -> tuple[Leg, DeviceCompute | None, Any]:
-        from railgauge import cuda, device_leg
-
-        assert self._gpu is not None
-        device, kernels = self._gpu.device, self._gpu.kernels
-        stamps = device_leg.Stamps(device, kernels, device.stream, device_leg.MOST_STAMPS)
-        closes.callback(stamps.close)
-        tick = table([stamps.step])
-        ticked = np.stack([np.concatenate([program, tick]) for program in bare])
-        clock = device_leg.StampClock(stamps, ticked)
-        leg = device_leg.DeviceLeg(
-            device, kernels, bare, clock, 1, reads_clock(case, facts), self._plan.spin
-        )
-        closes.callback(leg.close)
-        wait, work = [cuda.synchronise(device.stream)], None
-        if self._plan.overlap:
-            work = device_leg.DeviceCompute(device, kernels)
-            closes.callback(work.close)
-            wait.append(cuda.synchronise(work.stream))
-        return leg, work, table(wait)
 
     def _step(self, part: Callable[[], object], kept: list[Any]) -> Step:
         def called() -> int:
@@ -276,14 +254,6 @@ class TorchBackend:
 
     # how it goes --------------------------------------------------------------------------------------
 
-    def choice(self, case: Case) -> Choice | None:
-        del case  # torch does not say
-        return None
-
-    def allowed(self, case: Case) -> Allowed | None:
-        del case  # a collective takes many paths
-        return None
-
     def explain(self, code: int) -> str:
         """What Python raised; other codes are the CUDA driver's."""
         if code != FAILED:
@@ -291,9 +261,6 @@ class TorchBackend:
 
             return cuda.explain(code)
         return f"torch.distributed: {self._failure}"
-
-    def fault(self) -> str:
-        return ""
 
     def abort(self) -> None:
         """Let go of the process groups: calls that wait for other ranks return."""
@@ -303,6 +270,8 @@ class TorchBackend:
 
     def close(self) -> None:
         dist.destroy_process_group()
+        if self._timing:
+            self._timing.close()
         if self._gpu:
             self._gpu.close()
 

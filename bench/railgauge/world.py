@@ -190,3 +190,28 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Leave the library; nothing may be measured afterwards."""
+
+
+class Plain:
+    """What a `Backend` does where there is nothing to do: for those to build on that need less."""
+
+    def enter(self, group: Any) -> float | None:
+        del group  # the control plane's communicator serves
+        return None
+
+    def leave(self, group: Any) -> None:
+        """Nothing was made."""
+
+    def choice(self, case: Case) -> Choice | None:
+        del case  # the library does not say
+        return None
+
+    def allowed(self, case: Case) -> Allowed | None:
+        del case  # a collective takes many paths
+        return None
+
+    def fault(self) -> str:
+        return ""
+
+    def abort(self) -> None:
+        """MPI_Abort is the control plane's."""

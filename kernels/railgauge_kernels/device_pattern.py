@@ -12,7 +12,6 @@ Importing this module imports numba.cuda.
 
 from __future__ import annotations
 
-import types as python_types
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +28,7 @@ from railgauge_kernels.device_intrinsics import (
     load_pair,
     store_pair,
 )
-
-#: Fields of a report, int64 each: number of wrong elements; lowest address of one, NOWHERE before;
-#: the expected and the found bits there, zero-extended; the address to which these two belong.
-WRONG, WHERE, EXPECTED, FOUND, SETTLED = range(5)
-REPORT_FIELDS = 5
-NOWHERE = 2**63 - 1
+from railgauge_kernels.pattern import EXPECTED, FOUND, NOWHERE, SETTLED, WHERE, WRONG
 
 ITEMSIZES = (1, 2, 4, 8)
 #: Threads a block.
@@ -53,19 +47,13 @@ def _mask(itemsize: int) -> int:
     return -1 if itemsize == 8 else (1 << 8 * itemsize) - 1
 
 
-def _compiled(name: str) -> Any:
-    """A function of `railgauge_kernels.pattern`, and those that it calls, for the device."""
-    function = getattr(pattern, name)
-    names = dict(vars(pattern))
-    for used in function.__code__.co_names:
-        if isinstance(names.get(used), python_types.FunctionType):
-            names[used] = _compiled(used)
+def _on_device(function: Any) -> Any:
     returned = function.__annotations__["return"].count("int")  # "int", "tuple[int, int]"
-    return called(python_types.FunctionType(function.__code__, names, name), returned)
+    return called(function, returned)
 
 
 _moved, _sum, _prod, _extreme, _reduction = (
-    _compiled(name)
+    pattern.compiled(name, _on_device)
     for name in (
         "moved",
         "contributed_sum",

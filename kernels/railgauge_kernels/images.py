@@ -17,7 +17,7 @@ import io
 import os
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,9 @@ def architecture(capability: Capability) -> str:
     return f"sm_{capability[0]}{capability[1]}"
 
 
-def _kept(what: str, capability: Capability, made_by: Callable[[], Image]) -> Image:
-    """The image from the cache on disk, or compiled and put there; a cache that fails is no cache.
-
-    Its name holds the age of this package's sources and the compilers' versions.
-    """
+@functools.cache
+def _edition() -> str:
+    """A digest of this package's sources and of the compilers' versions."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.rglob("*")):
         if source.suffix in (".py", ".cu"):
@@ -59,8 +57,13 @@ def _kept(what: str, capability: Capability, made_by: Callable[[], Image]) -> Im
     for name in ("numba-cuda", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(importlib.metadata.version(name).encode())
+    return digest.hexdigest()[:16]
+
+
+def _kept(what: str, capability: Capability, made_by: Callable[[], Image]) -> Image:
+    """The image from the cache on disk, or compiled and put there; a cache that fails is no cache."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    name = f"{what}-{architecture(capability)}-{digest.hexdigest()[:16]}"
+    name = f"{what}-{architecture(capability)}-{_edition()}"
     path = Path(home) / "railgauge" / name
     with contextlib.suppress(OSError, ValueError):
         functions, _, code = path.read_bytes().partition(b"\n")
@@ -93,7 +96,7 @@ def compile_pattern(itemsize: int, capability: Capability) -> Image:
     Parameters as in `device_pattern`, all of 64 bits. Raises ImageError.
     """
     what = f"the pattern kernels for {architecture(capability)}"
-    with _Compiling(what):
+    with _compiling(what):
         from cuda.core import Program, ProgramOptions
         from numba import cuda, types
 
@@ -135,7 +138,7 @@ def compile_cuda(source: str, capability: Capability) -> Image:
     Warnings are errors. Raises ImageError with the compiler's log.
     """
     what = f"{source} for {architecture(capability)}"
-    with _Compiling(what):
+    with _compiling(what):
         from cuda import pathfinder
         from cuda.core import Program, ProgramOptions
 
@@ -186,17 +189,14 @@ def entries(cubin: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Compiling:
+@contextlib.contextmanager
+def _compiling(what: str) -> Iterator[None]:
     """Turns whatever the compilers raise into ImageError."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ImportError):
-            raise ImageError(f"{self._what}: {error}\n  next: {_INSTALL}") from error
-        if isinstance(error, Exception) and not isinstance(error, ImageError):
-            raise ImageError(f"{self._what}: {error}") from error
+    try:
+        yield
+    except ImageError:
+        raise
+    except ImportError as error:
+        raise ImageError(f"{what}: {error}\n  next: {_INSTALL}") from error
+    except Exception as error:
+        raise ImageError(f"{what}: {error}") from error

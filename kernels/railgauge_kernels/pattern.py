@@ -26,7 +26,9 @@ is a pure function of (seed, rank, index). Two kinds exist:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
 
 Record = Sequence[int]  # the fields below, a tuple where it is compiled
 MASK32 = 0xFFFFFFFF
@@ -62,6 +64,25 @@ MOVED, SUM, PROD, EXTREME = 0, 1, 2, 3
     TOLERANCE,  # units in the last place by which the result may differ: 0 wherever it is exact
 ) = range(22)
 FIELDS = 22
+
+
+#: Fields of the report of a check, int64 each: number of wrong elements; address of the first one
+#: (on a device the lowest, NOWHERE before any); the expected and the found bits there. A device's
+#: report has one more, the address to which these two belong.
+WRONG, WHERE, EXPECTED, FOUND, SETTLED = range(5)
+NOWHERE = 2**63 - 1
+
+
+def compiled(name: str, decorate: Callable[[Any], Any]) -> Any:
+    """The function of that name here, it and all that it calls decorated for a compiler."""
+    function = globals()[name]
+    names = dict(globals())
+    for used in function.__code__.co_names:
+        if isinstance(names.get(used), types.FunctionType):
+            names[used] = compiled(used, decorate)
+    made = types.FunctionType(function.__code__, names, name)
+    made.__annotations__ = function.__annotations__
+    return decorate(made)
 
 
 def mix(value: int, seed: int) -> int:

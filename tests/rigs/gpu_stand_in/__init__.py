@@ -19,13 +19,15 @@ from railgauge_kernels import pattern
 
 HERE = Path(__file__).parent
 KINDS = ("MOVED", "SUM", "PROD", "EXTREME")
+REPORT = ("WRONG", "WHERE", "EXPECTED", "FOUND", "SETTLED", "NOWHERE")
+OTHERS = {*KINDS, *REPORT, "FIELDS", "MASK32", "REDUCED"}
 
 
 def _header() -> str:
     """Where the fields of a record stand, so that the twin in C follows `pattern`."""
     kinds = {name: getattr(pattern, name) for name in KINDS}
     known = {name: value for name, value in vars(pattern).items() if name.isupper()}
-    fields = {k: v for k, v in known.items() if k not in {*KINDS, "FIELDS", "MASK32", "REDUCED"}}
+    fields = {k: v for k, v in known.items() if k not in OTHERS}
     lines = [f"enum {{ {', '.join(f'{k} = {v}' for k, v in fields.items())} }};"]
     lines.append(f"enum {{ {', '.join(f'P_{k} = {v}' for k, v in kinds.items())} }};")
     return "\n".join(lines) + "\n"
