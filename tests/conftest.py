@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import importlib.util
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +45,32 @@ settings.register_profile(
 settings.load_profile("railgauge")
 
 OPENMPI = "RAILGAUGE_TEST_OPENMPI"
+RIGS = Path(__file__).parent / "rigs"
+
+
+@pytest.fixture(scope="session")
+def rig() -> Callable[[str], ModuleType]:
+    """`rig("gpu_stand_in")`: the module of that rig."""
+
+    @functools.cache
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, RIGS / name / "__init__.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def kernels_on_cpu(
+    rig: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The product's CUDA C++ kernels as a library for the CPU."""
+    built: Path = rig("cuda_on_cpu").build(tmp_path_factory.mktemp("kernels"))
+    return built
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from railgauge import bounds, cuda, links
 from railgauge.buffers import Buffers
-from railgauge.cuda import Device, Grid, Launches
+from railgauge.cuda import Device, Launches
 from railgauge.device import Kernels
 from railgauge.layouts import BETWEEN_PAIRS, Group, copies, partner
 from railgauge.links import Gpu, Hardware, Nic
@@ -21,6 +21,7 @@ from railgauge.plan import Case
 from railgauge.records import Allowed
 from railgauge.world import Communicator
 from railgauge_kernels import copying
+from railgauge_kernels.ladders import Kernel, fastest
 
 #: (address to send from or None, address to receive at or None, bytes, peer) -> steps, through NCCL
 Exchange = Callable[[int | None, int | None, int, int], list[Step]]
@@ -35,6 +36,11 @@ class Copies:
         self._hardware: Hardware | None = None
         self.path = ""
         self.allowed: Allowed | None = None
+
+    @staticmethod
+    def kernel(device: Device) -> Kernel:
+        """The one that copies for `_sm` on that GPU."""
+        return fastest(copying.LADDER, device.facts.capability)
 
     def programs(
         self,
@@ -95,11 +101,10 @@ class Copies:
         stream = self._device.stream
         if not case.call.endswith("_sm"):
             return cuda.copy(to, source, case.nbytes, stream)
-        kernel = copying.fastest(self._device.facts.capability)
-        grid = Grid(*kernel.geometry(case.nbytes, self._device.facts.multiprocessors))
-        return self._launches.step(
-            self._kernels[kernel.function], grid, stream, to, source, case.nbytes
-        )
+        kernel = self.kernel(self._device)
+        geometry = kernel.geometry(case.nbytes, self._device.facts.multiprocessors)
+        function = self._kernels[kernel.function]
+        return self._launches.step(function, geometry, stream, to, source, case.nbytes)
 
     def _theirs(
         self,

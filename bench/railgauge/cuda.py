@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.loop import Step
+from railgauge_kernels.ladders import Geometry
 
 try:
     from cuda.bindings import driver
@@ -255,15 +256,6 @@ class Device:
 # steps ----------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Grid:
-    """How a kernel is launched: blocks, threads a block, bytes of dynamic shared memory."""
-
-    blocks: int
-    threads: int
-    shared: int = 0
-
-
 class Launches:
     """Steps that launch kernels whose parameters are all 64 bits wide; keeps the parameters."""
 
@@ -271,12 +263,13 @@ class Launches:
         self._launch = address("cuLaunchKernel")
         self._kept: list[npt.NDArray[np.int64]] = []
 
-    def step(self, kernel: int, grid: Grid, stream: int, *parameters: int) -> Step:
+    def step(self, kernel: int, geometry: Geometry, stream: int, *parameters: int) -> Step:
         """One launch on `stream`; an empty grid is never launched by the caller."""
         values = np.array([p if p < 2**63 else p - 2**64 for p in parameters], np.int64)
         pointers = values.ctypes.data + 8 * np.arange(len(values), dtype=np.int64)
         self._kept += [values, pointers]
-        shape = (grid.blocks, 1, 1, grid.threads, 1, 1, grid.shared)
+        blocks, threads, shared = geometry
+        shape = (blocks, 1, 1, threads, 1, 1, shared)
         return Step(self._launch, (kernel, *shape, stream, pointers.ctypes.data, 0))
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from railgauge import cuda
-from railgauge.cuda import Device, Grid, Launches
+from railgauge.cuda import Device, Launches
 from railgauge.errors import HostError
 from railgauge.inputs import WHERE
 from railgauge.loop import Step, Table
 from railgauge.memory import Checks
 from railgauge_kernels import images, pattern
+from railgauge_kernels.ladders import Geometry, Kernel
 
 THREADS = 256
 BLOCKS_EACH = 8  # of THREADS threads fill a multiprocessor (2,048 threads)
@@ -29,12 +30,13 @@ class Kernels:
         self._device = device
         self._loaded: dict[str, int] = {}
 
-    def prepare(self, itemsizes: Iterable[int], sources: Iterable[str]) -> None:
-        """Compile and load fills and checks of these widths, and these CUDA C++ sources."""
+    def prepare(self, itemsizes: Iterable[int], kernels: Iterable[Kernel]) -> None:
+        """Compile and load fills and checks of these widths, and these kernels."""
         capability = self._device.facts.capability
         try:
             made = [images.pattern_image(itemsize, capability) for itemsize in itemsizes]
-            made += [images.cuda_image(f"{source}.cu", capability) for source in sources]
+            sources = sorted({kernel.source for kernel in kernels})
+            made += [images.cuda_image(source, capability) for source in sources]
         except images.ImageError as error:
             raise HostError(f"{error}\n  next: pip install 'railgauge[cuda13]'") from None
         for image in made:
@@ -107,8 +109,8 @@ class DeviceChecks:
     def _run(self, name: str, elements: int, *parameters: int) -> Step:
         most = BLOCKS_EACH * self._device.facts.multiprocessors
         blocks = max(1, min(most, -(-elements // (THREADS * PER_THREAD))))
-        grid = Grid(blocks, THREADS)
-        return self._launches.step(self._kernels[name], grid, self._device.stream, *parameters)
+        geometry = Geometry(blocks, THREADS)
+        return self._launches.step(self._kernels[name], geometry, self._device.stream, *parameters)
 
     def fill(self, at: int, count: int, rank: int, start: int, flip: int = 0) -> list[Step]:
         parameters = (at, count, self._at, rank, start, flip)

@@ -15,14 +15,17 @@ import numpy as np
 
 from railgauge import cuda
 from railgauge.compute import Compute, HostCompute
-from railgauge.cuda import Device, Grid, Launches
+from railgauge.cuda import Device, Launches
 from railgauge.device import Kernels
 from railgauge.loop import CLOCK, Step, Table, back_to_back_loop, execute, stamp_cost, table
 from railgauge.plan import Plan
 from railgauge.units import NANOSECONDS
 from railgauge.world import Batch, Leg
+from railgauge_kernels import burning, waiting
+from railgauge_kernels.ladders import Geometry, Kernel
 
-ONE = Grid(1, 1)
+ONE = Geometry(1, 1)
+BURN = burning.LADDER[0]
 MOST_STAMPS = 1 << 18  # 2 MiB of them: more than a chunk has iterations
 LAUNCH_NS, MOST_AHEAD = 10_000, 200  # the spin lasts as long as launching so many takes at most
 
@@ -34,7 +37,9 @@ class Stamps:
         self._device, self._most = device, most
         self._cursor, self._at = device.allocate(8), device.allocate(8 * most)
         self._launches = Launches()
-        self.step = self._launches.step(kernels["stamp"], ONE, stream, self._cursor, self._at, most)
+        self.step = self._launches.step(
+            kernels[waiting.STAMP.function], ONE, stream, self._cursor, self._at, most
+        )
         self.clear()
 
     def clear(self) -> None:
@@ -146,7 +151,7 @@ class DeviceLeg:
         self._launches = Launches()
         self._events = [device.new_event(), device.new_event()]
         self._flag = device.allocate_host(8)  # stays 0: the spin ends with its time
-        self._spin = kernels["spin"] if spin else 0
+        self._spin = kernels[waiting.SPIN.function] if spin else 0
 
     def run(self, iterations: int, cells: Table) -> tuple[int, Table]:
         """See `railgauge.world.Leg`: int64 [iterations, 2], duration and launch."""
@@ -202,18 +207,19 @@ class DeviceCompute:
     """Work on all multiprocessors, on a stream of its own, stamped before and after."""
 
     def __init__(self, device: Device, kernels: Kernels) -> None:
-        self._device, self._kernel = device, kernels["burn"]
+        self._device, self._kernel = device, kernels[BURN.function]
         self.stream = device.new_stream()
         self._stamps = Stamps(device, kernels, self.stream, 1024)
         self._launches = Launches()
         blocks = device.facts.multiprocessors
-        self._grid = Grid(blocks, 256)
-        self._state = device.allocate(8 * 256 * blocks)
-        device.set_bytes(self._state, 0, 8 * 256 * blocks)
+        self._geometry = Geometry(blocks, BURN.threads)
+        nbytes = burning.traffic(BURN.threads * blocks).written
+        self._state = device.allocate(nbytes)
+        device.set_bytes(self._state, 0, nbytes)
 
     def steps(self, rounds: int) -> Table:
         """Stamp, burn, stamp: each run of them adds two stamps."""
-        work = self._launches.step(self._kernel, self._grid, self.stream, self._state, rounds)
+        work = self._launches.step(self._kernel, self._geometry, self.stream, self._state, rounds)
         return table([self._stamps.step, work, self._stamps.step])
 
     def seconds(self) -> float:
@@ -237,9 +243,9 @@ class DeviceTiming:
         self._stamps = Stamps(device, kernels, device.stream, MOST_STAMPS)
 
     @staticmethod
-    def sources(plan: Plan) -> list[str]:
-        """The CUDA C++ sources that a plan's timing needs."""
-        return ["stamp", "spin", *(["burn"] if plan.overlap else [])]
+    def needs(plan: Plan) -> list[Kernel]:
+        """The kernels that a plan's timing calls."""
+        return [waiting.STAMP, waiting.SPIN, *([BURN] if plan.overlap else [])]
 
     def ticked(self, programs: Table) -> Table:
         """The programs, each with a stamp behind it."""

@@ -15,6 +15,7 @@ from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError
 from railgauge.plan import Plan
 from railgauge.world import World, together
+from railgauge_kernels.ladders import Kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Gpu:
     kernels: Kernels
     memory: DeviceMemory
 
-    def prepare(self, plan: Plan, world: World, sources: Iterable[str]) -> None:
-        """Compile fills and checks for the plan's types, and these CUDA C++ sources; all ranks do."""
+    def prepare(self, plan: Plan, world: World, kernels: Iterable[Kernel]) -> None:
+        """Compile fills and checks for the plan's types, and these kernels; all ranks do."""
         itemsizes = sorted({dtype_named(name).itemsize for name in plan.dtypes})
-        together(world, lambda: self.kernels.prepare(itemsizes, sources))
+        together(world, lambda: self.kernels.prepare(itemsizes, kernels))
 
     def facts(self) -> dict[str, Any]:
         """For `environment.json`."""

@@ -128,10 +128,10 @@ class NcclBackend:
 
     def prepare(self) -> None:
         """Compile the kernels that the plan's cases call."""
-        sources = DeviceTiming.sources(self._plan)
+        kernels = DeviceTiming.needs(self._plan)
         if "copy" in self._plan.operations:
-            sources.append("copy")
-        self._gpu.prepare(self._plan, self._world, sources)
+            kernels.append(Copies.kernel(self._device))
+        self._gpu.prepare(self._plan, self._world, kernels)
         self._timing = DeviceTiming(self._device, self._kernels)
 
     # groups -----------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class TorchBackend(Plain):
         if self._gpu:
             from railgauge.device_leg import DeviceTiming
 
-            self._gpu.prepare(self._plan, self._world, DeviceTiming.sources(self._plan))
+            self._gpu.prepare(self._plan, self._world, DeviceTiming.needs(self._plan))
             self._timing = DeviceTiming(self._gpu.device, self._gpu.kernels)
 
     # groups -----------------------------------------------------------------------------------------

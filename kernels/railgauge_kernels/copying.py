@@ -1,46 +1,39 @@
-"""The ladder of copy kernels (`cuda/copy.cu`): pull and push alike, parameters (to, from, nbytes)."""
+"""Copies by a kernel: pull and push alike, with parameters (to, from, nbytes); any addresses.
+
+Both ways at once: parameters (to, from, back_to, back_from, nbytes).
+"""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 import numpy.typing as npt
 
-SOURCE = "copy.cu"
-THREADS = 512
-BLOCKS_EACH = 4  # of THREADS threads fill a multiprocessor
+from railgauge_kernels.ladders import Kernel, Traffic
+
+_STAGES = 4 * 8192  # bytes of shared memory that copy_bulk.cu keeps in flight a block
 
 
-@dataclasses.dataclass(frozen=True)
-class CopyKernel:
-    """A version: its function, bytes that a thread moves at a time, and the capability it needs."""
-
-    function: str
-    width: int
-    capability: tuple[int, int] = (8, 0)
-
-    def geometry(self, nbytes: int, multiprocessors: int) -> tuple[int, int, int]:
-        """(blocks, threads a block, bytes of dynamic shared memory) for a copy of `nbytes`."""
-        wanted = -(-nbytes // (self.width * THREADS))
-        return max(1, min(wanted, BLOCKS_EACH * multiprocessors)), THREADS, 0
+def _bulk(function: str) -> Kernel:
+    return Kernel(
+        function, "copy_bulk.cu", width=64, capability=(9, 0), threads=128, shared=_STAGES
+    )
 
 
 LADDER = (
-    CopyKernel("copy_plain", 4),
-    CopyKernel("copy_vector", 16),
-    CopyKernel("copy_unrolled", 64),
+    Kernel("copy_plain", "copy.cu", width=4),
+    Kernel("copy_vector", "copy.cu", width=16),
+    Kernel("copy_unrolled", "copy.cu", width=64),
+    _bulk("copy_bulk"),
+)
+BIDIRECTIONAL = (
+    Kernel("copy_bidirectional", "copy.cu", width=64),
+    _bulk("copy_bulk_bidirectional"),
 )
 
 
-def fastest(capability: tuple[int, int]) -> CopyKernel:
-    """The last version of the ladder that a GPU of that capability runs."""
-    return [kernel for kernel in LADDER if kernel.capability <= capability][-1]
-
-
-def bytes_moved(nbytes: int) -> tuple[int, int]:
-    """(read, written) by any version."""
-    return nbytes, nbytes
+def traffic(nbytes: int) -> Traffic:
+    """Of any version, one way."""
+    return Traffic(nbytes, nbytes)
 
 
 def twin(to: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> None:

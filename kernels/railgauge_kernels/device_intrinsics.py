@@ -9,7 +9,7 @@ Numba compiles an ordinary device function for the device that is present, and t
 one; `called` makes functions that are compiled with the kernel that calls them.
 
 In Numba's CUDA simulator (NUMBA_ENABLE_CUDASIM=1) the same names are plain Python on the memory
-of the process.
+of the process; kernels are then given numpy.int64, which wrap as 64 bits do.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ def _simulated() -> dict[str, Any]:
         return lambda address: tuple(load(8)(address + 8 * k) for k in range(count))
 
     def called(function: Callable[..., Any], _returned: int) -> Any:
-        from numba import cuda
+        def wrapping(value: Any) -> Any:
+            if isinstance(value, int):  # as 64 bits hold it
+                return np.int64((value + 2**63) % 2**64 - 2**63)
+            return tuple(map(wrapping, value)) if isinstance(value, tuple) else value
 
-        return cuda.jit(device=True)(function)
+        return lambda *arguments: wrapping(function(*arguments))
 
     return {
         **{f"load_{w}": load(w) for w in _WIDTHS},

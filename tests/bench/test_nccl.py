@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
@@ -20,24 +18,14 @@ from railgauge.nccl_calls import OPERATIONS
 from railgauge.samples import compute_slowdown, group_samples
 from railgauge_reports.frames import case_frame
 
-RIG = Path(__file__).parents[1] / "rigs" / "gpu_stand_in" / "__init__.py"
 BRIEF = ("--backend", "nccl", "--budget", "0.05", "--warmup", "1", "--timeout", "60")
 FEW = ("--iterations", "5")
 pytestmark = pytest.mark.mpi
 
 
-def _rig():
-    spec = importlib.util.spec_from_file_location("gpu_stand_in", RIG)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory):
-    return _rig().build(tmp_path_factory.mktemp("stand_in"))
+def stand_in(rig, kernels_on_cpu, tmp_path_factory):
+    return rig("gpu_stand_in").build(tmp_path_factory.mktemp("stand_in"), kernels_on_cpu)
 
 
 @pytest.fixture
@@ -74,9 +62,9 @@ def test_every_type_and_reduction_is_verified(gpus, op):
 
 
 def test_collectives_that_an_older_nccl_lacks_are_sends_and_receives(
-    measure, tmp_path_factory, tmp_path
+    measure, rig, kernels_on_cpu, tmp_path_factory, tmp_path
 ):
-    old = _rig().build(tmp_path_factory.mktemp("old"), "-DOLD")
+    old = rig("gpu_stand_in").build(tmp_path_factory.mktemp("old"), kernels_on_cpu, "-DOLD")
     log = tmp_path / "log"
     done = measure(
         *BRIEF,

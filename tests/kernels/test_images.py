@@ -7,19 +7,14 @@ import os
 import subprocess
 import sys
 
-import ml_dtypes  # noqa: F401
-import numpy as np
 import pytest
 
-from railgauge_kernels import copying, device_pattern, images
+from railgauge_kernels import device_pattern, images
+from railgauge_kernels.catalogue import KERNELS
 
 ARCHITECTURES = [(8, 0), (9, 0), (10, 0)]
-SOURCES = sorted(
-    file.name
-    for file in importlib.resources.files("railgauge_kernels.cuda").iterdir()
-    if file.name.endswith(".cu") and "__global__" in file.read_text()
-)
-FROM_HOPPER_ON = {"copy_bulk.cu"}  # the bulk copy engine came with sm_90 (PTX ISA, cp.async.bulk)
+SOURCES = sorted({kernel.source for kernel in KERNELS})
+FROM_HOPPER_ON = {kernel.source for kernel in KERNELS if kernel.capability > (8, 0)}
 ELF = b"\x7fELF"
 
 
@@ -35,7 +30,7 @@ def test_cuda_sources_compile_to_machine_code(source, capability):
 
 @pytest.mark.parametrize("source", sorted(FROM_HOPPER_ON))
 def test_the_bulk_copy_engine_is_refused_for_gpus_before_hopper(source):
-    assert source in SOURCES
+    assert source == "copy_bulk.cu"  # cp.async.bulk came with sm_90 (PTX ISA)
     with pytest.raises(images.ImageError, match=r"requires \.target sm_90"):
         images.compile_cuda(source, (8, 0))
 
@@ -49,25 +44,6 @@ def test_the_pattern_kernels_compile_to_machine_code(itemsize, capability):
         *(f"{name}_{itemsize}" for name in ("fill", "check", "settle")),
         "guard",
     }
-
-
-def test_every_step_of_the_copy_ladder_is_in_its_source_and_launched_within_limits():
-    image = images.compile_cuda(copying.SOURCE, (9, 0))
-    assert {kernel.function for kernel in copying.LADDER} <= set(image.functions)
-    for kernel in copying.LADDER:
-        for nbytes in (1, 4096, 1 << 30):
-            blocks, threads, shared = kernel.geometry(nbytes, 132)
-            assert 1 <= blocks <= 132 * copying.BLOCKS_EACH
-            assert threads <= 1024
-            assert shared == 0
-    assert copying.fastest((9, 0)).function == "copy_unrolled"
-
-
-def test_the_twin_of_a_copy_copies():
-    source, to = np.arange(99, dtype=np.uint8), np.zeros(99, np.uint8)
-    copying.twin(to, source)
-    assert np.array_equal(to, source)
-    assert copying.bytes_moved(99) == (99, 99)
 
 
 def test_nonsense_is_refused_with_the_compilers_words(tmp_path, monkeypatch):

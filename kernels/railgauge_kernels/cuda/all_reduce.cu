@@ -1,10 +1,10 @@
 // All-reduce over peer memory, as one kernel on every GPU, and without a library.
 //
 // Tables (in device memory) hold one address for every rank, in rank order, as this rank reaches
-// it. All ranks launch the same grid, few enough blocks to be resident at once, with the same
-// `epoch`, which grows by one a call. `flags` are int64[2][blocks][ranks] in every rank's memory,
-// 0 at first. A wait that takes longer than limit_ns writes 1 + the late peer to *status, and the
-// block returns: its output is not there.
+// it. All ranks launch the same grid, few enough blocks to be resident at once. `flags` are
+// int64[2][blocks][ranks] in every rank's memory and `epochs` int64[blocks] in this rank's, all 0 at
+// first; all calls use them, on one stream. A wait that takes longer than limit_ns writes 1 + the
+// late peer to *status, and the block returns: its output is not there.
 //
 // Sums are taken in rank order, so that all ranks get the same bits, those of `reduce`.
 #include <elements.cu>
@@ -31,6 +31,20 @@ __device__ bool meet(Phase phase, long long *const *flags, long long rank, long 
     return !__syncthreads_or(late);
 }
 
+// The number of this call, as this block counts them; a program repeats the very same launch, so the
+// count cannot be a parameter.
+__device__ __forceinline__ long long begun(const long long *epochs)
+{
+    return epochs[blockIdx.x] + 1;
+}
+
+// All threads of the block have passed a barrier since they read the count.
+__device__ __forceinline__ void ended(long long *epochs, long long epoch)
+{
+    if (threadIdx.x == 0)
+        epochs[blockIdx.x] = epoch;
+}
+
 // Every rank reads all inputs. `out` is no input of any rank.
 template <class Element, int RANKS>
 __device__ void sum_all(const char *const *inputs, char *out, long long ranks, long long count)
@@ -42,9 +56,10 @@ __device__ void sum_all(const char *const *inputs, char *out, long long ranks, l
 
 template <class Element>
 __device__ void one_shot(const char *const *inputs, char *out, long long rank, long long ranks,
-                         long long count, long long *const *flags, long long epoch,
+                         long long count, long long *const *flags, long long *epochs,
                          long long limit_ns, long long *status)
 {
+    const long long epoch = begun(epochs);
     if (!meet(READY, flags, rank, ranks, epoch, limit_ns, status))
         return;
     if (ranks == 2)
@@ -57,6 +72,7 @@ __device__ void one_shot(const char *const *inputs, char *out, long long rank, l
         sum_all<Element, 0>(inputs, out, ranks, count);
     // nobody changes an input while it is read
     meet(DONE, flags, rank, ranks, epoch, limit_ns, status);
+    ended(epochs, epoch);
 }
 
 // The outputs of all ranks.
@@ -106,8 +122,9 @@ __device__ void sum_share(const char *const *inputs, char *const *outs, long lon
 template <class Element>
 __device__ void two_shot(const char *const *inputs, char *const *outs, long long rank,
                          long long ranks, long long count, long long *const *flags,
-                         long long epoch, long long limit_ns, long long *status)
+                         long long *epochs, long long limit_ns, long long *status)
 {
+    const long long epoch = begun(epochs);
     if (!meet(READY, flags, rank, ranks, epoch, limit_ns, status))
         return;
     if (ranks == 2)
@@ -120,21 +137,22 @@ __device__ void two_shot(const char *const *inputs, char *const *outs, long long
         sum_share<Element, 0>(inputs, outs, rank, ranks, count);
     // all shares of this rank's output are there, and nobody reads its input any more
     meet(DONE, flags, rank, ranks, epoch, limit_ns, status);
+    ended(epochs, epoch);
 }
 
 #define KERNELS(name, Element)                                                                     \
     extern "C" __global__ void all_reduce_one_shot_##name(                                         \
         const char *const *inputs, char *out, long long rank, long long ranks, long long count,    \
-        long long *const *flags, long long epoch, long long limit_ns, long long *status)           \
+        long long *const *flags, long long *epochs, long long limit_ns, long long *status)          \
     {                                                                                              \
-        one_shot<Element>(inputs, out, rank, ranks, count, flags, epoch, limit_ns, status);        \
+        one_shot<Element>(inputs, out, rank, ranks, count, flags, epochs, limit_ns, status);       \
     }                                                                                              \
     extern "C" __global__ void all_reduce_two_shot_##name(                                         \
         const char *const *inputs, char *const *outs, long long rank, long long ranks,             \
-        long long count, long long *const *flags, long long epoch, long long limit_ns,             \
+        long long count, long long *const *flags, long long *epochs, long long limit_ns,           \
         long long *status)                                                                         \
     {                                                                                              \
-        two_shot<Element>(inputs, outs, rank, ranks, count, flags, epoch, limit_ns, status);       \
+        two_shot<Element>(inputs, outs, rank, ranks, count, flags, epochs, limit_ns, status);      \
     }
 
 KERNELS(float32, Float32)

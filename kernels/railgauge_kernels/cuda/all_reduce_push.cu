@@ -1,7 +1,7 @@
 // All-reduce for few bytes: every rank writes its data into a slot in each peer's memory, in lines
 // that carry their own flags, so that no barrier is needed and one way over the link is all.
 //
-// A line is 16 bytes: twice four bytes of data and the low half of `epoch`. Eight aligned bytes arrive
+// A line is 16 bytes: twice four bytes of data and a flag, the number of the call. Eight aligned bytes arrive
 // whole, so a half line with the right flag has the right data (the idea is NCCL's LL protocol).
 #include <elements.cu>
 #include <waiting.cu>
@@ -64,17 +64,22 @@ __device__ __forceinline__ void store_line(char *to, const Line &line, long long
 }
 
 // `slots` is a table of addresses, one a rank, each a multiple of 16, of int64[2][ranks][capacity][2]
-// there, zero at first; capacity is in lines and at least count * itemsize / 8, rounded up. `epoch`
-// grows by one a call and its low half is never 0; count is at least 1. `out` may be `in`.
+// there, 0 at first; capacity is in lines and at least count * itemsize / 8, rounded up; count is at
+// least 1. `epochs` is int64[blocks] in this rank's memory, 0 at first: the calls that each block has
+// done. All ranks launch the same grid, few enough blocks to be resident at once. `out` may be `in`.
 // Two sets of slots are enough: a rank that is two calls ahead got data of the call in between from
 // every peer, whose earlier call had ended then.
 template <class Element>
 __device__ void push(const char *in, char *out, long long *const *slots, long long rank,
-                     long long ranks, long long count, long long capacity, long long epoch,
+                     long long ranks, long long count, long long capacity, long long *epochs,
                      long long limit_ns, long long *status)
 {
     const Worker worker = whole_grid();
-    const unsigned flag = (unsigned)epoch;
+    const long long epoch = epochs[blockIdx.x] + 1;
+    __syncthreads(); // all have read the count
+    if (threadIdx.x == 0)
+        epochs[blockIdx.x] = epoch;
+    const unsigned flag = 1 + (unsigned)(epoch % 0xffffffffll); // never 0
     const long long set = epoch % 2 * ranks;
     const long long lines = (count + 2 * Element::LANES - 1) / (2 * Element::LANES);
     for (long long i = worker.first; i < lines; i += worker.step) {
@@ -101,10 +106,10 @@ __device__ void push(const char *in, char *out, long long *const *slots, long lo
 #define KERNELS(name, Element)                                                                     \
     extern "C" __global__ void all_reduce_push_##name(                                             \
         const char *in, char *out, long long *const *slots, long long rank, long long ranks,       \
-        long long count, long long capacity, long long epoch, long long limit_ns,                  \
+        long long count, long long capacity, long long *epochs, long long limit_ns,                \
         long long *status)                                                                         \
     {                                                                                              \
-        push<Element>(in, out, slots, rank, ranks, count, capacity, epoch, limit_ns, status);      \
+        push<Element>(in, out, slots, rank, ranks, count, capacity, epochs, limit_ns, status);     \
     }
 
 KERNELS(float32, Float32)

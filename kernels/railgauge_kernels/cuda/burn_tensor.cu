@@ -1,15 +1,6 @@
 // Load on the tensor cores: for power, and for what a matrix multiplication takes from a collective.
 #include <cuda_fp16.h>
-
-// d += a b with a of 16 x 16, b of 16 x 8 binary16 and d of 16 x 8 float, spread over a warp.
-__device__ __forceinline__ void multiply_add(float (&d)[4], const unsigned (&a)[4],
-                                             const unsigned (&b)[2])
-{
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+#include <tensor.cu>
 
 __device__ __forceinline__ unsigned two_halves(int low, int high)
 {
@@ -23,8 +14,8 @@ __device__ __forceinline__ int b_of(int k, int column) { return (k * 29 + column
 // Four accumulators a warp; one round adds a b and takes it away again, eight multiplications in
 // all. After the rounds a b is added once more, and state[t] is the sum of the thread's 16
 // accumulated numbers: integers below 2^24 throughout, so the result is exact.
-// Which lane holds which element: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point
-// type". `state` has one float for every thread of the grid; the block is a whole number of warps.
+// Which lane holds which element: see tensor.cu. `state` has one float for every thread of the grid;
+// the block is a whole number of warps.
 extern "C" __global__ void burn_tensor(float *state, long long rounds)
 {
     const int row = threadIdx.x % 32 / 4, pair = threadIdx.x % 4 * 2;

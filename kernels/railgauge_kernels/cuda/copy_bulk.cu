@@ -1,51 +1,11 @@
 // Copies by the bulk copy engine of each SM (sm_90 and later): one thread a block keeps tiles in
 // flight through shared memory, and no data passes through registers.
 //
-// PTX ISA: "Asynchronous copy: cp.async.bulk", "mbarrier", "Async proxy". Addresses and sizes of
-// bulk copies are multiples of 16; what is not goes by loads and stores.
+// Addresses and sizes of bulk copies are multiples of 16; what is not goes by loads and stores.
+#include <bulk.cu>
 #include <copying.cu>
 
 constexpr int TILE = 8192, STAGES = 4; // dynamic shared memory: TILE * STAGES bytes
-
-__device__ __forceinline__ unsigned shared_address(const void *of)
-{
-    return (unsigned)__cvta_generic_to_shared(of);
-}
-
-__device__ __forceinline__ void start_load(void *stage, const char *from, unsigned nbytes,
-                                           unsigned long long *full)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
-                 :
-                 : "r"(shared_address(full)), "r"(nbytes)
-                 : "memory");
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
-                 "[%0], [%1], %2, [%3];"
-                 :
-                 : "r"(shared_address(stage)), "l"(__cvta_generic_to_global(from)), "r"(nbytes),
-                   "r"(shared_address(full))
-                 : "memory");
-}
-
-__device__ __forceinline__ void await_load(unsigned long long *full, unsigned parity)
-{
-    asm volatile("{\n\t.reg .pred done;\n"
-                 "again:\n\t"
-                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t"
-                 "@!done bra again;\n\t}"
-                 :
-                 : "r"(shared_address(full)), "r"(parity)
-                 : "memory");
-}
-
-__device__ __forceinline__ void start_store(char *to, const void *stage, unsigned nbytes)
-{
-    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
-                 :
-                 : "l"(__cvta_generic_to_global(to)), "r"(shared_address(stage)), "r"(nbytes)
-                 : "memory");
-    asm volatile("cp.async.bulk.commit_group;" : : : "memory");
-}
 
 // Copies tiles first, first + step, ... of nbytes (all multiples of 16); one thread.
 __device__ void copy_tiles(char *to, const char *from, long long nbytes, long long first,
@@ -71,20 +31,19 @@ __device__ void copy_tiles(char *to, const char *from, long long nbytes, long lo
         if (k + STAGES - 1 < mine) {
             // The next load takes the stage of store k - 1: all stores but the latest have read
             // their stages.
-            asm volatile("cp.async.bulk.wait_group.read 1;" : : : "memory");
+            await_reading<1>();
             load(k + STAGES - 1);
         }
     }
-    asm volatile("cp.async.bulk.wait_group 0;" : : : "memory");
+    await_stores();
 }
 
-// Thread 0 sets up the barriers of the stages. They are used by the same thread; the fence makes
-// them known to the async proxy.
+// Thread 0 sets up the barriers of the stages, which only it uses.
 __device__ __forceinline__ void set_up(unsigned long long *full)
 {
     for (int stage = 0; stage < STAGES; ++stage)
-        asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" : : "r"(shared_address(full + stage)));
-    asm volatile("fence.proxy.async.shared::cta;" : : : "memory");
+        set_up_barrier(full + stage);
+    publish_barriers();
 }
 
 // One copy by block `block` of `blocks`, of at least 32 threads.

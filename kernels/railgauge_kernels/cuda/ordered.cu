@@ -1,6 +1,6 @@
 // The clock, and loads and stores with an order; included by kernels that wait for other devices.
 //
-// The only place here that needs PTX: the orders are those of the PTX ISA's memory consistency
+// PTX stands in this file, bulk.cu and tensor.cu alone. The orders are those of the PTX ISA's memory consistency
 // model ("Memory Consistency Model", "Release and Acquire Patterns"), with .sys scope because the
 // other side is another GPU or the host. They take effect on naturally aligned words.
 #pragma once

@@ -1,8 +1,9 @@
 """A driver and an NCCL that need no GPU: their devices are this machine's memory and threads.
 
-Programs that preload both run as on GPUs: memory that other processes can map, streams that are threads,
-events, graphs, kernels by name (fill, check and settle are a twin of `railgauge_kernels.pattern` in C), and
-collectives that move real bytes between processes. Nothing is left in /dev/shm: memory is anonymous files.
+Programs that preload them run as on GPUs: memory that other processes can map, streams that are threads,
+events, graphs, kernels by name (fill, check and settle are a twin of `railgauge_kernels.pattern` in C, all
+others the product's own, see `cuda_on_cpu`), and collectives that move real bytes between processes.
+Nothing is left in /dev/shm: memory is anonymous files.
 
 Variables: FAKE_GPU_COUNT, FAKE_GPU_NAMES, FAKE_GPU_CAPABILITY, FAKE_GPU_MEMORY (bytes), FAKE_GPU_DRIVER,
 FAKE_GPU_PEER=0, FAKE_GPU_FAULT=function:nth:code; FAKE_NCCL_VERSION, FAKE_NCCL_LOG=path,
@@ -33,13 +34,16 @@ def _header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def build(folder: Path, *flags: str) -> str:
-    """Compile both libraries into `folder`; what LD_PRELOAD must hold. -DOLD: NCCL before 2.28."""
+def build(folder: Path, kernels: Path, *flags: str) -> str:
+    """Compile both libraries into `folder`; what LD_PRELOAD must hold. -DOLD: NCCL before 2.28.
+
+    `kernels` is the library of the product's kernels.
+    """
     (folder / "fields.h").write_text(_header())
-    made = []
+    made = [str(kernels)]
     for source, name in (("cuda.c", "libcuda.so.1"), ("nccl.c", "libnccl.so.2")):
         made.append(str(folder / name))
         command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]
         command += [f"-I{folder}", f"-Wl,-soname,{name}", *flags, str(HERE / source)]
-        subprocess.run([*command, "-o", made[-1], "-ldl", "-lm"], check=True)
+        subprocess.run([*command, "-o", made[-1], str(kernels), "-ldl", "-lm"], check=True)
     return " ".join(made)
