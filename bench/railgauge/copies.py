@@ -7,7 +7,6 @@ the copy, and the path says so.
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable
 
 from railgauge import bounds, cuda, links
@@ -17,6 +16,7 @@ from railgauge.device import Kernels
 from railgauge.layouts import BETWEEN_PAIRS, Group, copies, partner
 from railgauge.links import Gpu, Hardware, Nic
 from railgauge.loop import Step
+from railgauge.peers import reached
 from railgauge.plan import Case
 from railgauge.records import Allowed
 from railgauge.world import Communicator
@@ -113,24 +113,9 @@ class Copies:
         buffers: Buffers,
         closes: contextlib.ExitStack,
     ) -> tuple[list[int], list[int]] | None:
-        """Send and receive buffers of the partner, at their addresses in this process.
-
-        None on both ranks of a pair where one of them cannot reach the other's.
-        """
-        mine: list[tuple[bytes, list[int]]] = []
-        areas = zip(buffers.areas, (buffers.sends, buffers.slots), strict=True)
-        with contextlib.suppress(cuda.CudaError):
-            mine = [
-                (self._device.share(base), [a - base for a in begins])
-                for (base, _), begins in areas
-            ]
+        """Send and receive buffers of the partner, as this process reaches them; None: it cannot."""
         peer = partner(facts.me, facts.n)
-        other = group.all_gather((mine, socket.gethostname()))[peer]
-        found: list[list[int]] = []
-        with contextlib.suppress(cuda.CudaError):
-            for handle, offsets in other[0] if other[1] == socket.gethostname() else []:
-                base = self._device.open_shared(handle)
-                closes.callback(self._device.close_shared, base)
-                found.append([base + offset for offset in offsets])
-        reached = group.all_gather(len(found) == 2)
-        return (found[0], found[1]) if reached[facts.me] and reached[peer] else None
+        bases = [base for base, _ in buffers.areas]
+        mine = list(zip(bases, (buffers.sends, buffers.slots), strict=True))
+        found = reached(self._device, group, mine, [peer], closes)
+        return None if found is None else (found[peer][0], found[peer][1])

@@ -34,6 +34,7 @@ _NAMES = {  # of the driver's entry points where the plain name is an older form
     "cuMemcpyDtoHAsync": "cuMemcpyDtoHAsync_v2",
     "cuMemcpyHtoDAsync": "cuMemcpyHtoDAsync_v2",
 }
+_UNIT = 2 << 20
 _IPC_BYTES = 64  # CU_IPC_HANDLE_SIZE (cuda.h)
 _PORTABLE_MAPPED = 3  # CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP (cuda.h)
 
@@ -153,6 +154,14 @@ class Device:
     def allocate(self, nbytes: int) -> int:
         """Address of device memory; raises DeviceMemoryError."""
         return int(call(driver.cuMemAlloc, max(1, nbytes)))
+
+    def allocate_shared(self, nbytes: int) -> int:
+        """Address of device memory for `share`; raises DeviceMemoryError.
+
+        Whole units of 2 MiB, in which the driver maps memory: a smaller allocation may share its unit
+        with others, and a peer that opens it would see all of them.
+        """
+        return self.allocate(-(-max(1, nbytes) // _UNIT) * _UNIT)
 
     def free(self, at: int) -> None:
         call(driver.cuMemFree, at)

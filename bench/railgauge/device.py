@@ -72,7 +72,7 @@ class DeviceMemory:
             self._free(address)
 
     def _allocate(self, nbytes: int) -> int:
-        return self.device.allocate(nbytes)
+        return self.device.allocate_shared(nbytes)
 
     def _free(self, address: int) -> None:
         self.device.free(address)

@@ -16,6 +16,9 @@ from collections.abc import Callable, Sequence
 
 from railgauge import layouts
 from railgauge.errors import UsageError, unknown
+from railgauge_kernels.catalogue import FORMS
+
+CALLS = ("blocking", "nonblocking", "persistent", "stream", "graph")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Operation:
     reduces: bool = False
     rooted: bool = False
     placements: tuple[str, ...] = ("out", "in")
-    calls: tuple[str, ...] = ("blocking", "nonblocking", "persistent", "stream", "graph")
+    calls: tuple[str, ...] = CALLS
     timing: str = "barrier"
     even: bool = False  # ranks work in pairs i <-> i + n/2; i sends first
     sized: bool = True  # False: the operation has no payload
@@ -74,6 +77,7 @@ _COLLECTIVES = (
         layouts.all_reduce,
         bus_factor=lambda n: 2 * (n - 1) / n,
         reduces=True,
+        calls=(*CALLS, *FORMS),
     ),
     Operation(
         "all_gather",

@@ -262,7 +262,8 @@ def _check_offered(plan: Plan, entry: Operation) -> None:
 
 
 def _backends_with(operation: str) -> str:
-    found = [b for b in plugins.names(plugins.BACKENDS) if operation in offers_of(b).operations]
+    backends = {name: offers_of(name) for name in plugins.names(plugins.BACKENDS)}
+    found = [b for b, o in backends.items() if operation in o.operations and not o.unsupported]
     if not found:
         return "railgauge list"
     return f"railgauge run --operation {operation} --backend {found[0]}"
@@ -288,12 +289,18 @@ def _check_offers(plan: Plan, offers: Offers) -> None:
             "--op-implementation user is MPI's: only there can a program bring its own reduction.\n"
             "  next: railgauge run --backend mpi --op-implementation user"
         )
-    for field in ("streams", "functional", "explain"):
-        value = getattr(plan, field)
-        if (value is True or value > 1) and not offers.device_clock:
+    of_streams = {
+        "streams": plan.streams > 1,
+        "functional": plan.functional,
+        "explain": plan.explain,
+        "clock": plan.clock != "stamp",
+        "no-spin": not plan.spin,
+    }
+    for option, is_asked in of_streams.items():
+        if is_asked and not (offers.device_clock and plan.memory == "device"):
             raise UsageError(
-                f"--{field}: --backend {plan.backend} enqueues nothing on a GPU's stream.\n"
-                f"  next: railgauge run --backend nccl --{field}"
+                f"--{option}: --backend {plan.backend} on {plan.memory} memory enqueues nothing on a"
+                f" GPU's stream.\n  next: railgauge run --backend nccl --{option}"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from railgauge_kernels import bandwidth, burning, copying, reducing, waiting
 from railgauge_kernels.ladders import Kernel
 
-FORMS = ("one_shot", "two_shot", "push")  # of an all-reduce over peer memory
+FORMS = ("one_shot", "two_shot", "low_latency")  # of an all-reduce over peer memory
 
 KERNELS: tuple[Kernel, ...] = (
     waiting.STAMP,

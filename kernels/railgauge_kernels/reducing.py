@@ -1,7 +1,7 @@
 """Sums: of arrays in this GPU's reach, and of all ranks' arrays by all-reduce over peer memory.
 
 Parameters: reduce (out, table of inputs, number, count); the all-reduces see `cuda/all_reduce.cu`
-and `cuda/all_reduce_push.cu`. All take their sums in float32, in the order of the inputs or ranks,
+and `cuda/all_reduce_low_latency.cu`. All take their sums in float32, in the order of the inputs or ranks,
 and round once, so that every rank has the same bits.
 """
 
@@ -18,7 +18,7 @@ from railgauge_kernels.ladders import Kernel, Traffic
 
 REDUCED = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 ALL_REDUCED = ("float32", "float16", "bfloat16")
-LINE = 16  # bytes that all_reduce_push sends for 8 bytes of data: each half carries its flag
+LINE = 16  # bytes that all_reduce_low_latency sends for 8 bytes of data: each half carries its flag
 
 
 def reduce(dtype: str) -> tuple[Kernel, ...]:
@@ -30,13 +30,13 @@ def reduce(dtype: str) -> tuple[Kernel, ...]:
 
 
 def all_reduce(form: str, dtype: str) -> Kernel:
-    """`form`: one_shot (all read all), two_shot (reduce-scatter, then all-gather) or push (lines).
+    """`form`: one_shot (all read all), two_shot (reduce-scatter, then all-gather) or low_latency (lines).
 
     One block a multiprocessor at most: all of them must be resident at once, since they wait for
     their peers'.
     """
-    source = "all_reduce_push.cu" if form == "push" else "all_reduce.cu"
-    width = 8 if form == "push" else 16
+    source = "all_reduce_low_latency.cu" if form == "low_latency" else "all_reduce.cu"
+    width = 8 if form == "low_latency" else 16
     return Kernel(f"all_reduce_{form}_{dtype}", source, width, blocks_each=1)
 
 
@@ -47,7 +47,7 @@ def reduce_traffic(number: int, nbytes: int) -> Traffic:
 
 def all_reduce_traffic(form: str, ranks: int, nbytes: int) -> Traffic:
     """What one rank's kernel reads and writes, of which (ranks - 1) / ranks lies with its peers;
-    of push, which reads its own memory alone, that share of the lines that it writes."""
+    of low_latency, which reads its own memory alone, that share of the lines that it writes."""
     if form == "one_shot":
         return Traffic(ranks * nbytes, nbytes)
     if form == "two_shot":

@@ -174,13 +174,21 @@ def test_a_registration_is_refused_where_buffers_are_not_registered(register):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"streams": 2}, {"functional": True}, {"explain": True}], ids=lambda f: next(iter(f))
+    ("option", "fields"),
+    [
+        ("streams", {"streams": 2}),
+        ("functional", {"functional": True}),
+        ("explain", {"explain": True}),
+        ("clock", {"clock": "event"}),
+        ("no-spin", {"spin": False}),
+    ],
 )
-def test_what_only_streams_of_a_gpu_have_is_refused_elsewhere(fields):
-    (field,) = fields
+def test_what_only_streams_of_a_gpu_have_is_refused_elsewhere(option, fields):
     message = refused(**fields)
-    assert message.startswith(f"--{field}: --backend mpi enqueues nothing on a GPU's stream.")
-    assert f"next: railgauge run --backend nccl --{field}" in message
+    assert message.startswith(f"--{option}: --backend mpi on host memory enqueues nothing on a GPU")
+    assert f"--{option}: --backend torch on host" in refused("torch", **fields)
+    assert f"--{option}: --backend mpi on device" in refused(memory="device", **fields)
+    assert f"next: railgauge run --backend nccl --{option}" in message
     assert validate(asked("nccl", **fields))
 
 

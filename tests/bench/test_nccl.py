@@ -23,17 +23,10 @@ FEW = ("--iterations", "5")
 pytestmark = pytest.mark.mpi
 
 
-@pytest.fixture(scope="session")
-def stand_in(rig, kernels_on_cpu, tmp_path_factory):
-    return rig("gpu_stand_in").build(tmp_path_factory.mktemp("stand_in"), kernels_on_cpu)
-
-
 @pytest.fixture
-def gpus(measure, stand_in):
+def gpus(on_gpus):
     """`gpus("-n", "2", ..., FAKE_GPU_COUNT="1")`: `railgauge run --backend nccl` on the stand-in."""
-    return lambda *arguments, **more: measure(
-        *BRIEF, *arguments, **{"LD_PRELOAD": stand_in, "CUDA_VISIBLE_DEVICES": "0,1,2,3"} | more
-    )
+    return lambda *arguments, **more: on_gpus(*BRIEF, *arguments, **more)
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])

@@ -80,7 +80,7 @@ class Peers:
         self.capacity = -(-most // 8)
         size = 2 * ranks * self.capacity * 2 + 2
         self.slots = [self._aligned(np.zeros(size, np.int64)) for _ in range(ranks)]
-        self.shared = table(self.slots if form == "push" else self.flags)
+        self.shared = table(self.slots if form == "low_latency" else self.flags)
 
     @staticmethod
     def _aligned(whole):
@@ -89,7 +89,7 @@ class Peers:
     def parameters(self, rank, inputs, outs, count, limit):
         ends = (self.epochs[rank].ctypes.data, limit, self.status[rank].ctypes.data)
         shared = self.shared.ctypes.data
-        if self.form == "push":
+        if self.form == "low_latency":
             own = (inputs[rank].ctypes.data, outs[rank].ctypes.data)
             return (*own, shared, rank, self.ranks, count, self.capacity, *ends)
         self.tables = table(inputs), table(outs)
@@ -101,7 +101,7 @@ class Peers:
         calls = {
             rank: self.parameters(rank, inputs, outs, len(inputs[rank]), limit) for rank in among
         }
-        kept = self.tables if self.form != "push" else None
+        kept = self.tables if self.form != "low_latency" else None
         nbytes = inputs[0].nbytes
         geometry = self.kernel.geometry(nbytes, self.blocks)._replace(
             blocks=self.blocks, threads=64
@@ -135,7 +135,7 @@ def test_all_ranks_get_the_bits_of_the_twin_call_after_call(launch, form, dtype,
     assert all((epochs == 4).all() for epochs in peers.epochs)
 
 
-@pytest.mark.parametrize("form", ["two_shot", "push"])
+@pytest.mark.parametrize("form", ["two_shot", "low_latency"])
 def test_an_all_reduce_may_work_in_place(launch, form):
     inputs = arrays("float32", 2, 900)
     expected = bits(reducing.twin(inputs))
@@ -159,4 +159,4 @@ def test_what_a_reduction_moves():
     assert reducing.reduce_traffic(3, 8) == (24, 8)
     assert reducing.all_reduce_traffic("one_shot", 4, 64) == (256, 64)
     assert reducing.all_reduce_traffic("two_shot", 4, 64) == (64, 64)
-    assert reducing.all_reduce_traffic("push", 4, 64) == (64 + 3 * 128, 64 + 3 * 128)
+    assert reducing.all_reduce_traffic("low_latency", 4, 64) == (64 + 3 * 128, 64 + 3 * 128)

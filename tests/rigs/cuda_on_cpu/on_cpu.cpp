@@ -1,6 +1,7 @@
 // The fibers that threads run in, and the launch of a grid; see on_cpu.h.
 #include "on_cpu.h"
 #include <sched.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <ucontext.h>
 #undef threadIdx
@@ -18,16 +19,20 @@ struct Meeting {
     bool any, said;
 };
 
+// A context starts a fiber; afterwards jumps switch, which unlike swapcontext call no kernel.
 struct Fiber {
     ucontext_t context;
+    jmp_buf jump;
+    bool begun;
     on_cpu_thread at;
+    const Meeting *meeting; // where it waits, if at all, and for the end of which round
+    unsigned round;
     bool idle;
 };
 
 struct Block {
-    ucontext_t home;
-    Fiber *fibers[MOST];
-    int count, running;
+    jmp_buf home;
+    int running;
     unsigned next, threads, ended;
     bool moved; // did anything happen in this turn of the fibers?
     Meeting block, warp[MOST / LANES];
@@ -39,11 +44,38 @@ struct Block {
 
 thread_local on_cpu_thread *on_cpu_here;
 static thread_local Block *block;
+static thread_local Fiber *fibers[MOST]; // of this host thread, for all its launches
+static thread_local int made;
 alignas(128) thread_local char stages[SHARED]; // dynamic shared memory, by its name in the sources
+
+static void leave(Fiber *self)
+{
+    if (!_setjmp(self->jump))
+        _longjmp(block->home, 1);
+}
+
+static void enter(Fiber *fiber)
+{
+    if (_setjmp(block->home))
+        return;
+    if (fiber->begun)
+        _longjmp(fiber->jump, 1);
+    fiber->begun = true;
+    setcontext(&fiber->context);
+}
+
+static void wait_for_round(const Meeting &meeting, unsigned round)
+{
+    Fiber *self = fibers[block->running];
+    self->meeting = &meeting;
+    self->round = round;
+    on_cpu_yield();
+    self->meeting = nullptr;
+}
 
 static void work()
 {
-    Fiber *self = block->fibers[block->running];
+    Fiber *self = fibers[block->running];
     for (;;) {
         while (block->next < block->threads) {
             self->at = {{block->next++}, {block->number}, {block->threads}, {block->blocks}};
@@ -54,14 +86,14 @@ static void work()
             block->moved = true;
         }
         self->idle = true;
-        swapcontext(&self->context, &block->home);
+        leave(self);
     }
 }
 
 void on_cpu_yield()
 {
-    Fiber *self = block->fibers[block->running];
-    swapcontext(&self->context, &block->home);
+    Fiber *self = fibers[block->running];
+    leave(self);
     on_cpu_here = &self->at;
 }
 
@@ -78,8 +110,7 @@ bool on_cpu_meet(unsigned first, unsigned threads, bool any)
         block->moved = true;
         return m.said;
     }
-    while (m.round == round)
-        on_cpu_yield();
+    wait_for_round(m, round);
     return m.said;
 }
 
@@ -97,8 +128,7 @@ unsigned long long on_cpu_exchange(unsigned long long value, unsigned from)
             ++m.round;
             block->moved = true;
         } else {
-            while (m.round == round)
-                on_cpu_yield();
+            wait_for_round(m, round);
         }
     }
     return value;
@@ -106,12 +136,13 @@ unsigned long long on_cpu_exchange(unsigned long long value, unsigned from)
 
 static Fiber *new_fiber()
 {
-    Fiber *fiber = (Fiber *)malloc(sizeof(Fiber));
+    Fiber *fiber = (Fiber *)calloc(1, sizeof(Fiber));
     getcontext(&fiber->context);
     fiber->context.uc_stack.ss_sp = malloc(STACK);
     fiber->context.uc_stack.ss_size = STACK;
     fiber->context.uc_link = nullptr;
     makecontext(&fiber->context, work, 0);
+    fiber->idle = true;
     return fiber;
 }
 
@@ -120,18 +151,19 @@ static void run_block()
     while (block->ended < block->threads) {
         block->moved = false;
         bool someone = false; // does a fiber wait for work?
-        for (int k = 0; k < block->count; ++k) {
-            Fiber *fiber = block->fibers[k];
+        for (int k = 0; k < made; ++k) {
+            Fiber *fiber = fibers[k];
             if (fiber->idle && block->next == block->threads)
+                continue;
+            if (fiber->meeting && fiber->meeting->round == fiber->round)
                 continue;
             someone |= fiber->idle;
             fiber->idle = false;
             block->running = k;
-            swapcontext(&block->home, &fiber->context);
+            enter(fiber);
         }
         if (!someone && block->next < block->threads) {
-            block->fibers[block->count] = new_fiber();
-            block->fibers[block->count++]->idle = true;
+            fibers[made++] = new_fiber();
             block->moved = true;
         }
         if (!block->moved)
@@ -163,19 +195,15 @@ extern "C" void on_cpu_launch(void *function, int blocks, int threads, int arity
 {
     Word p[10] = {};
     memcpy(p, given, arity * sizeof(Word));
-    Block made = {};
-    made.function = (Function)function;
-    made.p = p;
-    made.threads = (unsigned)threads;
-    made.blocks = (unsigned)blocks;
-    block = &made;
-    for (made.number = 0; made.number < made.blocks; ++made.number) {
-        made.next = made.ended = 0;
+    Block each = {};
+    each.function = (Function)function;
+    each.p = p;
+    each.threads = (unsigned)threads;
+    each.blocks = (unsigned)blocks;
+    block = &each;
+    for (each.number = 0; each.number < each.blocks; ++each.number) {
+        each.next = each.ended = 0;
         run_block();
-    }
-    for (int k = 0; k < made.count; ++k) {
-        free(made.fibers[k]->context.uc_stack.ss_sp);
-        free(made.fibers[k]);
     }
     block = nullptr;
 }

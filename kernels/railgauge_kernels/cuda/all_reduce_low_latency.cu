@@ -70,9 +70,9 @@ __device__ __forceinline__ void store_line(char *to, const Line &line, long long
 // Two sets of slots are enough: a rank that is two calls ahead got data of the call in between from
 // every peer, whose earlier call had ended then.
 template <class Element>
-__device__ void push(const char *in, char *out, long long *const *slots, long long rank,
-                     long long ranks, long long count, long long capacity, long long *epochs,
-                     long long limit_ns, long long *status)
+__device__ void low_latency(const char *in, char *out, long long *const *slots, long long rank,
+                            long long ranks, long long count, long long capacity,
+                            long long *epochs, long long limit_ns, long long *status)
 {
     const Worker worker = whole_grid();
     const long long epoch = epochs[blockIdx.x] + 1;
@@ -104,12 +104,13 @@ __device__ void push(const char *in, char *out, long long *const *slots, long lo
 }
 
 #define KERNELS(name, Element)                                                                     \
-    extern "C" __global__ void all_reduce_push_##name(                                             \
+    extern "C" __global__ void all_reduce_low_latency_##name(                                      \
         const char *in, char *out, long long *const *slots, long long rank, long long ranks,       \
         long long count, long long capacity, long long *epochs, long long limit_ns,                \
         long long *status)                                                                         \
     {                                                                                              \
-        push<Element>(in, out, slots, rank, ranks, count, capacity, epochs, limit_ns, status);     \
+        low_latency<Element>(in, out, slots, rank, ranks, count, capacity, epochs, limit_ns,       \
+                             status);                                                              \
     }
 
 KERNELS(float32, Float32)
