@@ -1,7 +1,8 @@
 # make demo    measure on this machine and print where the report is
 # make test    every test, on MPICH and on Open MPI
 # make check   ruff and mypy
-# make gpu     the tests that need a GPU (CUDA=cuda12 for older drivers)
+# make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
+#              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
 # make bench   how fast railgauge itself is
 # make clean   remove what was built (.demo stays: it holds measurements)
 #
@@ -66,7 +67,8 @@ check: venv
 
 gpu: venv
 	@$(BIN)/python -m pip install -qq -e '.[$(CUDA)]'
-	@$(BIN)/python -m pytest -p no:benchmark tests/gpu -o python_files='gpu_*.py'
+	@$(BIN)/python tests/gpu/measure.py reports/measured/$$(date +%Y%m%d-%H%M%S)-$$(hostname).json \
+	  $(if $(PEER),--peer $(PEER)) -- $(TESTS)
 
 bench: venv
 	@$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py'

@@ -35,6 +35,7 @@ _NAMES = {  # of the driver's entry points where the plain name is an older form
     "cuMemcpyHtoDAsync": "cuMemcpyHtoDAsync_v2",
 }
 _UNIT = 2 << 20
+_ALREADY = 704  # CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED (cuda.h)
 _IPC_BYTES = 64  # CU_IPC_HANDLE_SIZE (cuda.h)
 _PORTABLE_MAPPED = 3  # CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP (cuda.h)
 
@@ -144,6 +145,16 @@ class Device:
             memory_bytes=int(call(driver.cuDeviceTotalMem, self._device)),
             driver=int(call(driver.cuDriverGetVersion)),
         )
+
+    def reach(self, other: Device) -> bool:
+        """Let kernels here use the memory of another GPU of this process; False: the hardware cannot."""
+        self.enter()
+        if not int(call(driver.cuDeviceCanAccessPeer, self._device, other._device)):
+            return False
+        code, *_ = driver.cuCtxEnablePeerAccess(other._context, 0)
+        if int(code) not in (0, _ALREADY):
+            raise CudaError(f"cuCtxEnablePeerAccess: {explain(int(code))}")
+        return True
 
     # memory -------------------------------------------------------------------------------------
 
@@ -298,6 +309,10 @@ def wait_for(event: int, stream: int) -> Step:
 
 def launch_graph(graph: int, stream: int) -> Step:
     return Step(address("cuGraphLaunch"), (graph, stream))
+
+
+def set_bytes(at: int, byte: int, nbytes: int, stream: int) -> Step:
+    return Step(address("cuMemsetD8Async"), (at, byte, nbytes, stream))
 
 
 def copy(to: int, source: int, nbytes: int, stream: int) -> Step:

@@ -37,6 +37,7 @@ struct Block {
     bool moved; // did anything happen in this turn of the fibers?
     Meeting block, warp[MOST / LANES];
     unsigned long long lanes[MOST / LANES][LANES];
+    unsigned shared[MOST / LANES][LANES][8];
     Function function;
     const Word *p;
     unsigned number, blocks;
@@ -132,6 +133,15 @@ unsigned long long on_cpu_exchange(unsigned long long value, unsigned from)
         }
     }
     return value;
+}
+
+const unsigned (*on_cpu_share(const unsigned *mine, int words))[8]
+{
+    const unsigned me = on_cpu_here->threadIdx.x, warp = me / LANES;
+    on_cpu_meet(warp * LANES, LANES); // all have read what was there before
+    memcpy(block->shared[warp][me % LANES], mine, words * sizeof *mine);
+    on_cpu_meet(warp * LANES, LANES);
+    return block->shared[warp];
 }
 
 static Fiber *new_fiber()

@@ -43,6 +43,9 @@ bool on_cpu_meet(unsigned first, unsigned threads, bool any = false);
 // What lane `from` of this thread's warp gave; all 32 lanes call it.
 unsigned long long on_cpu_exchange(unsigned long long value, unsigned from);
 
+// What all lanes of this thread's warp gave, `words` of each, until they come here again.
+const unsigned (*on_cpu_share(const unsigned *mine, int words))[8];
+
 inline void __syncthreads() { on_cpu_meet(0, blockDim.x); }
 inline int __syncthreads_or(int any) { return on_cpu_meet(0, blockDim.x, any != 0); }
 

@@ -6,7 +6,8 @@ others the product's own, see `cuda_on_cpu`), and collectives that move real byt
 Nothing is left in /dev/shm: memory is anonymous files.
 
 Variables: FAKE_GPU_COUNT, FAKE_GPU_NAMES, FAKE_GPU_CAPABILITY, FAKE_GPU_MEMORY (bytes), FAKE_GPU_DRIVER,
-FAKE_GPU_PEER=0, FAKE_GPU_FAULT=function:nth:code; FAKE_NCCL_VERSION, FAKE_NCCL_LOG=path,
+FAKE_GPU_PEER=0, FAKE_GPU_FAULT=function:nth:code,
+FAKE_GPU_CORRUPT=kernel; FAKE_NCCL_VERSION, FAKE_NCCL_LOG=path,
 FAKE_NCCL_CORRUPT=rank:nth (a bit of the nth collective there), FAKE_NCCL_FAULT=function:nth:code,
 FAKE_NCCL_ASYNC=nth, FAKE_NCCL_STALL=rank:nth.
 """

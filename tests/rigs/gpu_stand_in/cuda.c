@@ -373,6 +373,17 @@ int cuCtxGetDevice(int *d) {
     *d = current;
     return OK;
 }
+int cuDeviceCanAccessPeer(int *can, int a, int b) {
+    (void)a;
+    (void)b;
+    *can = number("FAKE_GPU_PEER", 1) != 0;
+    return OK;
+}
+int cuCtxEnablePeerAccess(void *c, unsigned f) {
+    (void)c;
+    (void)f;
+    FAULT return OK;
+}
 int fake_device(void) { return current < 0 ? 0 : real(current); }
 int cuMemGetInfo_v2(size_t *f, size_t *n) {
     *n = number("FAKE_GPU_MEMORY", 1 << 30);
@@ -556,6 +567,10 @@ static void run(void *arg) {
 static void run_on_cpu(void *arg) {
     launch *l = arg;
     on_cpu_launch(l->function, l->blocks, l->threads, l->parameters, l->p);
+    // FAKE_GPU_CORRUPT=kernel: a bit of what it writes to its first parameter
+    const char *t = getenv("FAKE_GPU_CORRUPT");
+    int arity;
+    if (t && on_cpu_find(t, &arity) == l->function) *(char *)l->p[0] ^= 1;
 }
 typedef struct {
     int kind, width, parameters;

@@ -1,0 +1,116 @@
+"""The latency between two GPUs of a node, or within one: flags that each writes into the other's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from railgauge import cuda
+from railgauge.cuda import Device, Launches
+from railgauge.device import Kernels
+from railgauge.loop import Step, execute, table
+from railgauge.units import NANOSECONDS
+from railgauge_kernels.ladders import Geometry, Kernel
+from railgauge_kernels.waiting import FLAG, PING_PONG
+
+ROUND_TRIPS, LIMIT_NS = 200, 5_000_000_000
+ONE = Geometry(1, 1)
+
+
+class Flight(msgspec.Struct, frozen=True, kw_only=True):
+    """Half a round trip between two GPUs, by their bus ids; the median over all round trips.
+
+    `reached` is False where one of them cannot write to the other's memory.
+    """
+
+    kernel: str
+    first: str
+    second: str
+    reached: bool
+    round_trips: int = 0
+    one_way_seconds: float | None = None
+    least_seconds: float | None = None
+
+
+class _Side:
+    """A flag in the memory of one GPU, and the stream of its kernel."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        device.enter()
+        self.kernels = Kernels(device)
+        self.kernels.prepare((), PING_PONG)
+        self.stream = device.new_stream()
+        self.flag = device.allocate(FLAG)
+        self.stamps = device.allocate(8 * (ROUND_TRIPS + 1))
+        self.status = device.allocate(8)
+        self._launches = Launches()
+
+    def begin(self, kernel: Kernel, peer: _Side, first: bool, base: int) -> None:
+        """Enqueue this side's kernel."""
+        self.device.enter()
+        parameters = (self.flag, peer.flag, int(first), base, ROUND_TRIPS, LIMIT_NS)
+        step = self._launches.step(
+            self.kernels[kernel.function], ONE, self.stream, *parameters, self.stamps, self.status
+        )
+        _run([step])
+
+    def end(self) -> None:
+        self.device.enter()
+        _run([cuda.synchronise(self.stream)])
+
+    def clear(self) -> None:
+        self.device.enter()
+        for at in (self.flag, self.status):
+            self.device.set_bytes(at, 0, 8)
+
+
+def _run(steps: list[Step]) -> None:
+    if code := execute(table(steps)):
+        raise cuda.CudaError(f"flags: {cuda.explain(code)}")
+
+
+def flights(devices: Sequence[Device], rounds: int) -> Iterator[Flight]:
+    """Of every GPU with itself and every pair; raises CudaError."""
+    for i, one in enumerate(devices):
+        for other in devices[i:]:
+            sides = _Side(one), _Side(other)
+            reached = one is other or (one.reach(other) and other.reach(one))
+            for kernel in PING_PONG:
+                yield _flown(kernel, sides, rounds, reached)
+
+
+def _flown(kernel: Kernel, sides: tuple[_Side, _Side], rounds: int, reached: bool) -> Flight:
+    first, second = sides
+    names = (first.device.facts.bus_id, second.device.facts.bus_id)
+    made: list[int] = []
+    for side in sides if reached else ():
+        side.clear()
+    for number in range(rounds if reached else 0):
+        base = number * ROUND_TRIPS
+        second.begin(kernel, first, False, base)
+        first.begin(kernel, second, True, base)
+        second.end()
+        first.end()
+        stamps, late = np.zeros(ROUND_TRIPS + 1, np.int64), np.zeros(1, np.int64)
+        first.device.download(stamps, first.stamps)
+        first.device.download(late, first.status)
+        if late[0]:
+            raise cuda.CudaError(
+                f"{kernel.function} between {names[0]} and {names[1]}: no answer to round trip"
+                f" {late[0]} within {LIMIT_NS * NANOSECONDS:g} s"
+            )
+        made += np.diff(stamps).tolist()
+    if not made:
+        return Flight(kernel=kernel.function, first=names[0], second=names[1], reached=False)
+    return Flight(
+        kernel=kernel.function,
+        first=names[0],
+        second=names[1],
+        reached=True,
+        round_trips=len(made),
+        one_way_seconds=float(np.median(made)) / 2 * NANOSECONDS,
+        least_seconds=min(made) / 2 * NANOSECONDS,
+    )
