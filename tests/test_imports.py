@@ -107,7 +107,7 @@ def test_pandas_is_imported_only_in_reports():
         ("cuda", "railgauge.cuda"),
         ("pynvml", "railgauge.nvlink"),
         ("torch", "railgauge.torch_programs"),
-        ("nccl", "railgauge.nccl_programs"),
+        ("nccl", "railgauge.nccl_library"),
         ("cupy", None),
     ],
 )

@@ -33,6 +33,14 @@ DATA_TYPES = {
 RED_OPS = {"sum": 0, "prod": 1, "max": 2, "min": 3, "avg": 4}
 #: Collectives that came with NCCL 2.28; before, and where they are lacking, sends and receives.
 NATIVE = {"alltoall": "ncclAlltoAll", "gather": "ncclGather", "scatter": "ncclScatter"}
+#: The same with a configuration of the call, an algorithm among it (NCCL 2.31): one argument more.
+SELECTING = {
+    name: f"{name}Config"
+    for name in (
+        *("ncclAllReduce", "ncclAllGather", "ncclReduceScatter", "ncclBroadcast", "ncclReduce"),
+        *NATIVE.values(),
+    )
+}
 GROUP_START: CallArguments = ("ncclGroupStart", ())
 GROUP_END: CallArguments = ("ncclGroupEnd", ())
 
@@ -49,13 +57,17 @@ class Arguments:
     window: int
     note: int  # address of a few bytes of device memory, for acknowledgements
     has: Callable[[str], bool]
+    selection: int = 0  # address of a ncclCollConfig_t, 0: NCCL chooses the algorithm
 
 
 def program(
     case: Case, group: Group, arguments: Arguments, send: int, slots: list[int]
 ) -> list[CallArguments]:
     """The calls of one iteration on this rank, over one send buffer and its receive slots."""
-    return _SPELT[case.operation](case, group, arguments, send, slots)
+    calls = _SPELT[case.operation](case, group, arguments, send, slots)
+    if not arguments.selection:
+        return calls
+    return [(SELECTING[name], (*given, arguments.selection)) for name, given in calls]
 
 
 def _end(a: Arguments) -> tuple[int, int]:
@@ -227,3 +239,8 @@ _SPELT: dict[str, _Spelling] = {
     "message_rate": _windows,
 }
 OPERATIONS = tuple(_SPELT)
+#: Those that are one call, whose algorithm can be chosen.
+SELECTED = (
+    *("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "gather", "scatter"),
+    "alltoall",
+)

@@ -7,23 +7,22 @@ address. MPI is the control plane: it carries the unique ids and the agreements.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import socket
 import time
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
+import msgspec
 import numpy as np
 
-from railgauge import cuda, nccl_calls
+from railgauge import cuda, nccl_calls, nccl_library
 from railgauge.buffers import Buffers
 from railgauge.copies import Copies, Exchange
 from railgauge.cuda import Device
 from railgauge.device import DeviceMemory, Kernels
 from railgauge.device_leg import DeviceTiming
 from railgauge.dtypes import dtype_named
-from railgauge.errors import HostError, NotMeasuredError, UsageError
+from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.gpus import functional_variables, open_gpu
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, Table, execute, table
@@ -34,8 +33,6 @@ from railgauge.plan import Case, Plan, cases
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, World, together
 
-LEAST_VERSION, WINDOWS, FP8 = 21_800, 22_700, 22_400  # NCCL 2.18, 2.27, 2.24
-FP8_CAPABILITY = (9, 0)
 SYMMETRIC = 1  # NCCL_WIN_COLL_SYMMETRIC (nccl.h)
 SUCCESS, IN_PROGRESS, LAST_RESULT = 0, 7, 8
 HOST_IMMEDIATE = 1  # ncclScalarHostImmediate (nccl.h)
@@ -73,12 +70,12 @@ class NcclBackend:
         self._device, self._kernels = self._gpu.device, self._gpu.kernels
         os.environ.update(functional_variables(plan, world.rank))
         self._log = NcclLog(plan, world.rank)
-        self._nccl, self._core, self._library = together(world, _load)
-        version = int(self._nccl.get_version())
-        self._version = version
-        self.library = f"NCCL {version // 10_000}.{version // 100 % 100}.{version % 100}"
+        self._nccl = together(world, nccl_library.load)
+        self._bindings = self._nccl.bindings
+        self.library = self._nccl.name
+        self._config = together(world, lambda: self._nccl.configuration(plan.config))
         registered = plan.register != "none"
-        self.memory = NcclMemory(self._device, self._kernels, self._nccl, registered)
+        self.memory = NcclMemory(self._device, self._kernels, self._bindings, registered)
         self._streams = [self._device.stream]
         self._streams += [self._device.new_stream() for _ in range(plan.streams - 1)]
         self._timing: DeviceTiming | None = None
@@ -92,20 +89,7 @@ class NcclBackend:
         together(self._world, lambda: self._check(plan))
 
     def _check(self, plan: Plan) -> None:
-        capability = self._device.facts.capability
-        narrow = [name for name in plan.dtypes if name.startswith("float8")]
-        if self._version < LEAST_VERSION:
-            raise UsageError(f"{self.library} is too old.\n  expected: at least NCCL 2.18")
-        if narrow and self._version < FP8:
-            raise UsageError(
-                f"--dtype {narrow[0]}: {self.library} has no such type (it came with NCCL 2.24).\n"
-                "  next: pip install -U nvidia-nccl-cu13, or --dtype bfloat16"
-            )
-        if narrow and capability < FP8_CAPABILITY:
-            raise UsageError(
-                f"--dtype {narrow[0]}: {self._device.facts.name} (sm_{capability[0]}{capability[1]})"
-                " cannot reduce it.\n  expected: sm_90 or later\n  next: --dtype bfloat16"
-            )
+        self._nccl.check(plan, self._device.facts)
         for case in cases(plan):
             if case.entry.copies and case.timing != "back_to_back":
                 raise UsageError(
@@ -117,11 +101,6 @@ class NcclBackend:
                     f"--streams {plan.streams}: {case.operation} measures one stream.\n"
                     "  next: --operation all_reduce, or without --streams"
                 )
-        if plan.register == "symmetric" and self._version < WINDOWS:
-            raise UsageError(
-                f"--register symmetric: {self.library} has no windows (they came with NCCL 2.27).\n"
-                "  next: --register local"
-            )
 
     def facts(self) -> dict[str, Any]:
         return self._gpu.facts()
@@ -139,13 +118,14 @@ class NcclBackend:
     def enter(self, group: Any) -> float | None:
         """ncclCommInit for the group, a communicator for every stream; seconds of the first one."""
         made, first = [], 0.0
+        core = self._nccl.core
         for _ in self._streams:
-            unique = bytes(self._core.get_unique_id()) if group.rank == 0 else b""
-            identity = self._core.UniqueId.from_bytes(group.broadcast(unique))
+            unique = bytes(core.get_unique_id()) if group.rank == 0 else b""
+            identity = core.UniqueId.from_bytes(group.broadcast(unique))
             group.barrier()
             before = time.perf_counter()
             with self._speaking("ncclCommInitRank"):
-                made.append(self._core.Communicator.init(group.size, group.rank, identity))
+                made.append(core.Communicator.init(group.size, group.rank, identity, self._config))
             self._log.open()
             first = first or time.perf_counter() - before
         self._communicators[id(group)] = made
@@ -163,8 +143,8 @@ class NcclBackend:
         """NCCL's exceptions as errors with its own last words."""
         try:
             yield
-        except self._nccl.NCCLError as error:
-            last = self._last_words() or "it said nothing more"
+        except self._bindings.NCCLError as error:
+            last = self._nccl.last_words() or "it said nothing more"
             raise NotMeasuredError(
                 f"{what}: {error}\n  {self.library}: {last}\n"
                 "  next: the same command with NCCL_DEBUG=INFO in the environment"
@@ -214,7 +194,7 @@ class NcclBackend:
         closes: contextlib.ExitStack,
     ) -> None:
         """Register the buffers with every communicator (a window is registered by all ranks)."""
-        nccl = self._nccl
+        nccl = self._bindings
         for communicator in communicators:
             handle = nccl.Comm(communicator.ptr)
             for address, nbytes in buffers.areas:
@@ -239,6 +219,11 @@ class NcclBackend:
     ) -> list[list[Step]]:
         """The steps of each turn; with several streams a turn runs one operation on each of them."""
         dtype = dtype_named(case.dtype)
+        selection = 0
+        if case.algorithm:
+            config = self._nccl.selection(case.algorithm)
+            closes.callback(id, config)  # kept as long as the calls point to it
+            selection = int(config.ptr)
         arguments = [
             nccl_calls.Arguments(
                 dtype=nccl_calls.DATA_TYPES[dtype.name],
@@ -248,7 +233,8 @@ class NcclBackend:
                 stream=stream,
                 window=plan.window,
                 note=self._note,
-                has=self._has,
+                has=self._nccl.has,
+                selection=selection,
             )
             for communicator, stream in zip(communicators, self._streams, strict=True)
         ]
@@ -314,20 +300,14 @@ class NcclBackend:
             return nccl_calls.RED_OPS.get(case.op or "", 0)
         # what odd ranks bring is doubled: see `railgauge_kernels.pattern`
         scalar = np.array([1 + me % 2]).astype(np.dtype(case.dtype))
-        nccl, handle = self._nccl, self._nccl.Comm(communicator.ptr)
+        nccl, handle = self._bindings, self._bindings.Comm(communicator.ptr)
         kind = nccl_calls.DATA_TYPES[case.dtype]
         made = int(nccl.red_op_create_pre_mul_sum(scalar.ctypes.data, kind, HOST_IMMEDIATE, handle))
         closes.callback(nccl.red_op_destroy, made, handle)
         return made
 
-    def _has(self, name: str) -> bool:
-        return hasattr(self._library, name)
-
     def _steps(self, calls: list[nccl_calls.CallArguments]) -> list[Step]:
-        return [Step(self._address(name), arguments) for name, arguments in calls]
-
-    def _address(self, name: str) -> int:
-        return ctypes.cast(getattr(self._library, name), ctypes.c_void_p).value or 0
+        return [Step(self._nccl.address(name), arguments) for name, arguments in calls]
 
     # how it goes --------------------------------------------------------------------------------------
 
@@ -335,7 +315,10 @@ class NcclBackend:
         """Algorithm, protocol and transport as NCCL's log names them; of a copy, its path."""
         if case.entry.copies:
             return Choice(transport=self._copies.path)
-        return self._log.choice(case)
+        told = self._log.choice(case)
+        if case.algorithm:  # NCCL fails where it cannot take it
+            told = msgspec.structs.replace(told or Choice(), algorithm=case.algorithm.upper())
+        return told
 
     def allowed(self, case: Case) -> Allowed | None:
         """Of a copy: NVLink, PCIe, the NICs, or the GPU's memory, whatever it goes through."""
@@ -345,15 +328,9 @@ class NcclBackend:
         """NCCL's words and its last error; codes above its own are the driver's."""
         if code > LAST_RESULT:
             return cuda.explain(code)
-        last = self._last_words()
-        words = self._core.get_error_string(code)
+        last = self._nccl.last_words()
+        words = self._nccl.core.get_error_string(code)
         return f"NCCL: {words} ({code})" + (f": {last}" if last else "")
-
-    def _last_words(self) -> str:
-        """ncclGetLastError, which wants no communicator (nccl.h)."""
-        asked = self._library.ncclGetLastError
-        asked.restype, asked.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-        return (asked(None) or b"").decode(errors="replace")
 
     def fault(self) -> str:
         """What an operation that was enqueued ran into, told by any communicator."""
@@ -380,18 +357,3 @@ class NcclBackend:
         for stream in self._streams[1:]:
             self._device.free_stream(stream)
         self._device.close()
-
-
-def _load() -> tuple[Any, Any, ctypes.CDLL]:
-    """nccl4py's low-level bindings, its core, and the library that they have loaded."""
-    try:
-        from nccl import core
-        from nccl.bindings import nccl
-
-        nccl.get_version()
-        return nccl, core, ctypes.CDLL("libnccl.so.2")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise HostError(
-            f"NCCL cannot be loaded on {socket.gethostname()}: {error}.\n"
-            "  next: pip install 'railgauge[cuda13]' (or cuda12), or railgauge run --backend mpi"
-        ) from None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from railgauge import patterns, plugins
+from railgauge import patterns
 from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
-from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
+from railgauge.operations import OPERATIONS, Operation
 from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
 
@@ -33,7 +33,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     95 % interval of the median. None means: chosen per operation (placement, call, timing), by where
     the buffers lie (buffers), or
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
-    and value, that a sweep sets before the library starts.
+    and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
+    configuration, and `algorithms` those that its calls name, a case each (none: NCCL chooses).
     """
 
     ranks: int
@@ -66,6 +67,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     spin: bool = True
     functional: bool = False
     explain: bool = False
+    algorithms: tuple[str, ...] = ()
+    config: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     max_memory: int | None = None
     sample_budget: int = 1 << 30
@@ -90,6 +93,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement
     nbytes: int
     count: int
+    algorithm: str = ""
 
     def bus_factor(self, n: int) -> float:
         """busbw / algbw in a group of n; memory is read and written by a local copy."""
@@ -106,6 +110,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         facts = [self.operation, self.dtype, self.op, f"{self.nbytes} B", self.placement, self.call]
         if self.root:
             facts.append(f"root {self.root}")
+        facts.append(self.algorithm)
         return " ".join(fact for fact in facts if fact)
 
 
@@ -131,28 +136,33 @@ def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
     offers = offers_of(plan.backend)
     placements, calls = forms(entry, offers)
     n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
-    for dtype in plan.dtypes if entry.sized else plan.dtypes[:1]:
+    axes = itertools.product(
+        plan.dtypes if entry.sized else plan.dtypes[:1],
+        plan.ops if entry.reduces else (None,),
+        plan.roots if entry.rooted else (None,),
+        _allowed(plan.placements, placements),
+        _allowed(_overlapping(plan, calls), calls),
+        (plan.algorithms if entry.name in offers.selected else ()) or ("",),
+        plan.sizes if entry.sized else (0,),
+    )
+    for dtype, op, root, placement, call, algorithm, size in axes:
         itemsize = dtype_named(dtype).itemsize
-        for op in plan.ops if entry.reduces else (None,):
-            for root in plan.roots if entry.rooted else (None,):
-                for placement in _allowed(plan.placements, placements):
-                    for call in _allowed(_overlapping(plan, calls), calls):
-                        for size in plan.sizes if entry.sized else (0,):
-                            count = entry.count(size, itemsize, n)
-                            nbytes = entry.nbytes(count, itemsize, n)
-                            if entry.name == "alltoallv":
-                                nbytes = case_traffic(plan, count, n).nbytes(itemsize)
-                            yield {
-                                "operation": entry.name,
-                                "call": call,
-                                "timing": plan.timing or offers.timing or entry.timing,
-                                "dtype": dtype if entry.sized else "int8",
-                                "op": op,
-                                "root": root,
-                                "placement": placement,
-                                "nbytes": nbytes,
-                                "count": count,
-                            }
+        count = entry.count(size, itemsize, n)
+        nbytes = entry.nbytes(count, itemsize, n)
+        if entry.name == "alltoallv":
+            nbytes = case_traffic(plan, count, n).nbytes(itemsize)
+        yield {
+            "operation": entry.name,
+            "call": call,
+            "timing": plan.timing or offers.timing or entry.timing,
+            "dtype": dtype if entry.sized else "int8",
+            "op": op,
+            "root": root,
+            "placement": placement,
+            "nbytes": nbytes,
+            "count": count,
+            "algorithm": algorithm,
+        }
 
 
 def _overlapping(plan: Plan, calls: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -174,169 +184,6 @@ def case_traffic(plan: Plan, count: int, n: int) -> Traffic:
 @functools.lru_cache(maxsize=8)
 def _traffic(matrix: Weights | None, skew: float, count: int, n: int) -> Traffic:
     return skewed(n, count, skew) if matrix is None else weighed(matrix, count, n)
-
-
-def _positive(name: str, value: float | None, least: float = 1) -> None:
-    if value is not None and not least <= value < math.inf:
-        raise UsageError(
-            f"--{name.replace('_', '-')}: {value} is {'endless' if value == math.inf else 'too small'}.\n"
-            f"  expected: at least {least:g}\n  next: railgauge run --help"
-        )
-
-
-def validate(plan: Plan) -> Plan:
-    """The plan itself, once everything in it is known to mean something; raises UsageError."""
-    patterns.check_pattern(plan.pattern)
-    offers = offers_of(plan.backend)
-    if offers.unsupported:
-        raise UsageError(f"--backend {plan.backend}: {offers.unsupported}")
-    for field in ("operations", "dtypes", "ops", "roots", "placements", "calls"):
-        if getattr(plan, field) == ():
-            raise UsageError(
-                f"--{field.removesuffix('s')}: nothing is named.\n"
-                "  expected: at least one, comma separated\n  next: railgauge list"
-            )
-    for name in plan.operations:
-        operation_named(name)
-    for dtype in plan.dtypes:
-        dtype_named(dtype)
-    for op in plan.ops:
-        if op not in REDUCTIONS:
-            raise unknown("reduction op", op, [*REDUCTIONS, "all"], "railgauge list")
-    _check_offers(plan, offers)
-    for name in (
-        *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
-        *("check_every", "max_memory"),
-    ):
-        _positive(name, getattr(plan, name))
-    _positive("warmup", plan.warmup, 0)
-    for name in ("precision", "budget", "timeout"):
-        _positive(name, getattr(plan, name), 1e-6)
-    if not plan.sizes or min(plan.sizes) < 0:
-        raise UsageError("--sizes: no size, or a negative one.\n  expected: bytes, as in 8,64K,1M")
-    if not 0 <= plan.skew <= 1:
-        raise UsageError(f"--skew: {plan.skew} is outside 0 (uniform) ... 1 (all to rank 0)")
-    for root in plan.roots:
-        if not 0 <= root < patterns.group_sizes(plan.pattern, plan.ranks)[0]:
-            raise UsageError(
-                f"--root {root}: the groups of pattern {plan.pattern} over {plan.ranks} ranks have"
-                f" no such rank.\n  expected: 0 to {patterns.group_sizes(plan.pattern, plan.ranks)[0] - 1}"
-            )
-    if plan.pattern == "pairs" and plan.ranks < 2:
-        raise UsageError("--pattern pairs needs at least 2 ranks.\n  next: railgauge run -n 2")
-    for name in plan.operations:
-        for n in patterns.group_sizes(plan.pattern, plan.ranks):
-            OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
-        _check_offered(plan, OPERATIONS[name])
-    _check_matrix(plan)
-    if plan.skew and "alltoallv" not in plan.operations:
-        raise UsageError(
-            "--skew is for --operation alltoallv alone.\n"
-            f"  next: railgauge run --operation alltoallv --skew {plan.skew}"
-        )
-    if plan.overlap and plan.calls and not {"nonblocking", "stream"} & set(plan.calls):
-        raise UsageError(
-            "--overlap is of non-blocking operations.\n  next: railgauge run --overlap --call nonblocking"
-        )
-    return plan
-
-
-def _check_offered(plan: Plan, entry: Operation) -> None:
-    offers = offers_of(plan.backend)
-    if entry.name not in offers.operations:
-        raise UsageError(
-            f"--operation {entry.name}: --backend {plan.backend} has no such operation.\n"
-            f"  allowed: {', '.join(offers.operations)}\n  next: {_backends_with(entry.name)}"
-        )
-    placements, calls = forms(entry, offers)
-    for field, asked, exist in (
-        ("placement", plan.placements, placements),
-        ("call", plan.calls, calls),
-    ):
-        if asked is not None and not set(asked) & set(exist):
-            raise UsageError(
-                f"--{field} {','.join(asked)}: {entry.name} has no such form.\n"
-                f"  allowed for {entry.name}: {', '.join(exist)}\n"
-                f"  next: railgauge run --operation {entry.name} --{field} {exist[0]}"
-            )
-
-
-def _backends_with(operation: str) -> str:
-    backends = {name: offers_of(name) for name in plugins.names(plugins.BACKENDS)}
-    found = [b for b, o in backends.items() if operation in o.operations and not o.unsupported]
-    if not found:
-        return "railgauge list"
-    return f"railgauge run --operation {operation} --backend {found[0]}"
-
-
-def _check_offers(plan: Plan, offers: Offers) -> None:
-    """Raise UsageError for what the backend never has, whatever library and machine."""
-    for field, asked, exist in (
-        ("dtype", plan.dtypes, offers.dtypes),
-        ("op", plan.ops, offers.ops),
-        ("call", plan.calls or (), offers.calls),
-        ("memory", (plan.memory,), offers.memories),
-        ("register", (plan.register,), offers.registrations),
-    ):
-        if lacking := [name for name in asked if name not in exist]:
-            raise UsageError(
-                f"--{field} {lacking[0]}: --backend {plan.backend} has no such {field}.\n"
-                f"  allowed: {', '.join(exist)}\n  next: railgauge run --backend {plan.backend}"
-                f" --{field} {exist[0]}"
-            )
-    if plan.op_implementation == "user" and plan.backend != "mpi":
-        raise UsageError(
-            "--op-implementation user is MPI's: only there can a program bring its own reduction.\n"
-            "  next: railgauge run --backend mpi --op-implementation user"
-        )
-    of_streams = {
-        "streams": plan.streams > 1,
-        "functional": plan.functional,
-        "explain": plan.explain,
-        "clock": plan.clock != "stamp",
-        "no-spin": not plan.spin,
-    }
-    for option, is_asked in of_streams.items():
-        if is_asked and not (offers.device_clock and plan.memory == "device"):
-            raise UsageError(
-                f"--{option}: --backend {plan.backend} on {plan.memory} memory enqueues nothing on a"
-                f" GPU's stream.\n  next: railgauge run --backend nccl --{option}"
-            )
-
-
-def _check_matrix(plan: Plan) -> None:
-    if plan.matrix is None:
-        return
-    if plan.operations != ("alltoallv",):
-        raise UsageError("--matrix is for --operation alltoallv alone")
-    if plan.skew:
-        raise UsageError("--skew cannot be combined with --matrix: each gives the whole traffic")
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
-    if len(plan.matrix) != n or any(len(row) != n for row in plan.matrix):
-        raise UsageError(
-            f"--matrix: {len(plan.matrix)} rows of {sorted({len(r) for r in plan.matrix})} numbers.\n"
-            f"  expected: {n} rows of {n}, one row a sender"
-        )
-    if min(min(row) for row in plan.matrix) < 0 or not any(any(row) for row in plan.matrix):
-        raise UsageError("--matrix: weights must not be negative, and not all of them 0")
-
-
-def applicable(plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Of `names`, those that mean something under the plan's pattern, ranks and forms.
-
-    Returns (names, {left out: why}); used to spell out `--operation all`.
-    """
-    kept, left = [], {}
-    for name in names:
-        try:
-            for n in patterns.group_sizes(plan.pattern, plan.ranks):
-                OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
-            _check_offered(plan, OPERATIONS[name])
-        except UsageError as error:
-            left[name] = str(error).splitlines()[0]
-        else:
-            kept.append(name)
-    return tuple(kept), left
 
 
 def read_matrix(path: Path) -> Weights:

@@ -11,7 +11,8 @@ import msgspec
 from railgauge import patterns, plans
 from railgauge.backends import offers_of
 from railgauge.errors import UsageError
-from railgauge.plan import Plan, applicable, read_matrix, read_plan, validate
+from railgauge.plan import Plan, read_matrix, read_plan
+from railgauge.plan_rules import applicable, validate
 from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
 
 DEFAULT_RANKS = 2
@@ -69,6 +70,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         "dtypes": _names(typed["dtype"]),
         "ops": _names(typed["op"]),
         "calls": _names(typed["call"]),
+        "algorithms": _names(typed["algorithm"]),
         "placements": typed["placement"]
         and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
         "roots": _roots(typed["root"], group),
@@ -79,6 +81,8 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     }
     if typed.get("set"):
         asked["variables"] = tuple(parse_variable(text, "--set") for text in typed["set"])
+    if typed.get("config"):
+        asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
     offers = offers_of(fields.get("backend", "mpi"))

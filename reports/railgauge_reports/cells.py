@@ -11,7 +11,7 @@ from railgauge.units import format_seconds
 
 NOTHING = "-"
 #: What tells rows apart besides operation, ranks and size; shown as columns only where it varies.
-IDENTITY = ("dtype", "op", "placement", "call", "timing", "root", "round", "group")
+IDENTITY = ("dtype", "op", "placement", "call", "selected", "timing", "root", "round", "group")
 CHOSEN = ("algorithm", "protocol", "transport")
 
 

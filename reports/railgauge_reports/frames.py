@@ -76,6 +76,7 @@ FURTHER = {
     "batch_host_seconds": "Float64",  # an iteration of many timed as one, as nccl-tests does
     "batch_device_seconds": "Float64",  # the same between two events of the device
     "init_seconds": "Float64",  # of the group's communicator (ncclCommInit)
+    "selected": "string",  # the algorithm that the call named (--algorithm)
     "algorithm": "string",  # these four as the library's log named them
     "protocol": "string",
     "channels": "string",
@@ -211,6 +212,7 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
         "call": case.call,
         "timing": case.timing,
         "root": case.root,
+        "selected": case.algorithm or None,
         "gap": facts.samples is None,
         "reason": facts.reason,
         "functional": facts.start.run.functional,

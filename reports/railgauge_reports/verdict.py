@@ -188,6 +188,7 @@ def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
         again = f"{same} --operation {case.operation} --dtype {case.dtype} --sizes {case.nbytes}"
         again += f" --placement {case.placement} --call {case.call}"
         again += f" --op {case.op}" if case.op else ""
+        again += f" --algorithm {case.algorithm}" if case.algorithm else ""
         again += "" if case.root is None else f" --root {case.root}"
         return (again, "(and once more without the host that is named above)")
     if code == EXIT_INCONCLUSIVE:

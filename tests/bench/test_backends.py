@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from railgauge import plan as plan_module
-from railgauge import plugins
+from railgauge import plan_rules, plugins
 from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
 from railgauge.operations import OPERATIONS, REDUCTIONS
-from railgauge.plan import Plan, cases, forms, validate
+from railgauge.plan import Plan, cases, forms
+from railgauge.plan_rules import validate
 
 BACKENDS = plugins.names(plugins.BACKENDS)
 
@@ -37,7 +38,8 @@ def backend(monkeypatch):
 
     def make(**fields: Any) -> Offers:
         made = dataclasses.replace(offers_of("mpi"), **fields)
-        monkeypatch.setattr(plan_module, "offers_of", lambda _: made)
+        for module in (plan_module, plan_rules):
+            monkeypatch.setattr(module, "offers_of", lambda _: made)
         return made
 
     return make
@@ -57,10 +59,12 @@ def test_everything_that_a_backend_offers_exists(name):
     assert set(offers.registrations) <= {"none", "local", "symmetric"}
     assert offers.timing in ("", "barrier", "back_to_back", "synchronised")
     assert offers.registrations[0] == "none"
-    assert {*offers.placements, *offers.fewer_calls} <= set(offers.operations)
+    assert {*offers.placements, *offers.fewer_calls, *offers.selected} <= set(offers.operations)
     for field in dataclasses.fields(offers):
         value = getattr(offers, field.name)
-        assert not isinstance(value, tuple) or len(set(value)) == len(value) > 0, field.name
+        if isinstance(value, tuple):
+            assert len(set(value)) == len(value), field.name
+            assert value or field.name == "selected", field.name
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -190,6 +194,26 @@ def test_what_only_streams_of_a_gpu_have_is_refused_elsewhere(option, fields):
     assert f"--{option}: --backend mpi on device" in refused(memory="device", **fields)
     assert f"next: railgauge run --backend nccl --{option}" in message
     assert validate(asked("nccl", **fields))
+
+
+@pytest.mark.parametrize(
+    ("option", "fields"),
+    [("algorithm", {"algorithms": ("ring",)}), ("config", {"config": (("max_ctas", "4"),)})],
+)
+def test_an_algorithm_or_a_configuration_is_nccls(option, fields):
+    message = refused(**fields)
+    assert message.startswith(f"--{option}: --backend mpi has no such choice.")
+    assert f"next: railgauge run --backend nccl --{option}" in message
+    assert validate(asked("nccl", **fields))
+
+
+def test_an_algorithm_needs_a_call_that_names_one():
+    message = refused("nccl", algorithms=("ring",), operations=("sendrecv", "latency"))
+    assert "the calls of sendrecv, latency name no algorithm" in message
+    made = cases(asked("nccl", algorithms=("ring", "tree"), operations=("all_reduce", "sendrecv")))
+    found = {(case.operation, case.algorithm) for case in made}
+    assert found == {("all_reduce", "ring"), ("all_reduce", "tree"), ("sendrecv", "")}
+    assert made[0].describe().endswith("ring")
 
 
 def test_a_reduction_of_the_users_own_is_mpis():

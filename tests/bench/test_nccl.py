@@ -334,3 +334,67 @@ def test_the_environment_names_the_gpu_of_every_rank(gpus):
     told = json.loads((done.folder / "environment.json").read_text())
     assert [rank["device"]["bus_id"] for rank in told["ranks"]] == ["0000:10:00.0", "0000:11:00.0"]
     assert "hardware" in told["nodes"][0]
+
+
+SELECTING = ("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "alltoall")
+
+
+def test_algorithms_are_compared_in_one_process(gpus):
+    done = gpus(
+        *("-n", "2", "--operation", ",".join((*SELECTING, "gather", "scatter"))),
+        *("--sizes", "512", "--algorithm", "ring,tree"),
+        *FEW,
+    )
+    assert done.code == EXIT_PASS, done.stderr
+    found = [(result.case.operation, result.case.algorithm) for result in done.results]
+    assert len(found) == len(set(found)) == 16
+    for result in done.results:
+        assert result.groups[0].choice.algorithm == result.case.algorithm.upper()
+        assert result.groups[0].checked_iterations
+    frame = case_frame(done.folder)
+    assert set(frame["selected"]) == {"ring", "tree"}
+    assert list(frame["algorithm"]) == [name.upper() for name in frame["selected"]]
+
+
+def test_an_algorithm_that_nccl_does_not_know_is_told_in_its_words(gpus):
+    done = gpus("-n", "2", "--sizes", "512", "--algorithm", "rnig")
+    assert done.code == EXIT_NOT_MEASURED, done.stderr
+    assert "alg_selection: no algorithm rnig" in done.stderr
+
+
+def test_an_older_nccl_takes_no_algorithm_and_the_sweep_is_named(
+    measure, rig, kernels_on_cpu, tmp_path_factory
+):
+    old = rig("gpu_stand_in").build(tmp_path_factory.mktemp("old"), kernels_on_cpu, "-DOLD")
+    done = measure(*BRIEF, "-n", "2", "--algorithm", "ring,tree", LD_PRELOAD=old)
+    assert done.code == EXIT_USAGE, done.stderr
+    assert "takes none with a call (NCCL 2.31 does)" in done.stderr
+    assert "--sweep NCCL_ALGO=ring,tree" in done.stderr
+
+
+def test_communicators_are_configured(gpus, tmp_path):
+    log = tmp_path / "log"
+    done = gpus(
+        *("-n", "2", "--sizes", "64", "--config", "max_ctas=7", "--config", "min_ctas=2"),
+        *("--config", "cta_policy=1", "--config", "collnet_enable=true"),
+        *FEW,
+        FAKE_NCCL_LOG=str(log),
+    )
+    assert done.code == EXIT_PASS, done.stderr
+    lines = [line for line in log.read_text().splitlines() if "config" in line]
+    assert sorted(lines) == [f"{rank} config min_ctas=2 max_ctas=7" for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("max_cats=7", "Did you mean 'max_ctas'?"),
+        ("max_ctas=many", "--config max_ctas=many"),
+        ("blocking=false", "unknown field of --config 'blocking'"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_its_field(gpus, config, words):
+    done = gpus("-n", "2", "--sizes", "64", "--config", config)
+    assert done.code == EXIT_USAGE, done.stderr
+    assert done.stderr.count("error:") == 1
+    assert words in done.stderr

@@ -14,13 +14,12 @@ from railgauge.operations import OPERATIONS
 from railgauge.plan import (
     DEFAULT_SIZES,
     Plan,
-    applicable,
     case_traffic,
     cases,
     read_matrix,
     read_plan,
-    validate,
 )
+from railgauge.plan_rules import applicable, validate
 
 OVER_MPI = offers_of("mpi").operations
 

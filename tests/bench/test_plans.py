@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from railgauge import plans
-from railgauge.plan import Plan, cases, read_plan, validate
+from railgauge.plan import Plan, cases, read_plan
+from railgauge.plan_rules import validate
 
 SHIPPED = sorted(plans.names())
 

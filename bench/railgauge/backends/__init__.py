@@ -33,6 +33,7 @@ class Offers:
     placements: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     fewer_calls: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     device_clock: bool = False  # operations on device memory are timed on the device
+    selected: tuple[str, ...] = ()  # operations whose algorithm a call can name (`--algorithm`)
     in_block: bool = False  # see `railgauge.layouts.Group`
     unsupported: str = ""  # why nothing can be asked of it yet
     reciprocal_average: bool = False  # averages floats by multiplying each contribution by 1/n

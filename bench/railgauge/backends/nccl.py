@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from railgauge.backends import Offers
 from railgauge.layouts import COPIES
-from railgauge.nccl_calls import DATA_TYPES, OPERATIONS, RED_OPS
+from railgauge.nccl_calls import DATA_TYPES, OPERATIONS, RED_OPS, SELECTED
 
 if TYPE_CHECKING:
     from railgauge.plan import Plan
@@ -22,6 +22,7 @@ OFFERS = Offers(
     registrations=("none", "local", "symmetric"),
     placements={"alltoall": ("out",)},  # NCCL wants both sides apart (nccl.h, ncclAlltoAll)
     device_clock=True,
+    selected=SELECTED,
     in_block=True,
     reciprocal_average=True,
 )

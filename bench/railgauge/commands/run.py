@@ -36,6 +36,9 @@ _help = {
     "placement": "Out of place, in place, or both.  [default: what the operation has]",
     "call": "Forms of call, comma separated, or all: blocking, nonblocking, persistent (mpi); stream,"
     " graph (nccl); pull, push, both, local, to_device, from_device (copy; _sm: by a kernel).",
+    "algorithm": "Algorithms that NCCL's calls name, comma separated: ring, tree, nvls (NCCL 2.31; before,"
+    " --sweep NCCL_ALGO=Ring,Tree).",
+    "config": "A field of NCCL's communicator configuration: max_ctas=16, cta_policy=1. Repeatable.",
     "overlap": "Measure how much computation a non-blocking operation hides.",
     "ranks": "Number of ranks to start (this is not nccl-tests' -n, which counts iterations).",
     "iterations": "A fixed number of iterations instead of --precision and --budget.",
@@ -90,6 +93,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--root")
 @_option("--placement", type=click.Choice(["out", "in", "both"]))
 @_option("--call")
+@_option("--algorithm")
 @_option("--pattern")
 @_option("--rounds", type=int)
 @_option("--backend")
@@ -112,6 +116,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--spin/--no-spin", default=None)
 @_option("--functional", is_flag=True, default=None)
 @_option("--explain", is_flag=True, default=None)
+@_option("--config", multiple=True)
 @_option("--set", multiple=True)
 @_option("--sweep", multiple=True)
 @_option("--max-memory")

@@ -30,13 +30,13 @@ Row = Mapping[str, Any]
 
 def render(run: LoadedRun) -> str:
     """One table after the other, in the order of the plan."""
-    keys = ["operation", "call", "round", "group"]
-    tables = run.rows.groupby(keys, sort=False)
+    keys = ["operation", "call", "selected", "round", "group"]
+    tables = run.rows.groupby(keys, sort=False, dropna=False)
     return "".join(line + "\n" for _, rows in tables for line in table(run.stored, rows))
 
 
 def table(run: StoredRun, rows: pd.DataFrame) -> Iterator[str]:
-    """The lines of one table; `rows` are one operation, call, round and group of a case frame."""
+    """The lines of one table; `rows` are one operation, call, algorithm, round and group of a case frame."""
     records: list[Row] = rows.to_dict("records")  # type: ignore[assignment]
     program = f"{records[0]['operation']}_perf"
     yield f"# nccl-tests version {LAYOUT} nccl-headers=0 nccl-library=0"

@@ -109,9 +109,14 @@ static void *opened(const char *path, size_t n) {
     return p == MAP_FAILED ? 0 : p;
 }
 int ncclCommInitRankConfig(comm **out, int n, char *id, int me, void *cfg) {
-    (void)cfg;
     int f = fault("ncclCommInitRank");
     if (f) return f;
+    const char *calls = getenv("FAKE_NCCL_LOG");
+    if (cfg && calls) {
+        FILE *o = fopen(calls, "a");
+        fprintf(o, "%d config min_ctas=%d max_ctas=%d\n", me, ((int *)cfg)[6], ((int *)cfg)[7]);
+        fclose(o);
+    }
     if (n > MOST) return INVALID;
     segment *s = opened(id, sizeof *s);
     if (!s) {
@@ -583,6 +588,33 @@ int ncclGather(void *s, void *r, size_t n, int t, int root, comm *c, void *st) {
 int ncclScatter(void *s, void *r, size_t n, int t, int root, comm *c, void *st) {
     return enqueue("ncclScatter", (job){SCATTER, c, s, r, n, t, 0, root}, st);
 }
+#endif
+#ifndef OLD
+// ncclCollConfig_t: alg_selection stands behind 40 bytes (nccl.h of 2.31)
+static int selected(const char *config) {
+    static const char *known[] = {"ring", "tree", "nvls"};
+    const char *name;
+    memcpy(&name, config + 40, sizeof name);
+    for (int k = 0; name && k < 3; k++)
+        if (!strcmp(name, known[k])) return OK;
+    snprintf(last, sizeof last, "alg_selection: no algorithm %s", name ? name : "at all");
+    return INVALID;
+}
+#define SELECTING(name, parameters, ...)                                                           \
+    int name##Config parameters { return selected(config) ? INVALID : name(__VA_ARGS__); }
+#define COMMON comm *c, void *st, const char *config
+SELECTING(ncclAllReduce, (void *s, void *r, size_t n, int t, int op, COMMON), s, r, n, t, op, c, st)
+SELECTING(ncclAllGather, (void *s, void *r, size_t n, int t, COMMON), s, r, n, t, c, st)
+SELECTING(ncclReduceScatter, (void *s, void *r, size_t n, int t, int op, COMMON), s, r, n, t, op, c,
+          st)
+SELECTING(ncclBroadcast, (void *s, void *r, size_t n, int t, int root, COMMON), s, r, n, t, root, c,
+          st)
+SELECTING(ncclReduce, (void *s, void *r, size_t n, int t, int op, int root, COMMON), s, r, n, t, op,
+          root, c, st)
+SELECTING(ncclAlltoAll, (void *s, void *r, size_t n, int t, COMMON), s, r, n, t, c, st)
+SELECTING(ncclGather, (void *s, void *r, size_t n, int t, int root, COMMON), s, r, n, t, root, c, st)
+SELECTING(ncclScatter, (void *s, void *r, size_t n, int t, int root, COMMON), s, r, n, t, root, c,
+          st)
 #endif
 int ncclSend(void *s, size_t n, int t, int peer, comm *c, void *st) {
     return enqueue("ncclSend", (job){SEND, c, s, 0, n, t, 0, peer}, st);

@@ -1,0 +1,192 @@
+"""What a plan must be to mean something; every refusal says what was expected and what to type next."""
+
+from __future__ import annotations
+
+import math
+
+from railgauge import patterns, plugins
+from railgauge.backends import Offers, offers_of
+from railgauge.dtypes import dtype_named
+from railgauge.errors import UsageError, unknown
+from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
+from railgauge.plan import Plan, forms
+
+
+def _positive(name: str, value: float | None, least: float = 1) -> None:
+    if value is not None and not least <= value < math.inf:
+        raise UsageError(
+            f"--{name.replace('_', '-')}: {value} is {'endless' if value == math.inf else 'too small'}.\n"
+            f"  expected: at least {least:g}\n  next: railgauge run --help"
+        )
+
+
+def validate(plan: Plan) -> Plan:
+    """The plan itself, once everything in it is known to mean something; raises UsageError."""
+    patterns.check_pattern(plan.pattern)
+    offers = offers_of(plan.backend)
+    if offers.unsupported:
+        raise UsageError(f"--backend {plan.backend}: {offers.unsupported}")
+    for field in ("operations", "dtypes", "ops", "roots", "placements", "calls"):
+        if getattr(plan, field) == ():
+            raise UsageError(
+                f"--{field.removesuffix('s')}: nothing is named.\n"
+                "  expected: at least one, comma separated\n  next: railgauge list"
+            )
+    for name in plan.operations:
+        operation_named(name)
+    for dtype in plan.dtypes:
+        dtype_named(dtype)
+    for op in plan.ops:
+        if op not in REDUCTIONS:
+            raise unknown("reduction op", op, [*REDUCTIONS, "all"], "railgauge list")
+    _check_offers(plan, offers)
+    _check_selection(plan, offers)
+    for name in (
+        *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
+        *("check_every", "max_memory"),
+    ):
+        _positive(name, getattr(plan, name))
+    _positive("warmup", plan.warmup, 0)
+    for name in ("precision", "budget", "timeout"):
+        _positive(name, getattr(plan, name), 1e-6)
+    if not plan.sizes or min(plan.sizes) < 0:
+        raise UsageError("--sizes: no size, or a negative one.\n  expected: bytes, as in 8,64K,1M")
+    if not 0 <= plan.skew <= 1:
+        raise UsageError(f"--skew: {plan.skew} is outside 0 (uniform) ... 1 (all to rank 0)")
+    for root in plan.roots:
+        if not 0 <= root < patterns.group_sizes(plan.pattern, plan.ranks)[0]:
+            raise UsageError(
+                f"--root {root}: the groups of pattern {plan.pattern} over {plan.ranks} ranks have"
+                f" no such rank.\n  expected: 0 to {patterns.group_sizes(plan.pattern, plan.ranks)[0] - 1}"
+            )
+    if plan.pattern == "pairs" and plan.ranks < 2:
+        raise UsageError("--pattern pairs needs at least 2 ranks.\n  next: railgauge run -n 2")
+    for name in plan.operations:
+        for n in patterns.group_sizes(plan.pattern, plan.ranks):
+            OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
+        _check_offered(plan, OPERATIONS[name])
+    _check_matrix(plan)
+    if plan.skew and "alltoallv" not in plan.operations:
+        raise UsageError(
+            "--skew is for --operation alltoallv alone.\n"
+            f"  next: railgauge run --operation alltoallv --skew {plan.skew}"
+        )
+    if plan.overlap and plan.calls and not {"nonblocking", "stream"} & set(plan.calls):
+        raise UsageError(
+            "--overlap is of non-blocking operations.\n  next: railgauge run --overlap --call nonblocking"
+        )
+    return plan
+
+
+def _check_offered(plan: Plan, entry: Operation) -> None:
+    offers = offers_of(plan.backend)
+    if entry.name not in offers.operations:
+        raise UsageError(
+            f"--operation {entry.name}: --backend {plan.backend} has no such operation.\n"
+            f"  allowed: {', '.join(offers.operations)}\n  next: {_backends_with(entry.name)}"
+        )
+    placements, calls = forms(entry, offers)
+    for field, asked, exist in (
+        ("placement", plan.placements, placements),
+        ("call", plan.calls, calls),
+    ):
+        if asked is not None and not set(asked) & set(exist):
+            raise UsageError(
+                f"--{field} {','.join(asked)}: {entry.name} has no such form.\n"
+                f"  allowed for {entry.name}: {', '.join(exist)}\n"
+                f"  next: railgauge run --operation {entry.name} --{field} {exist[0]}"
+            )
+
+
+def _backends_with(operation: str) -> str:
+    backends = {name: offers_of(name) for name in plugins.names(plugins.BACKENDS)}
+    found = [b for b, o in backends.items() if operation in o.operations and not o.unsupported]
+    if not found:
+        return "railgauge list"
+    return f"railgauge run --operation {operation} --backend {found[0]}"
+
+
+def _check_offers(plan: Plan, offers: Offers) -> None:
+    """Raise UsageError for what the backend never has, whatever library and machine."""
+    for field, asked, exist in (
+        ("dtype", plan.dtypes, offers.dtypes),
+        ("op", plan.ops, offers.ops),
+        ("call", plan.calls or (), offers.calls),
+        ("memory", (plan.memory,), offers.memories),
+        ("register", (plan.register,), offers.registrations),
+    ):
+        if lacking := [name for name in asked if name not in exist]:
+            raise UsageError(
+                f"--{field} {lacking[0]}: --backend {plan.backend} has no such {field}.\n"
+                f"  allowed: {', '.join(exist)}\n  next: railgauge run --backend {plan.backend}"
+                f" --{field} {exist[0]}"
+            )
+    if plan.op_implementation == "user" and plan.backend != "mpi":
+        raise UsageError(
+            "--op-implementation user is MPI's: only there can a program bring its own reduction.\n"
+            "  next: railgauge run --backend mpi --op-implementation user"
+        )
+    of_streams = {
+        "streams": plan.streams > 1,
+        "functional": plan.functional,
+        "explain": plan.explain,
+        "clock": plan.clock != "stamp",
+        "no-spin": not plan.spin,
+    }
+    for option, is_asked in of_streams.items():
+        if is_asked and not (offers.device_clock and plan.memory == "device"):
+            raise UsageError(
+                f"--{option}: --backend {plan.backend} on {plan.memory} memory enqueues nothing on a"
+                f" GPU's stream.\n  next: railgauge run --backend nccl --{option}"
+            )
+
+
+def _check_selection(plan: Plan, offers: Offers) -> None:
+    """Raise UsageError where a call names no algorithm, or a communicator has no configuration."""
+    for option, asked in (("algorithm", plan.algorithms), ("config", plan.config)):
+        if asked and not offers.selected:
+            raise UsageError(
+                f"--{option}: --backend {plan.backend} has no such choice.\n"
+                f"  next: railgauge run --backend nccl --{option}"
+            )
+    if plan.algorithms and not set(plan.operations) & set(offers.selected):
+        raise UsageError(
+            f"--algorithm: the calls of {', '.join(plan.operations)} name no algorithm.\n"
+            f"  allowed for {', '.join(offers.selected)}\n"
+            "  next: railgauge run --backend nccl --operation all_reduce --algorithm ring,tree"
+        )
+
+
+def _check_matrix(plan: Plan) -> None:
+    if plan.matrix is None:
+        return
+    if plan.operations != ("alltoallv",):
+        raise UsageError("--matrix is for --operation alltoallv alone")
+    if plan.skew:
+        raise UsageError("--skew cannot be combined with --matrix: each gives the whole traffic")
+    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    if len(plan.matrix) != n or any(len(row) != n for row in plan.matrix):
+        raise UsageError(
+            f"--matrix: {len(plan.matrix)} rows of {sorted({len(r) for r in plan.matrix})} numbers.\n"
+            f"  expected: {n} rows of {n}, one row a sender"
+        )
+    if min(min(row) for row in plan.matrix) < 0 or not any(any(row) for row in plan.matrix):
+        raise UsageError("--matrix: weights must not be negative, and not all of them 0")
+
+
+def applicable(plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Of `names`, those that mean something under the plan's pattern, ranks and forms.
+
+    Returns (names, {left out: why}); used to spell out `--operation all`.
+    """
+    kept, left = [], {}
+    for name in names:
+        try:
+            for n in patterns.group_sizes(plan.pattern, plan.ranks):
+                OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
+            _check_offered(plan, OPERATIONS[name])
+        except UsageError as error:
+            left[name] = str(error).splitlines()[0]
+        else:
+            kept.append(name)
+    return tuple(kept), left
