@@ -73,6 +73,18 @@ def kernels_on_cpu(
     return built
 
 
+@pytest.fixture(scope="session")
+def gpu_stand_in(
+    rig: Callable[[str], ModuleType],
+    kernels_on_cpu: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """What LD_PRELOAD must hold for a machine with GPUs and NCCL."""
+    folder = tmp_path_factory.mktemp("stand_in")
+    built: str = rig("gpu_stand_in").build(folder, kernels_on_cpu)
+    return built
+
+
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """An ended `railgauge run`: exit code, both streams, and its folder."""
@@ -126,3 +138,10 @@ def library(request: pytest.FixtureRequest) -> Library:
     if not os.environ.get(OPENMPI):
         pytest.skip(f"{OPENMPI} does not name the python of an environment with Open MPI")
     return Library("openmpi", os.environ[OPENMPI])
+
+
+@pytest.fixture
+def on_gpus(measure: Callable[..., Measured], gpu_stand_in: str) -> Callable[..., Measured]:
+    """`on_gpus("-n", "2", ..., FAKE_GPU_COUNT="1")`: `railgauge run` on the stand-in's GPUs."""
+    machine = {"LD_PRELOAD": gpu_stand_in, "CUDA_VISIBLE_DEVICES": "0,1,2,3"}
+    return lambda *arguments, **more: measure(*arguments, **machine | more)

@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -230,22 +229,3 @@ def mpi_python(library: Library) -> str:
 def mpiexec() -> Callable[[str], str]:
     """The launcher that belongs to a Python: mpiexec beside it."""
     return lambda python: str(Path(python).parent / "mpiexec")
-
-
-@pytest.fixture(scope="session")
-def stand_in(
-    rig: Callable[[str], ModuleType],
-    kernels_on_cpu: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    """What LD_PRELOAD must hold for a machine with GPUs and NCCL."""
-    folder = tmp_path_factory.mktemp("stand_in")
-    built: str = rig("gpu_stand_in").build(folder, kernels_on_cpu)
-    return built
-
-
-@pytest.fixture
-def on_gpus(measure: Callable[..., Any], stand_in: str) -> Callable[..., Any]:
-    """`on_gpus("-n", "2", ..., FAKE_GPU_COUNT="1")`: `railgauge run` on the stand-in's GPUs."""
-    machine = {"LD_PRELOAD": stand_in, "CUDA_VISIBLE_DEVICES": "0,1,2,3"}
-    return lambda *arguments, **more: measure(*arguments, **machine | more)

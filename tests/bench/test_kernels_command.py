@@ -16,9 +16,9 @@ BRIEF = ("--size", "64K", "--rounds", "2")
 
 
 @pytest.fixture
-def kernels(stand_in):
+def kernels(gpu_stand_in):
     def run(*arguments, **more):
-        machine = {"LD_PRELOAD": stand_in, "CUDA_VISIBLE_DEVICES": "0"}
+        machine = {"LD_PRELOAD": gpu_stand_in, "CUDA_VISIBLE_DEVICES": "0"}
         return subprocess.run(
             [sys.executable, "-m", "railgauge", "kernels", *BRIEF, *arguments],
             env=os.environ | machine | more,

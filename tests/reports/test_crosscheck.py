@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from railgauge.journal import read_journal
 from railgauge.launch import find_launcher
+from railgauge.records import Result
 from railgauge_reports.crosscheck.launches import linked_library
 
 # Prints what osu_allreduce prints: 1 s at 8 B, 0.1 ns at 64 B, 0.01 us in two decimals at 128 B.
@@ -33,6 +35,19 @@ FAILING = """#!{python}
 import os, sys
 os.write(2, b"stand-in: no such fabric\\n")
 sys.exit(1)
+"""
+# Prints what all_reduce_perf of two ranks prints: 1 us at any size.
+NCCL_TESTS = """#!{python}
+import os, sys
+if (os.environ.get("PMI_RANK") or os.environ.get("OMPI_COMM_WORLD_RANK")) != "0":
+    sys.exit(0)
+asked = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+assert (asked["-a"], asked["-d"], asked["-b"]) == ("3", "float", asked["-e"]), sys.argv
+for rank in range(2):
+    print(f"#  Rank {{rank:2}} Group  0 Pid {{rank + 7:6}} on      a device {{rank:2}} [0000:00:01] A")
+size = int(asked["-b"])
+time = "1.00"
+print(f"{{size:12}}  {{size // 4:12}}     float     sum      -1  {{time:>7}}    0.00    0.00     N/A")
 """
 
 
@@ -72,6 +87,26 @@ def test_each_size_gets_its_ratio_interval_and_verdict(tmp_path: Path) -> None:
     assert rows[128]["peer_resolution_seconds"] == pytest.approx(1e-8)
     assert json.loads((output / "crosscheck.json").read_text())["benchmark"] == "osu_allreduce"
     assert (output / "round005" / "8-64-128" / "ours" / "journal.jsonl").exists()
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_nccl_tests_is_compared_with_batches_of_ours_on_gpus(tmp_path: Path, gpu_stand_in) -> None:
+    output = tmp_path / "kept"
+    done = crosscheck(
+        "--peer", stand_in(tmp_path, NCCL_TESTS, "all_reduce_perf"), "--sizes", "64",
+        "--rounds", "6", "--iterations", "20", "--json", "--output", output,
+        LD_PRELOAD=gpu_stand_in, CUDA_VISIBLE_DEVICES="0,1",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["nbytes"] == 64
+    assert 1 < row["ratio_low"] <= row["ratio"]
+    assert row["verdict"] == "slower"
+    ours = output / "round000" / "64" / "ours"
+    assert json.loads((ours / "plan.json").read_text())["backend"] == "nccl"
+    (result,) = [record for record in read_journal(ours) if isinstance(record, Result)]
+    assert result.groups[0].batch.iterations >= 20
 
 
 @pytest.mark.mpi
