@@ -22,7 +22,7 @@ class Compute(Protocol):
         """Steps of that much work; on a device they only start it."""
 
     def seconds(self) -> float:
-        """Median of what the work took since the last call: the clock ran around it alone."""
+        """Median of what the work took since the last call, by a clock around it alone; 0: none ran."""
 
 
 class HostCompute:
@@ -38,6 +38,8 @@ class HostCompute:
     def seconds(self) -> float:
         made = min(int(self._state[_COUNT]), KEPT)
         self._state[_COUNT] = 0
+        if not made:
+            return 0.0
         return float(np.median(self._state[_FIRST : _FIRST + made])) * NANOSECONDS
 
 

@@ -11,7 +11,7 @@ from railgauge.journal import Folder, sample_path
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
 from railgauge.patterns import Groups
-from railgauge.plan import Case, Plan, case_traffic
+from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import Block, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
@@ -78,7 +78,7 @@ class Gatherer:
         if measurement is None:
             return None
         overlap = None
-        asked = self.plan.overlap and measurement.case.call in ("nonblocking", "stream")
+        asked = self.plan.overlap and measurement.case.call in OVERLAPPING
         if asked and len(outcome.maxima):
             overlap = measurement.overlap(float(np.median(outcome.maxima)) * NANOSECONDS)
         batch = measurement.batch() if "launch" in measurement.columns else None

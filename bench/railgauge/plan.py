@@ -23,6 +23,8 @@ Placement = Literal["out", "in"]
 Call = str  # a form of call that the backend offers (railgauge list)
 Timing = Literal["barrier", "back_to_back", "synchronised"]
 OpImplementation = Literal["library", "user"]
+#: Forms of call that return before the operation is done: computation can run beside them.
+OVERLAPPING = ("nonblocking", "stream")
 DEFAULT_SIZES = size_range(8, 64 << 20, 2)
 
 
@@ -34,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     the buffers lie (buffers), or
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
     and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
-    configuration, and `algorithms` those that its calls name, a case each (none: NCCL chooses).
+    configuration, and `algorithms` those that its calls name, a case each (None: NCCL chooses).
     """
 
     ranks: int
@@ -67,7 +69,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     spin: bool = True
     functional: bool = False
     explain: bool = False
-    algorithms: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] | None = None
     config: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     max_memory: int | None = None
@@ -142,7 +144,7 @@ def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
         plan.roots if entry.rooted else (None,),
         _allowed(plan.placements, placements),
         _allowed(_overlapping(plan, calls), calls),
-        (plan.algorithms if entry.name in offers.selected else ()) or ("",),
+        (plan.algorithms if entry.name in offers.selected else None) or ("",),
         plan.sizes if entry.sized else (0,),
     )
     for dtype, op, root, placement, call, algorithm, size in axes:

@@ -9,7 +9,7 @@ from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, REDUCTIONS, Operation, operation_named
-from railgauge.plan import Plan, forms
+from railgauge.plan import OVERLAPPING, Plan, cases, forms
 
 
 def _positive(name: str, value: float | None, least: float = 1) -> None:
@@ -26,7 +26,7 @@ def validate(plan: Plan) -> Plan:
     offers = offers_of(plan.backend)
     if offers.unsupported:
         raise UsageError(f"--backend {plan.backend}: {offers.unsupported}")
-    for field in ("operations", "dtypes", "ops", "roots", "placements", "calls"):
+    for field in ("operations", "dtypes", "ops", "roots", "placements", "calls", "algorithms"):
         if getattr(plan, field) == ():
             raise UsageError(
                 f"--{field.removesuffix('s')}: nothing is named.\n"
@@ -71,7 +71,7 @@ def validate(plan: Plan) -> Plan:
             "--skew is for --operation alltoallv alone.\n"
             f"  next: railgauge run --operation alltoallv --skew {plan.skew}"
         )
-    if plan.overlap and plan.calls and not {"nonblocking", "stream"} & set(plan.calls):
+    if plan.overlap and not any(case.call in OVERLAPPING for case in cases(plan)):
         raise UsageError(
             "--overlap is of non-blocking operations.\n  next: railgauge run --overlap --call nonblocking"
         )

@@ -207,6 +207,15 @@ def test_an_algorithm_or_a_configuration_is_nccls(option, fields):
     assert validate(asked("nccl", **fields))
 
 
+def test_no_algorithm_at_all_is_refused():
+    assert "--algorithm: nothing is named" in refused("nccl", algorithms=())
+
+
+def test_overlap_is_refused_where_no_call_returns_early():
+    assert "--overlap is of non-blocking operations" in refused("peer", overlap=True)
+    assert validate(asked("nccl", overlap=True))
+
+
 def test_an_algorithm_needs_a_call_that_names_one():
     message = refused("nccl", algorithms=("ring",), operations=("sendrecv", "latency"))
     assert "the calls of sendrecv, latency name no algorithm" in message

@@ -37,6 +37,10 @@ def test_a_full_ring_of_durations_does_not_run_over():
     assert (guarded[2:-1] >= 0).all()
 
 
+def test_the_time_of_no_work_is_0():
+    assert HostCompute().seconds() == 0
+
+
 def test_the_time_is_the_median_of_what_was_computed_since_it_was_last_asked_for():
     compute = HostCompute()
     run(compute, 200_000, times=5)
