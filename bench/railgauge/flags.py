@@ -47,11 +47,18 @@ class _Side:
         self.stamps = device.allocate(8 * (ROUND_TRIPS + 1))
         self.status = device.allocate(8)
         self._launches = Launches()
+        # The driver loads a kernel at its first launch, and may wait for what runs by then: the
+        # other side's kernel, which waits for this one (CUDA C++ Programming Guide, Lazy Loading).
+        for kernel in PING_PONG:
+            self.begin(kernel, self, True, 0, round_trips=0)
+        self.end()
 
-    def begin(self, kernel: Kernel, peer: _Side, first: bool, base: int) -> None:
+    def begin(
+        self, kernel: Kernel, peer: _Side, first: bool, base: int, round_trips: int = ROUND_TRIPS
+    ) -> None:
         """Enqueue this side's kernel."""
         self.device.enter()
-        parameters = (self.flag, peer.flag, int(first), base, ROUND_TRIPS, LIMIT_NS)
+        parameters = (self.flag, peer.flag, int(first), base, round_trips, LIMIT_NS)
         step = self._launches.step(
             self.kernels[kernel.function], ONE, self.stream, *parameters, self.stamps, self.status
         )

@@ -65,14 +65,20 @@ class NcclLog:
         self._path: Path | None = None
         self._file: IO[str] | None = None
         self._transport = ""
-        if rank or "NCCL_DEBUG" in os.environ:
+        self._wanted = rank == 0 and "NCCL_DEBUG" not in os.environ
+        self._subsystems = "INIT,P2P,NET,TUNING" if plan.explain else "INIT"
+
+    def begin(self) -> None:
+        """Ahead of the first communicator, when NCCL reads its variables; before, they are the user's."""
+        if not self._wanted:
             return
+        self._wanted = False
         handle, name = tempfile.mkstemp(prefix="railgauge-nccl-")
         os.close(handle)
         self._path = Path(name)
         os.environ |= {
             "NCCL_DEBUG": "INFO",
-            "NCCL_DEBUG_SUBSYS": "INIT,P2P,NET,TUNING" if plan.explain else "INIT",
+            "NCCL_DEBUG_SUBSYS": self._subsystems,
             "NCCL_DEBUG_FILE": name,
         }
 

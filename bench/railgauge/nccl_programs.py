@@ -119,6 +119,7 @@ class NcclBackend:
         """ncclCommInit for the group, a communicator for every stream; seconds of the first one."""
         made, first = [], 0.0
         core = self._nccl.core
+        self._log.begin()
         for _ in self._streams:
             unique = bytes(core.get_unique_id()) if group.rank == 0 else b""
             identity = core.UniqueId.from_bytes(group.broadcast(unique))

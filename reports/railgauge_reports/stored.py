@@ -80,6 +80,12 @@ class StoredRun:
         return " ".join(self.last.library.split())
 
     @property
+    def gpus(self) -> dict[int, dict[str, Any]]:
+        """Rank -> facts of its GPU (`railgauge.cuda.DeviceFacts`); empty on host memory."""
+        ranks = self.environment.get("ranks") or []
+        return {rank["rank"]: rank["device"] for rank in ranks if rank.get("device")}
+
+    @property
     def results(self) -> list[Measured]:
         return [made for made in self.pairs.values() if isinstance(made, Measured)]
 

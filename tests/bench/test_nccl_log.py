@@ -54,6 +54,7 @@ def test_transports_stand_once_each_the_most_frequent_first():
 @pytest.mark.usefixtures("environment")
 def test_rank_0_reads_what_was_written_since_the_last_case_and_leaves_no_file():
     log = NcclLog(plan(explain=True), 0)
+    log.begin()
     path = os.environ["NCCL_DEBUG_FILE"]
     assert os.environ["NCCL_DEBUG_SUBSYS"].split(",")[-1] == "TUNING"
     with open(path, "a") as written:  # as NCCL does at its first communicator
@@ -75,6 +76,7 @@ def test_rank_0_reads_what_was_written_since_the_last_case_and_leaves_no_file():
 @pytest.mark.usefixtures("environment")
 def test_a_log_that_nccl_never_opened_is_removed():
     log = NcclLog(plan(), 0)
+    log.begin()
     path = os.environ["NCCL_DEBUG_FILE"]
     assert os.environ["NCCL_DEBUG_SUBSYS"] == "INIT"
     log.close()
@@ -86,5 +88,6 @@ def test_other_ranks_and_a_users_own_log_are_left_alone(environment, rank, wish)
     if wish:
         environment.setenv("NCCL_DEBUG", wish)
     log = NcclLog(plan(), rank)
+    log.begin()
     assert "NCCL_DEBUG_FILE" not in os.environ
     assert log.choice(cases(plan())[0]) is None

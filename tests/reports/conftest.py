@@ -27,6 +27,20 @@ from railgauge.records import (
 )
 
 
+def gpu(rank: int) -> dict[str, Any]:
+    """The facts of a rank's GPU, two on a host."""
+    return {
+        "index": rank % 2,
+        "name": "Test GPU",
+        "uuid": f"{rank:032x}",
+        "bus_id": f"0000:{0x3B + rank % 2:02X}:00.0",
+        "capability": [9, 0],
+        "multiprocessors": 132,
+        "memory_bytes": 80 << 30,
+        "driver": 13010,
+    }
+
+
 class Writer:
     """One start of a run over two hosts, n0 and n1, each with half of the ranks."""
 
@@ -64,9 +78,10 @@ class Writer:
                 functional=functional,
             )
         )
-        self.folder.write_environment(
-            {"nodes": [{"host": h, "processor": "Test CPU"} for h in ("n0", "n1")], "ranks": []}
-        )
+        nodes = [{"host": h, "processor": "Test CPU"} for h in ("n0", "n1")]
+        on_gpus = self.plan.memory == "device"
+        ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
+        self.folder.write_environment({"nodes": nodes, "ranks": ranks})
 
     def groups(self, index: int) -> patterns.Groups:
         return list(patterns.rounds(self.plan.pattern, self.plan.ranks))[index]

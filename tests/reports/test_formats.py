@@ -128,6 +128,14 @@ def test_markdown_has_verdict_evidence_tables_machine_and_next(mixed):
     assert "plan.json --operation all_reduce" in text
 
 
+def test_markdown_names_the_gpus_of_a_run(start):
+    run = start(sizes=(8,), backend="nccl", memory="device")
+    run.result(run.cases[0], 1e-6)
+    text = markdown.render(load(run.end()))
+    gpus = "4 x Test GPU (sm_90, 132 multiprocessors, 80.0 GiB), driver for CUDA 13.1"
+    assert f"| GPUs | {gpus} |" in text
+
+
 def test_markdown_tables_have_as_many_cells_in_every_row(mixed):
     previous = None
     for line in markdown.render(mixed).splitlines():

@@ -58,6 +58,12 @@ def test_the_layout_is_that_of_nccl_tests_byte_for_byte(start):
     assert render(loaded) == EXPECTED
 
 
+def test_ranks_on_gpus_are_listed_with_name_and_bus(start):
+    run = start(sizes=(8,), backend="nccl", memory="device")
+    text = render(measured(run, 1e-6))
+    assert "#  Rank  3 Group  0 Pid      0 on         n1 device  1 [0000:3c:00] Test GPU\n" in text
+
+
 def test_the_average_is_the_mean_over_rows_and_placements(start):
     run = start(sizes=(1024, 4096), placements=("out", "in"))
     loaded = measured(run, 1e-6, 2e-6, 4e-6, 8e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -90,6 +91,7 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
         "backend": f"{run.backend}: {stored.library}",
         "thread level": run.thread_level,
         "processor": f"{node.get('processors')} x {node.get('processor')}" if node else "",
+        "GPUs": _gpus(stored),
         "memory": f"{memory / 2**30:.1f} GiB a host" if memory else "",
         "kernel": node.get("kernel", ""),
         "versions": _pairs(node.get("versions", {})),
@@ -100,6 +102,18 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
         "time stamp": f"costs {format_seconds(run.stamp_nanoseconds * NANOSECONDS)}",
     }
     return [(what, str(value)) for what, value in facts.items() if value]
+
+
+def _gpus(stored: StoredRun) -> str:
+    """`8 x NVIDIA H100 80GB HBM3 (sm_90, 132 multiprocessors, 79.1 GiB), driver for CUDA 13.0`."""
+    gpus = {gpu["uuid"]: gpu for gpu in stored.gpus.values()}
+    kinds = Counter(
+        f"{gpu['name']} (sm_{''.join(map(str, gpu['capability']))}, {gpu['multiprocessors']}"
+        f" multiprocessors, {gpu['memory_bytes'] / 2**30:.1f} GiB), driver for CUDA"
+        f" {gpu['driver'] // 1000}.{gpu['driver'] % 1000 // 10}"
+        for gpu in gpus.values()
+    )
+    return "; ".join(f"{count} x {kind}" for kind, count in kinds.items())
 
 
 def _clocks(run: Run) -> str:

@@ -95,9 +95,12 @@ def _devices(run: StoredRun, group: str) -> Iterator[str]:
     for rank in decode_ranks(group.replace(" ", ",")):
         host = start.host_of[rank]
         place = on_host[host] = on_host.get(host, -1) + 1
+        name, bus = named.get(host) or "host memory", "0000:00:00"
+        if gpu := run.gpus.get(rank):
+            name, place = gpu["name"], gpu["index"]
+            bus = gpu["bus_id"].lower().partition(".")[0][-len(bus) :]
         yield (
-            f"#  Rank {rank:2d} Group {0:2d} Pid {0:6d} on {host:>10} device {place:2d}"
-            f" [0000:00:00] {named.get(host) or 'host memory'}"
+            f"#  Rank {rank:2d} Group {0:2d} Pid {0:6d} on {host:>10} device {place:2d} [{bus}] {name}"
         )
 
 
