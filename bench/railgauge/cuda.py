@@ -81,7 +81,7 @@ def device_count() -> int:
         code, *_ = driver.cuInit(0)
     except RuntimeError as error:  # the library itself is missing
         raise HostError(
-            f"no NVIDIA driver on this host: {error}.\n"
+            f"no NVIDIA driver on this host: {str(error).rstrip('.')}.\n"
             "  next: nvidia-smi, or railgauge run --backend mpi"
         ) from None
     if int(code):

@@ -93,7 +93,10 @@ class Works:
     def all(self) -> list[Work]:
         """Compile and bind everything that this GPU runs; raises NotMeasuredError."""
         capability = self._device.facts.capability
-        ladders = (copying.LADDER, bandwidth.READ, bandwidth.WRITE, bandwidth.TRIAD, burning.LADDER)
+        ladders = (
+            *(copying.LADDER, copying.BIDIRECTIONAL, bandwidth.READ, bandwidth.WRITE),
+            *(bandwidth.TRIAD, burning.LADDER),
+        )
         named = [kernel for ladder in ladders for kernel in ladder]
         named += [kernel for dtype in reducing.REDUCED for kernel in reducing.reduce(dtype)]
         named = [kernel for kernel in named if kernel.capability <= capability]
@@ -133,6 +136,11 @@ class Works:
         for kernel in copying.LADDER:
             steps = self._launch(kernel, a.nbytes, a.out, a.inputs[0], a.nbytes)
             yield Work("copy", kernel.function, steps, copying.traffic(a.nbytes), self._copied)
+        half = a.nbytes // 2  # one half forth, the other one back, in the same launch
+        for kernel in copying.BIDIRECTIONAL:
+            places = (a.out, a.inputs[0], a.out + half, a.inputs[0] + half)
+            steps = self._launch(kernel, half, *places, half)
+            yield Work("copy", kernel.function, steps, copying.traffic(2 * half), self._copied)
 
     def _bandwidths(self) -> Iterator[Work]:
         a, n = self._arrays, self._arrays.nbytes

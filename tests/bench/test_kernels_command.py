@@ -37,7 +37,14 @@ def test_every_step_of_every_ladder_is_timed_and_right(kernels, tmp_path):
     made = json.loads(done.stdout)
     assert json.loads((tmp_path / "kernels.json").read_text()) == made
     rows = {row["kernel"]: row for row in made["rows"] if row["family"] not in ("fill", "check")}
-    ladders = (copying.LADDER, bandwidth.READ, bandwidth.WRITE, bandwidth.TRIAD, burning.LADDER)
+    ladders = (
+        copying.LADDER,
+        copying.BIDIRECTIONAL,
+        bandwidth.READ,
+        bandwidth.WRITE,
+        bandwidth.TRIAD,
+        burning.LADDER,
+    )
     named = [kernel.function for ladder in ladders for kernel in ladder]
     named += [kernel.function for dtype in reducing.REDUCED for kernel in reducing.reduce(dtype)]
     assert set(rows) == {"cuMemcpyAsync", *named}

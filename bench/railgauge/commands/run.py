@@ -35,7 +35,8 @@ _help = {
     "root": "Root ranks, comma separated, or all.  [default: 0]",
     "placement": "Out of place, in place, or both.  [default: what the operation has]",
     "call": "Forms of call, comma separated, or all: blocking, nonblocking, persistent (mpi); stream,"
-    " graph (nccl); pull, push, both, local, to_device, from_device (copy; _sm: by a kernel).",
+    " graph (nccl); one_shot, two_shot, low_latency (peer); pull, push, both, local, to_device,"
+    " from_device (copy; _sm: by a kernel).",
     "algorithm": "Algorithms that NCCL's calls name, comma separated: ring, tree, nvls (NCCL 2.31; before,"
     " --sweep NCCL_ALGO=Ring,Tree).",
     "config": "A field of NCCL's communicator configuration: max_ctas=16, cta_policy=1. Repeatable.",
