@@ -9,6 +9,7 @@ first iteration hides the time that launching takes.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -17,10 +18,12 @@ from railgauge import cuda
 from railgauge.compute import Compute, HostCompute
 from railgauge.cuda import Device, Launches
 from railgauge.device import Kernels
+from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import CLOCK, Step, Table, back_to_back_loop, execute, stamp_cost, table
-from railgauge.plan import Plan
+from railgauge.measure import reads_clock
+from railgauge.plan import Case, Plan
 from railgauge.units import NANOSECONDS
-from railgauge.world import Batch, Leg
+from railgauge.world import Batch, Bound, Communicator
 from railgauge_kernels import burning, waiting
 from railgauge_kernels.ladders import Geometry, Kernel
 
@@ -255,24 +258,47 @@ class DeviceTiming:
     def bound(
         self,
         plan: Plan,
+        case: Case,
+        facts: GroupFacts,
+        group: Communicator,
         bare: Table,
-        ticked: Table,
-        each: int,
-        timed: bool,
         closes: contextlib.ExitStack,
-    ) -> tuple[Leg, Compute, Table]:
-        """(leg, computation, the steps that wait for both) of `bare` programs and their `ticked` twins."""
+        *,
+        graph: Callable[[Table], Table] | None = None,
+    ) -> Bound:
+        """A case whose steps only enqueue, ready to be timed; `graph` makes all turns one launch.
+
+        What others write into this rank's memory by themselves is there once all have met.
+        """
         stream = self._device.stream
+        each, ticked = 1, self.ticked(bare)
+        if graph:
+            each = len(bare)
+            bare, ticked = graph(bare), graph(ticked)
         clock: DeviceClock = StampClock(self._stamps, ticked)
         if plan.clock == "event":
             clock = EventClock(self._device, stream, bare, each)
+        timed = reads_clock(case, facts)
         leg = DeviceLeg(self._device, self._kernels, bare, clock, each, timed, plan.spin)
         closes.callback(leg.close)
-        if not plan.overlap:
-            return leg, HostCompute(), table([cuda.synchronise(stream)])
-        work = DeviceCompute(self._device, self._kernels)
-        closes.callback(work.close)
-        return leg, work, table([cuda.synchronise(stream), cuda.synchronise(work.stream)])
+        compute: Compute = HostCompute()
+        wait = [cuda.synchronise(stream)]
+        if plan.overlap:
+            compute = work = DeviceCompute(self._device, self._kernels)
+            closes.callback(work.close)
+            wait.append(cuda.synchronise(work.stream))
+        barrier = group.barrier_program()
+        return Bound(
+            programs=bare,
+            waits_at=bare.shape[1],
+            wait=table(wait),
+            barrier=barrier,
+            settle=barrier if case.entry.copies else table([]),
+            leg=leg,
+            compute=compute,
+            close=closes.close,
+            keep=[],
+        )
 
     def close(self) -> None:
         self._stamps.close()

@@ -26,7 +26,6 @@ from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.gpus import functional_variables, open_gpu
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, Table, execute, table
-from railgauge.measure import reads_clock
 from railgauge.memory import Memory
 from railgauge.nccl_log import NcclLog
 from railgauge.plan import Case, Plan, cases
@@ -166,26 +165,9 @@ class NcclBackend:
         else:
             sets = self._collectives(plan, case, facts, buffers, communicators, closes)
         bare = np.stack([table(steps) for steps in sets])
-        each = 1
         assert self._timing is not None
-        ticked = self._timing.ticked(bare)
-        if case.call == "graph":
-            each = len(sets)
-            bare, ticked = (self._graph(programs, closes) for programs in (bare, ticked))
-        timed = reads_clock(case, facts)
-        leg, compute, wait = self._timing.bound(plan, bare, ticked, each, timed, closes)
-        barrier = group.barrier_program()
-        return Bound(
-            programs=bare,
-            waits_at=bare.shape[1],
-            wait=wait,
-            barrier=barrier,
-            settle=barrier if case.entry.copies else table([]),
-            leg=leg,
-            compute=compute,
-            close=closes.close,
-            keep=[],
-        )
+        graph = (lambda turns: self._graph(turns, closes)) if case.call == "graph" else None
+        return self._timing.bound(plan, case, facts, group, bare, closes, graph=graph)
 
     def _register(
         self,

@@ -22,7 +22,6 @@ from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.gpus import open_gpu
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, table
-from railgauge.measure import reads_clock
 from railgauge.memory import Memory
 from railgauge.peers import reached
 from railgauge.plan import Case, Plan, cases
@@ -106,21 +105,7 @@ class PeerBackend(Plain):
             sets = self._all_reduces(case, facts, group, buffers, closes)
         bare = np.stack([table(steps) for steps in sets])
         assert self._timing is not None
-        ticked = self._timing.ticked(bare)
-        timed = reads_clock(case, facts)
-        leg, compute, wait = self._timing.bound(plan, bare, ticked, 1, timed, closes)
-        barrier = group.barrier_program()
-        return Bound(
-            programs=bare,
-            waits_at=bare.shape[1],
-            wait=wait,
-            barrier=barrier,
-            settle=barrier if case.entry.copies else table([]),
-            leg=leg,
-            compute=compute,
-            close=closes.close,
-            keep=[],
-        )
+        return self._timing.bound(plan, case, facts, group, bare, closes)
 
     def _all_reduces(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import datetime
 import functools
 import socket
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from railgauge.buffers import Buffers
-from railgauge.compute import Compute, HostCompute
+from railgauge.compute import HostCompute
 from railgauge.dtypes import DType, dtype_named
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.layouts import Group as GroupFacts
@@ -30,7 +31,7 @@ from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan
-from railgauge.world import Bound, Leg, Plain, World, together
+from railgauge.world import Bound, Plain, World, together
 
 try:
     import torch
@@ -159,19 +160,16 @@ class TorchBackend(Plain):
             steps = [self._step(part, kept) for part in parts]
             programs.append(table(steps))
         bare = np.stack(programs)
-        compute: Compute = HostCompute()
-        leg: Leg = HostLeg(bare, reads_clock(case, facts))
-        wait = table([])
+        waits_at = 1 if case.call == "nonblocking" else bare.shape[1]
         if self._timing:
-            timed, ticked = reads_clock(case, facts), self._timing.ticked(bare)
-            leg, compute, wait = self._timing.bound(plan, bare, ticked, 1, timed, closes)
+            bound = self._timing.bound(plan, case, facts, group, bare, closes)
+            return dataclasses.replace(bound, waits_at=waits_at, keep=kept)
         return Bound(
             programs=bare,
-            waits_at=1 if case.call == "nonblocking" else bare.shape[1],
-            wait=wait,
+            waits_at=waits_at,
             barrier=group.barrier_program(),
-            leg=leg,
-            compute=compute,
+            leg=HostLeg(bare, reads_clock(case, facts)),
+            compute=HostCompute(),
             close=closes.close,
             keep=kept,
         )
