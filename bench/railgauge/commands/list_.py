@@ -6,7 +6,7 @@ import json
 
 import click
 
-from railgauge import plans, plugins
+from railgauge import counting, plans, plugins
 from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.operations import OPERATIONS, REDUCTIONS
@@ -19,7 +19,7 @@ def inventory() -> dict[str, dict[str, str]]:
         "operations": {o.name: o.summary for o in OPERATIONS.values()},
         "patterns": dict(PATTERNS),
         "backends": {name: _offered(name) for name in plugins.names(plugins.BACKENDS)},
-        "counters": dict.fromkeys(plugins.names(plugins.COUNTERS), ""),
+        "counters": {name: counting.source_named(name).summary for name in counting.sources()},
         "dtypes": {d.name: f"{d.itemsize} bytes" for d in DTYPES.values()},
         "reductions": dict.fromkeys(REDUCTIONS, "")
         | {

@@ -1,0 +1,161 @@
+"""Show the fabric's counters of this host: what they stand at, or live, how fast they rise."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from railgauge import counting
+from railgauge.counting import Change, Roots, Snapshot
+from railgauge.errors import EXIT_PASS, UsageError
+from railgauge.units import NANOSECONDS
+
+
+@click.command()
+@click.option("--source", help="Sources, comma separated (railgauge list).  [default: all]")
+@click.option("--device", help="Devices, comma separated.  [default: all]")
+@click.option("--all", "everything", is_flag=True, help="Counters that stand at 0, too.")
+@click.option(
+    "--watch", type=float, help="Seconds between two readings: show what rises, until ^C."
+)
+@click.option("--count", type=int, help="With --watch: end after so many.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON: one object, with --watch one a reading."
+)
+@click.option("--sysfs", type=click.Path(path_type=Path), default=Path("/sys"), hidden=True)
+@click.option("--proc", type=click.Path(path_type=Path), default=Path("/proc/self"), hidden=True)
+def command(
+    source: str | None,
+    device: str | None,
+    everything: bool,
+    watch: float | None,
+    count: int | None,
+    as_json: bool,
+    sysfs: Path,
+    proc: Path,
+) -> int:
+    """Show counters of RDMA devices, network devices, drivers and TCP on this host.
+
+    Neither root nor a vendor's tool is needed. What cannot be read is shown as unknown, with why.
+    """
+    names = _names(source) or counting.sources()
+    for name in names:
+        counting.source_named(name)
+    if watch is not None and not watch >= 0.01:
+        raise UsageError(
+            f"--watch {watch}: expected seconds, at least 0.01 (drivers keep values 10 ms)"
+        )
+    if count is not None and (watch is None or count < 1):
+        raise UsageError(
+            "--count is how many readings --watch shows.\n  next: --watch 1 --count 10"
+        )
+    roots = Roots(sysfs, proc)
+    first = _read(roots, names, device)
+    if watch is None:
+        print(msgspec.json.encode(first).decode() if as_json else _shown(first, everything))
+        return EXIT_PASS
+    number = 0
+    with contextlib.suppress(KeyboardInterrupt):  # how watching ends
+        while count is None or number < count:
+            time.sleep(watch)
+            now = _read(roots, names, device)
+            _tell(first, now, as_json)
+            first, number = now, number + 1
+    return EXIT_PASS
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _read(roots: Roots, names: Sequence[str], device: str | None) -> Snapshot:
+    made = counting.snapshot(roots, names)
+    wanted = _names(device)
+    if not wanted:
+        return made
+    kept = tuple(r for r in made.readings if r.place.device in wanted)
+    if lacking := set(wanted) - {r.place.device for r in kept}:
+        there = ", ".join(sorted({r.place.device for r in made.readings})) or "none"
+        raise UsageError(
+            f"--device {', '.join(sorted(lacking))}: not on this host.\n  there are: {there}"
+        )
+    return msgspec.structs.replace(made, readings=kept)
+
+
+def _shown(made: Snapshot, everything: bool) -> str:
+    lines = []
+    for reading in made.readings:
+        facts = ", ".join(f"{name} {text}" for name, text in reading.facts.items())
+        lines.append(f"{_place(reading.place)}{f' ({facts})' if facts else ''}")
+        kind_of = counting.source_named(reading.place.source).kind
+        for name, value in reading.values.items():
+            kind = kind_of(name, reading.facts)
+            if value or everything:
+                full = kind.arithmetic == "saturate" and value >= 2**kind.bits - 1
+                note = "  at its end: at least this" if full else ""
+                scaled = f"{value * kind.scale} {kind.unit}".rstrip()
+                lines.append(f"  {name:40} {scaled}{note}")
+        hidden = sum(not value for value in reading.values.values())
+        if hidden and not everything:
+            lines.append(f"  ({hidden} at 0)")
+        lines += [f"  {name:40} UNKNOWN: {why}" for name, why in reading.unknown.items()]
+    lines += [f"{name}: UNKNOWN: {why}" for name, why in made.problems.items()]
+    return "\n".join(lines) or "no counters on this host"
+
+
+def _place(place: counting.Place) -> str:
+    return f"{place.source} {place.device}" + (f" port {place.port}" if place.port else "")
+
+
+def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
+    seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
+    moved = [change for change in counting.changes(before, after) if _moved(change)]
+    if as_json:
+        rows = [_row(change, seconds) for change in moved]
+        print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
+        return
+    print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
+    for change in moved:
+        gauge = change.kind.arithmetic == "gauge"
+        told = change.note or ("gauge" if gauge else "")
+        rate = (
+            ""
+            if change.delta is None or gauge
+            else f"{change.delta / seconds:,.1f} {change.kind.unit}/s"
+        )
+        print(
+            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {rate:>22} {told}"
+        )
+
+
+def _moved(change: Change) -> bool:
+    if change.kind.arithmetic == "gauge":
+        return change.before != change.after
+    return bool(change.delta) or change.note not in ("", "unknown", "saturated")
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _row(change: Change, seconds: float) -> dict[str, object]:
+    rated = change.delta is not None and change.kind.arithmetic != "gauge"
+    return {
+        "source": change.place.source,
+        "device": change.place.device,
+        "port": change.place.port,
+        "name": change.name,
+        "canonical": change.kind.canonical,
+        "priority": change.kind.priority,
+        "unit": change.kind.unit,
+        "before": change.before,
+        "after": change.after,
+        "delta": change.delta,
+        "rate_per_second": change.delta / seconds if rated and change.delta is not None else None,
+        "note": change.note,
+    }

@@ -1,0 +1,31 @@
+"""Network devices: what the kernel counts for every one of them, and how often the carrier went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters, text_of
+
+CLASS = "class/net"
+#: Since boot, without help from a driver (Documentation/ABI/testing/sysfs-class-net).
+CARRIER = ("carrier_changes", "carrier_down_count", "carrier_up_count")
+
+
+def kind(name: str, facts: Mapping[str, str]) -> Kind:
+    del facts
+    return Kind(unit="B" if name.endswith("_bytes") else "")
+
+
+def read(roots: Roots) -> Iterator[Reading]:
+    """Every device of this network namespace but the loopback."""
+    devices = roots.sysfs / CLASS
+    for device in entries(devices):
+        folder = devices / device
+        if device == "lo" or not (folder / "statistics").is_dir():
+            continue
+        values: dict[str, int] = {}
+        why: dict[str, str] = {}
+        read_counters(folder / "statistics", entries(folder / "statistics"), values, why)
+        read_counters(folder, (name for name in CARRIER if (folder / name).exists()), values, why)
+        facts = {name: text_of(folder / name) for name in ("operstate", "speed", "mtu")}
+        yield Reading(Place("netdev", device), values, why, {k: v for k, v in facts.items() if v})

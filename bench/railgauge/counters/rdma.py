@@ -1,0 +1,136 @@
+"""RDMA devices: IB port counters and the drivers' hw_counters, from sysfs.
+
+Widths and arithmetic of the port counters: IB_PMA_PORT_ATTR in the kernel's
+drivers/infiniband/core/sysfs.c; they saturate (IBTA volume 1, PortCounters). `*_data` counts 32-bit
+words (Documentation/ABI/stable/sysfs-class-infiniband). mlx5's queue counters are 32-bit words of the
+device that wrap (drivers/infiniband/hw/mlx5/counters.c); its congestion counters have 64 bits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters, text_of
+
+CLASS = "class/infiniband"
+FOLDERS = ("counters", "counters_ext", "hw_counters")
+_SETTINGS = ("lifespan",)  # a file beside the counters that is none
+_PORT_BITS = {
+    **dict.fromkeys(("symbol_error", "port_rcv_errors", "port_rcv_remote_physical_errors"), 16),
+    **dict.fromkeys(("port_rcv_switch_relay_errors", "port_xmit_discards", "VL15_dropped"), 16),
+    **dict.fromkeys(("link_error_recovery", "link_downed"), 8),
+    **dict.fromkeys(("port_xmit_constraint_errors", "port_rcv_constraint_errors"), 8),
+    **dict.fromkeys(("local_link_integrity_errors", "excessive_buffer_overrun_errors"), 4),
+    "port_xmit_wait": 32,
+}
+_MLX5_FREE = (
+    *("np_ecn_marked_roce_packets", "np_cnp_sent", "rp_cnp_handled", "rp_cnp_ignored"),
+    *("rx_icrc_encapsulated", "cc_rx_ce_pkts", "cc_rx_cnp_pkts", "cc_tx_cnp_pkts"),
+    *("rdma_tx_packets", "rdma_rx_packets", "rdma_tx_bytes", "rdma_rx_bytes"),
+)
+_GAUGES = ("db_fifo_register",)
+#: What a driver calls the events that all of them count (np: notification point, the receiver, which
+#: sends CNPs; rp: reaction point, the sender, which gets them; IEEE 802.1Qau, DCQCN).
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "oos_rx": (
+        *("out_of_sequence", "oos_drop_count", "Rcvd Out of order packets"),
+        *("resp_rx_outouf_seq", "out_of_seq_request"),
+    ),
+    "seq_nak_rx": (
+        *("packet_seq_err", "seq_err_naks_rcvd", "Nak Sequence Error", "req_rx_pkt_seq_err"),
+        "rcvd_seq_err",
+    ),
+    "implied_nak": (
+        *("implied_nak_seq_err", "Nak Sequence Error Implied", "req_rx_impl_nak_seq_err"),
+    ),
+    "ack_timeout": (
+        *("local_ack_timeout_err", "to_retransmits", "RTO", "tx_rdma_ack_timeout"),
+        "retrans_timeout_events",
+    ),
+    "retransmits": (
+        *("roce_adp_retrans", "to_retransmits", "RetransSegs", "tx_rdma_retx_pkts"),
+        *("retrans_pkts", "completer_retry_err"),
+    ),
+    "retry_exceeded": (
+        *("req_transport_retries_exceeded", "max_retry_exceeded", "req_tx_retry_excd_err"),
+        *("unresponsive_remote_events", "retry_exceeded_err"),
+    ),
+    "rnr_rx": (
+        *("rnr_nak_retry_err", "rnr_naks_rcvd", "RNR received", "req_rx_rnr_retry_err"),
+        "rcvd_rnr_err",
+    ),
+    "no_recv_wqe": (
+        *("out_of_buffer", "rx_out_of_buffer", "RNR sent", "resp_rx_outof_buf", "rx_drops"),
+        "send_rnr_err",
+    ),
+    "dup_rx": ("duplicate_request", "dup_req", "resp_rx_dup_request"),
+    "ecn_rx": (
+        *("np_ecn_marked_roce_packets", "rx_ecn_marked_pkts", "RxECNMrkd", "rx_rdma_ecn_pkts"),
+    ),
+    "cnp_tx": ("np_cnp_sent", "np_cnp_pkts", "tx_cnp_pkts", "cnpSent", "tx_rdma_cnp_pkts"),
+    "cnp_rx": ("rp_cnp_handled", "rx_cnp_pkts", "cnpHandled", "rx_rdma_cnp_pkts"),
+    "cnp_ignored": ("rp_cnp_ignored", "cnpIgnored"),
+    "mtu_drop": ("rx_rdma_mtu_discard_pkts",),
+}
+
+
+@functools.cache
+def _canonical(name: str) -> tuple[str, ...]:
+    return tuple(event for event, names in ALIASES.items() if name in names)
+
+
+def kind(name: str, facts: Mapping[str, str]) -> Kind:
+    """Of any driver's counter; one that is unknown runs freely in 64 bits."""
+    if name in _PORT_BITS:
+        return Kind(bits=_PORT_BITS[name], arithmetic="saturate")
+    if name in ("port_rcv_data", "port_xmit_data", "port_rcv_data_64", "port_xmit_data_64"):
+        return Kind(unit="B", scale=4)
+    if name in _GAUGES:
+        return Kind(arithmetic="gauge")
+    unit = "B" if name.endswith("_bytes") else ""
+    queue = facts.get("driver") == "mlx5_core" and not name.startswith(
+        ("port_", "unicast_", "multicast_")
+    )
+    if queue and name not in _MLX5_FREE:
+        return Kind(unit, bits=32, arithmetic="wrap", canonical=_canonical(name))
+    return Kind(unit, canonical=_canonical(name))
+
+
+def read(roots: Roots) -> Iterator[Reading]:
+    """Every port of every device, and counters of a device as a whole (port 0)."""
+    devices = roots.sysfs / CLASS
+    for device in entries(devices):
+        folder = devices / device
+        facts = {
+            "driver": _driver(folder),
+            "netdev": " ".join(entries(folder / "device/net")),
+            "board_id": text_of(folder / "board_id"),
+            "fw_ver": text_of(folder / "fw_ver"),
+        }
+        own = _reading(Place("rdma", device), folder, facts)
+        if own.values or own.unknown:
+            yield own
+        for port in entries(folder / "ports"):
+            if port.isdigit():
+                at = folder / "ports" / port
+                more = {name: text_of(at / name) for name in ("state", "rate", "link_layer")}
+                yield _reading(Place("rdma", device, int(port)), at, facts | more)
+
+
+def _reading(place: Place, folder: Path, facts: Mapping[str, str]) -> Reading:
+    values: dict[str, int] = {}
+    why: dict[str, str] = {}
+    for name in FOLDERS:
+        files = (file for file in entries(folder / name) if file not in _SETTINGS)
+        read_counters(folder / name, files, values, why)
+    return Reading(place, values, why, {name: text for name, text in facts.items() if text})
+
+
+def _driver(folder: Path) -> str:
+    """The kernel's driver, or what the device's name says of it where sysfs shows none."""
+    link = folder / "device/driver"
+    if link.is_symlink():
+        return link.readlink().name
+    return "mlx5_core" if folder.name.startswith("mlx5_") else ""

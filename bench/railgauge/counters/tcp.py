@@ -1,0 +1,60 @@
+"""TCP and IP of this network namespace: retransmits, timeouts, CE marks (sockets, bootstrap, storage).
+
+/proc/net/snmp and netstat are pairs of lines, names and values; which names there are depends on the
+kernel, so they are never read by position.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+from railgauge.counting import Kind, Place, Reading, Roots, number
+
+FILES = ("snmp", "netstat")
+MOST = 1 << 20
+#: Values that do not count (RFC 4022 and 4293: settings, and what stands at the moment).
+_GAUGES = (
+    *("Tcp.CurrEstab", "Tcp.MaxConn", "Tcp.RtoAlgorithm", "Tcp.RtoMin", "Tcp.RtoMax"),
+    *("Ip.Forwarding", "Ip.DefaultTTL"),
+)
+_CANONICAL = {"Tcp.RetransSegs": "tcp_retransmits", "IpExt.InCEPkts": "ip_ce_marks"}
+
+
+def kind(name: str, facts: Mapping[str, str]) -> Kind:
+    del facts
+    if name in _GAUGES:
+        return Kind(arithmetic="gauge")
+    canonical = (_CANONICAL[name],) if name in _CANONICAL else ()
+    return Kind(unit="B" if name.endswith("Octets") else "", canonical=canonical)
+
+
+def read(roots: Roots) -> Iterator[Reading]:
+    """One reading; raises OSError where neither file is there."""
+    values: dict[str, int] = {}
+    why: dict[str, str] = {}
+    for file in FILES:
+        path = roots.proc / "net" / file
+        lines = path.read_bytes()[:MOST].splitlines()
+        for names, numbers in itertools.pairwise(lines):
+            _pair(names, numbers, values, why)
+    yield Reading(Place("tcp", "host"), values, why)
+
+
+def _pair(names: bytes, numbers: bytes, values: dict[str, int], why: dict[str, str]) -> None:
+    """Two lines that begin with the same word, of which the first holds names."""
+    title, *columns = names.decode(errors="replace").split()
+    other, *cells = numbers.split() or [b""]
+    if not title.endswith(":") or other.decode(errors="replace") != title:
+        return
+    if any(number(column.encode()) is not None for column in columns):
+        return  # two lines of numbers, of the same protocol
+    for column, cell in itertools.zip_longest(columns, cells):
+        if column is None:
+            return
+        name = f"{title[:-1]}.{column}"
+        made = None if cell is None else number(cell)
+        if made is None:
+            why[name] = "no value" if cell is None else f"not a number: {cell[:40]!r}"
+        else:
+            values[name] = made

@@ -1,0 +1,225 @@
+"""Counters of a fabric: what a reading is, how two of them are subtracted, and what cannot be known.
+
+Three arithmetics exist, and a plain difference is wrong for two of them: error counters of the IB
+performance management agent *saturate* (all ones means "at least"), queue counters of mlx5 *wrap*
+at 32 bits, the rest runs freely in 64. A gauge is never subtracted. What is absent or unreadable is
+unknown, with the reason, and never 0.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from railgauge import plugins
+from railgauge.errors import unknown
+
+Arithmetic = Literal["free", "wrap", "saturate", "gauge"]
+#: No counter file is longer; a file that is has something else in it.
+MOST_BYTES = 4096
+
+
+class Kind(NamedTuple):
+    """How a counter counts. `scale` turns its steps into `unit`; `canonical`: what it is elsewhere.
+
+    `priority` is the IEEE 802.1Q priority that it belongs to.
+    """
+
+    unit: str = ""
+    bits: int = 64
+    arithmetic: Arithmetic = "free"
+    scale: int = 1
+    canonical: tuple[str, ...] = ()
+    priority: int | None = None
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """Whose counters: a source (a file of `railgauge.counters`), a device of it, a port (0: none)."""
+
+    source: str
+    device: str
+    port: int = 0
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The counters of one place, those that could not be read with why, and facts beside them."""
+
+    place: Place
+    values: dict[str, int]
+    unknown: dict[str, str] = {}
+    facts: dict[str, str] = {}
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """All readings of one moment; `problems` are sources that gave nothing at all, with why."""
+
+    nanoseconds: int
+    readings: tuple[Reading, ...]
+    problems: dict[str, str] = {}
+
+
+class Roots(NamedTuple):
+    """Where the kernel's files are: a process's own, or a tree that a test has made."""
+
+    sysfs: Path = Path("/sys")
+    proc: Path = Path("/proc/self")
+
+
+HERE = Roots()
+Note = Literal["", "at least", "saturated", "reset", "vanished", "appeared", "unknown"]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a counter did between two snapshots, in `unit`; `delta` None: not known, see `note`.
+
+    `at least`: the counter stands at its end, so more may have happened. Of a gauge `delta` is the
+    larger of its two values.
+    """
+
+    place: Place
+    name: str
+    kind: Kind
+    before: int | None
+    after: int | None
+    delta: int | None
+    note: Note = ""
+
+
+def difference(kind: Kind, before: int, after: int) -> tuple[int | None, Note]:
+    """(steps * scale, note) from one value to a later one."""
+    end = 2**kind.bits - 1
+    if kind.arithmetic == "gauge":
+        return max(before, after) * kind.scale, ""
+    if kind.arithmetic == "wrap":
+        return (after - before) % (end + 1) * kind.scale, ""
+    if kind.arithmetic == "saturate" and before >= end:
+        return (None, "reset") if after < before else (None, "saturated")
+    if after < before:
+        return None, "reset"
+    note: Note = "at least" if kind.arithmetic == "saturate" and after >= end else ""
+    return (after - before) * kind.scale, note
+
+
+def changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    """Every counter of either snapshot, in order of place and name."""
+    first = {reading.place: reading for reading in before.readings}
+    last = {reading.place: reading for reading in after.readings}
+    for place in sorted({*first, *last}):
+        kind_of = source_named(place.source).kind
+        old, new = first.get(place), last.get(place)
+        names = {*(old.values if old else ()), *(new.values if new else ())}
+        names |= {*(old.unknown if old else ()), *(new.unknown if new else ())}
+        facts = (new or old or Reading(place, {})).facts
+        for name in sorted(names):
+            kind = kind_of(name, facts)
+            yield _change(place, name, kind, old, new)
+
+
+def _change(
+    place: Place, name: str, kind: Kind, old: Reading | None, new: Reading | None
+) -> Change:
+    a = old.values.get(name) if old else None
+    b = new.values.get(name) if new else None
+    if a is not None and b is not None:
+        delta, note = difference(kind, a, b)
+        return Change(place, name, kind, a, b, delta, note)
+    told: Note = "unknown"
+    if a is not None and (new is None or name not in new.unknown):
+        told = "vanished"
+    if b is not None and (old is None or name not in old.unknown):
+        told = "appeared"
+    return Change(place, name, kind, a, b, None, told)
+
+
+def sources() -> list[str]:
+    """Names of the sources: the files of `railgauge.counters`."""
+    return plugins.names(plugins.COUNTERS)
+
+
+class Source:
+    """A file of `railgauge.counters`: `read(roots)` gives readings, `kind(name, facts)` their kinds."""
+
+    def __init__(self, name: str) -> None:
+        module = importlib.import_module(f"{plugins.COUNTERS}.{name}")
+        self.summary: str = (module.__doc__ or "").splitlines()[0].rstrip(".")
+        self.read = module.read
+        self.kind = module.kind
+
+
+_loaded: dict[str, Source] = {}
+
+
+def source_named(name: str) -> Source:
+    """The source of that name; raises UsageError with the closest one."""
+    if name not in _loaded:
+        if name not in sources():
+            raise unknown("counter source", name, sources(), "railgauge list")
+        _loaded[name] = Source(name)
+    return _loaded[name]
+
+
+def snapshot(roots: Roots = HERE, names: Sequence[str] | None = None) -> Snapshot:
+    """Read all counters of this host, or of the sources named; starts no process, needs no root."""
+    readings: list[Reading] = []
+    problems: dict[str, str] = {}
+    for name in sources() if names is None else names:
+        source = source_named(name)
+        try:
+            found = sorted(source.read(roots), key=lambda reading: reading.place)
+        except OSError as error:
+            problems[name] = f"{error.filename or name}: {error.strerror or error}"
+            continue
+        readings += found
+    return Snapshot(time.monotonic_ns(), tuple(readings), problems)
+
+
+# files ----------------------------------------------------------------------------------------------
+
+
+def entries(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none where it is not there."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def text_of(path: Path) -> str:
+    """What a file of one line says, "" where it cannot be read: a fact, not a counter."""
+    try:
+        return path.read_bytes()[:MOST_BYTES].decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def read_counters(
+    folder: Path, names: Iterable[str], values: dict[str, int], why: dict[str, str]
+) -> None:
+    """One file a counter: into `values`, or into `why` with what was wrong."""
+    for name in names:
+        try:
+            with (folder / name).open("rb", buffering=0) as file:
+                raw = file.read(MOST_BYTES) or b""
+        except OSError as error:
+            why[name] = error.strerror or str(error)
+            continue
+        made = number(raw)
+        if made is None:
+            shown = raw[:40].decode(errors="replace").strip()
+            why[name] = f"not a number: {shown!r}"
+        else:
+            values[name] = made
+
+
+def number(raw: bytes) -> int | None:
+    """A whole number that fits 64 bits, else None."""
+    try:
+        made = int(raw)
+    except ValueError:
+        return None
+    return made if -(2**63) <= made < 2**64 else None
