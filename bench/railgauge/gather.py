@@ -12,7 +12,7 @@ from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
 from railgauge.patterns import Groups
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
-from railgauge.records import Block, GroupResult, Result, Wrong, encode_ranks
+from railgauge.records import Block, Counted, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
 from railgauge.units import NANOSECONDS
@@ -36,6 +36,7 @@ class Gatherer:
         outcome: Outcome,
         started: float,
         clock: Offset,
+        counted: Counted | None,
     ) -> tuple[Result, list[Summary]] | None:
         """The case's journal line and its groups' summaries on rank 0 (None elsewhere).
 
@@ -50,10 +51,12 @@ class Gatherer:
         if group_result is not None:
             seconds = np.multiply(outcome.maxima, NANOSECONDS / transfers, dtype=np.float64)
             summary = summarise(seconds, self.plan.precision)
-        made = self.world.gather((place.rank, group_result, summary))
+        made = self.world.gather((place.rank, group_result, summary, counted))
         if made is None:
             return None
-        leaders = {rank: (result, summary) for rank, result, summary in made if result is not None}
+        leaders = {
+            rank: (result, summary) for rank, result, summary, _ in made if result is not None
+        }
         busy = {rank for ranks in groups for rank in ranks}
         factor = case.bus_factor(n)
         if case.operation == "alltoallv":
@@ -68,6 +71,7 @@ class Gatherer:
             samples=tuple(blocks),
             transfers=transfers,
             bus_factor=factor,
+            counted=tuple(tally for *_, tally in made if tally is not None),
             idle=encode_ranks(rank for rank in range(self.world.size) if rank not in busy),
         )
         return result, [leaders[ranks[0]][1] for ranks in groups]

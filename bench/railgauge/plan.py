@@ -37,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
     and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
     configuration, and `algorithms` those that its calls name, a case each (None: NCCL chooses).
+    `counters` are the sources of counters that are read around every case (None: all).
     """
 
     ranks: int
@@ -67,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     streams: int = 1
     clock: Literal["stamp", "event"] = "stamp"
     spin: bool = True
+    counters: tuple[str, ...] | None = None
     functional: bool = False
     explain: bool = False
     algorithms: tuple[str, ...] | None = None

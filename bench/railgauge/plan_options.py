@@ -81,6 +81,10 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     }
     if typed.get("set"):
         asked["variables"] = tuple(parse_variable(text, "--set") for text in typed["set"])
+    if typed["counters"] is not None:
+        asked["counters"] = () if typed["counters"] == "none" else _names(typed["counters"])
+        if typed["counters"] == "all":
+            asked["counters"] = None
     if typed.get("config"):
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}

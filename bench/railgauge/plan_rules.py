@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from railgauge import patterns, plugins
+from railgauge import counting, patterns, plugins
 from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
@@ -39,6 +39,8 @@ def validate(plan: Plan) -> Plan:
     for op in plan.ops:
         if op not in REDUCTIONS:
             raise unknown("reduction op", op, [*REDUCTIONS, "all"], "railgauge list")
+    for source in plan.counters or ():
+        counting.source_named(source)
     _check_offers(plan, offers)
     _check_selection(plan, offers)
     for name in (

@@ -4,6 +4,7 @@ Format history (`Run.format`)
     1  first format
     2  GPUs: `Overlap.beside_seconds`, `Batch`, `Choice`, `GroupResult.batch`, `.init_seconds`,
        `.choice` and `.allowed`, `Run.functional`, columns ("duration", "launch"); all of them may be absent
+    3  `Case.algorithm`, and what the fabric counted: `Moved`, `Counted`, `Result.counted`; may be absent
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from railgauge.plan import Case
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
@@ -138,6 +139,33 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     clock_ns: int = 0
 
 
+class Moved(msgspec.Struct, frozen=True, array_like=True):
+    """A counter that moved during a case, in its unit (`railgauge.counting.Change`).
+
+    `delta` None: it was reset, vanished or appeared, as `note` says. Of a gauge, the larger value.
+    """
+
+    source: str
+    device: str
+    port: int
+    name: str
+    delta: int | None
+    note: str = ""
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node's counters did during a case: everything on that node, whoever caused it.
+
+    `seconds` lie between the two readings, which stand just outside the measurement (warm-up
+    included). A counter that is not listed did not move, unless `environment.json` names it as
+    unknown.
+    """
+
+    node: int
+    seconds: float
+    moved: tuple[Moved, ...]
+
+
 class Result(msgspec.Struct, tag="case", tag_field="record", frozen=True, kw_only=True):
     """One case in one round."""
 
@@ -151,6 +179,7 @@ class Result(msgspec.Struct, tag="case", tag_field="record", frozen=True, kw_onl
     transfers: int  # messages of one iteration: a sample divided by it is the time reported
     bus_factor: float
     idle: str = ""  # ranks that sat the round out
+    counted: tuple[Counted, ...] = ()  # by node
 
 
 class Gap(msgspec.Struct, tag="gap", tag_field="record", frozen=True, kw_only=True):

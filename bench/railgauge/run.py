@@ -37,6 +37,7 @@ from railgauge.plan import Case, Plan, cases
 from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
 from railgauge.sampling import sample
 from railgauge.statistics import Summary
+from railgauge.tally import Tally
 from railgauge.watchdog import Watchdog
 from railgauge.world import Backend, Communicator, World
 
@@ -68,6 +69,8 @@ class Runner:
         self.clocks = Clocks(world)
         self.wrong = self.gaps = 0
         self._reduced = False
+        node = world.places[world.rank].node
+        self.tally = Tally(node, world.leaders is not None, plan.counters)
 
     def run(self, resume: bool, communicator_seconds: float) -> int:
         """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
@@ -168,9 +171,13 @@ class Runner:
                 clock.clock_ns,
                 entered,
             )
+        self.tally.begin()
         outcome = sample(self.plan, world, measurement, self.interrupted)
+        counted = self.tally.end()
         if outcome.stopped != "interrupted":
-            made = gatherer.gather(case, index, groups, measurement, outcome, started, clock)
+            made = gatherer.gather(
+                case, index, groups, measurement, outcome, started, clock, counted
+            )
             if made:
                 self._say_once_what_was_kept(made[0])
                 self._record(*made)
@@ -229,7 +236,7 @@ class Runner:
         facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
         nodes = None
         if world.leaders:
-            here = environment.node_facts()
+            here = environment.node_facts() | self.tally.facts()
             if plan.memory == "device":
                 here["hardware"] = msgspec.to_builtins(links.hardware())
             nodes = world.leaders.gather(here)

@@ -15,6 +15,7 @@ from railgauge.plan import Case, Plan, cases
 from railgauge.records import (
     FORMAT,
     Block,
+    Counted,
     End,
     Gap,
     GroupResult,
@@ -78,7 +79,9 @@ class Writer:
                 functional=functional,
             )
         )
-        nodes = [{"host": h, "processor": "Test CPU"} for h in ("n0", "n1")]
+        port = {"source": "rdma", "device": "mlx5_0", "port": 1, "unknown": {}}
+        places = {"places": [port | {"facts": {"driver": "mlx5_core"}}], "problems": {}}
+        nodes = [{"host": h, "processor": "Test CPU", "counters": places} for h in ("n0", "n1")]
         on_gpus = self.plan.memory == "device"
         ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
         self.folder.write_environment({"nodes": nodes, "ranks": ranks})
@@ -97,6 +100,7 @@ class Writer:
         checked: int | None = None,
         kept: tuple[Block, ...] = (),
         columns: tuple[str, ...] = ("entry", "exit"),
+        counted: tuple[Counted, ...] = (),
         **more: Any,
     ) -> None:
         """A result whose iterations take `seconds`; a function gives the stamps of a group.
@@ -154,6 +158,7 @@ class Writer:
             samples=kept or tuple(blocks),
             transfers=case.entry.transfers(len(groups[0]), self.plan.window),
             bus_factor=case.bus_factor(len(groups[0])),
+            counted=counted,
         )
         self.folder.append(result)
 

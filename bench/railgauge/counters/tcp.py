@@ -13,11 +13,12 @@ from railgauge.counting import Kind, Place, Reading, Roots, number
 
 FILES = ("snmp", "netstat")
 MOST = 1 << 20
-#: Values that do not count (RFC 4022 and 4293: settings, and what stands at the moment).
-_GAUGES = (
-    *("Tcp.CurrEstab", "Tcp.MaxConn", "Tcp.RtoAlgorithm", "Tcp.RtoMin", "Tcp.RtoMax"),
+#: Values that count nothing (RFC 4022 and 4293): settings, which are left out, and the present state.
+_SETTINGS = (
+    *("Tcp.MaxConn", "Tcp.RtoAlgorithm", "Tcp.RtoMin", "Tcp.RtoMax"),
     *("Ip.Forwarding", "Ip.DefaultTTL"),
 )
+_GAUGES = ("Tcp.CurrEstab",)
 _CANONICAL = {"Tcp.RetransSegs": "tcp_retransmits", "IpExt.InCEPkts": "ip_ce_marks"}
 
 
@@ -53,6 +54,8 @@ def _pair(names: bytes, numbers: bytes, values: dict[str, int], why: dict[str, s
         if column is None:
             return
         name = f"{title[:-1]}.{column}"
+        if name in _SETTINGS:
+            continue
         made = None if cell is None else number(cell)
         if made is None:
             why[name] = "no value" if cell is None else f"not a number: {cell[:40]!r}"

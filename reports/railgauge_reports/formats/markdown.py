@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pandas as pd
+
 from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
 from railgauge_reports.cells import NOTHING, table
+from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.stored import StoredRun
 from railgauge_reports.verdict import wrong_elements
+
+MOST_COUNTERS = 30
 
 
 def render(run: LoadedRun) -> str:
@@ -26,6 +31,7 @@ def render(run: LoadedRun) -> str:
         *_section("Wrong data", _wrong(stored)),
         *_section("Late arrivals", _bullets(slow_arrivals(run))),
         *_section("Results", _results(run)),
+        *_section("Counters", _counters(stored)),
         *_section("Notes", _bullets([*stored.notes, *doubts(run)])),
         *_section("Machine", [_pipes(("fact", "value"), machine_facts(stored))]),
         *_section("Next", [f"```\n{chr(10).join(verdict.next_commands)}\n```"]),
@@ -50,6 +56,36 @@ def _results(run: LoadedRun) -> list[str]:
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
     return parts or ["Nothing was measured."]
+
+
+def _counters(stored: StoredRun) -> list[str]:
+    """The largest changes of known events, and what happened to counters otherwise."""
+    found = events(counter_frame(stored))
+    if found.empty:
+        return []
+    shown = found.sort_values("delta", ascending=False, na_position="first").head(MOST_COUNTERS)
+    rows: list[dict[str, Any]] = shown.sort_index().to_dict("records")  # type: ignore[assignment]
+    header = (
+        *("operation", "nbytes", "round", "host", "device", "counter", "event", "delta"),
+        *("a second", "a GB", "note"),
+    )
+    body = [
+        (
+            *(str(row[name]) for name in ("operation", "nbytes", "round", "host")),
+            f"{row['device']}/{row['port']}" if row["port"] else row["device"],
+            *(_or_nothing(row[name]) for name in ("counter", "event", "delta")),
+            *(_or_nothing(row[name], ".4g") for name in ("per_second", "per_GB")),
+            _or_nothing(row["note"]),
+        )
+        for row in rows
+    ]
+    left = len(found) - len(shown)
+    more = [f"{left} smaller ones are in the journal."] if left else []
+    return [_pipes(header, body), *more]
+
+
+def _or_nothing(value: Any, form: str = "") -> str:
+    return NOTHING if pd.isna(value) else format(value, form)
 
 
 def _wrong(stored: StoredRun) -> list[str]:
