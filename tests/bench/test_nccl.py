@@ -317,8 +317,8 @@ def test_without_a_driver_the_error_says_so(measure):
     assert "--backend mpi" in done.stderr
 
 
-def test_mpi_on_device_memory_is_refused_where_the_library_is_not_cuda_aware(measure, stand_in):
-    done = measure("-n", "2", "--sizes", "8", "--memory", "device", LD_PRELOAD=stand_in)
+def test_mpi_on_device_memory_is_refused_where_the_library_is_not_cuda_aware(measure, gpu_stand_in):
+    done = measure("-n", "2", "--sizes", "8", "--memory", "device", LD_PRELOAD=gpu_stand_in)
     assert done.code == EXIT_USAGE, done.stderr
     assert "not CUDA-aware" in done.stderr
 
