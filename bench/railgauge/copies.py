@@ -37,10 +37,10 @@ class Copies:
         self.path = ""
         self.allowed: Allowed | None = None
 
-    @staticmethod
-    def kernel(device: Device) -> Kernel:
-        """The one that copies for `_sm` on that GPU."""
-        return fastest(copying.LADDER, device.facts.capability)
+    @property
+    def kernel(self) -> Kernel:
+        """The one that copies for `_sm` on this GPU."""
+        return fastest(copying.LADDER, self._device.facts.capability)
 
     def programs(
         self,
@@ -101,9 +101,8 @@ class Copies:
         stream = self._device.stream
         if not case.call.endswith("_sm"):
             return cuda.copy(to, source, case.nbytes, stream)
-        kernel = self.kernel(self._device)
-        geometry = kernel.geometry(case.nbytes, self._device.facts.multiprocessors)
-        function = self._kernels[kernel.function]
+        geometry = self.kernel.geometry(case.nbytes, self._device.facts.multiprocessors)
+        function = self._kernels[self.kernel.function]
         return self._launches.step(function, geometry, stream, to, source, case.nbytes)
 
     def _theirs(

@@ -72,6 +72,8 @@ class Roots(NamedTuple):
 
 HERE = Roots()
 Note = Literal["", "at least", "saturated", "reset", "vanished", "appeared", "unknown"]
+#: What happens to a counter besides counting.
+EVENTS = ("at least", "reset", "vanished", "appeared")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -88,6 +90,17 @@ class Change(msgspec.Struct, frozen=True):
     after: int | None
     delta: int | None
     note: Note = ""
+
+    @property
+    def moved(self) -> bool:
+        """Is there anything to tell? Of a gauge: does it stand above 0?"""
+        return bool(self.delta) or self.note in EVENTS
+
+    def rate(self, seconds: float) -> float | None:
+        """Units a second; None of a gauge, and of what is not known."""
+        if self.delta is None or self.kind.arithmetic == "gauge":
+            return None
+        return self.delta / seconds
 
 
 def difference(kind: Kind, before: int, after: int) -> tuple[int | None, Note]:
@@ -187,14 +200,6 @@ def entries(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def text_of(path: Path) -> str:
-    """What a file of one line says, "" where it cannot be read: a fact, not a counter."""
-    try:
-        return path.read_bytes()[:MOST_BYTES].decode(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def read_counters(

@@ -81,21 +81,30 @@ def _run(steps: list[Step]) -> None:
 
 def flights(devices: Sequence[Device], rounds: int) -> Iterator[Flight]:
     """Of every GPU with itself and every pair; raises CudaError."""
-    for i, one in enumerate(devices):
-        for other in devices[i:]:
-            sides = _Side(one), _Side(other)
+    firsts, seconds = ([_Side(device) for device in devices] for _ in range(2))
+    for i, first in enumerate(firsts):
+        for second in seconds[i:]:
+            one, other = first.device, second.device
             reached = one is other or (one.reach(other) and other.reach(one))
             for kernel in PING_PONG:
-                yield _flown(kernel, sides, rounds, reached)
+                made = _flown(kernel, first, second, rounds) if reached else []
+                yield Flight(
+                    kernel=kernel.function,
+                    first=one.facts.bus_id,
+                    second=other.facts.bus_id,
+                    reached=reached,
+                    round_trips=len(made),
+                    one_way_seconds=float(np.median(made)) / 2 * NANOSECONDS if made else None,
+                    least_seconds=min(made) / 2 * NANOSECONDS if made else None,
+                )
 
 
-def _flown(kernel: Kernel, sides: tuple[_Side, _Side], rounds: int, reached: bool) -> Flight:
-    first, second = sides
-    names = (first.device.facts.bus_id, second.device.facts.bus_id)
+def _flown(kernel: Kernel, first: _Side, second: _Side, rounds: int) -> list[int]:
+    """What each round trip took, in ns."""
+    first.clear()
+    second.clear()
     made: list[int] = []
-    for side in sides if reached else ():
-        side.clear()
-    for number in range(rounds if reached else 0):
+    for number in range(rounds):
         base = number * ROUND_TRIPS
         second.begin(kernel, first, False, base)
         first.begin(kernel, second, True, base)
@@ -106,18 +115,9 @@ def _flown(kernel: Kernel, sides: tuple[_Side, _Side], rounds: int, reached: boo
         first.device.download(late, first.status)
         if late[0]:
             raise cuda.CudaError(
-                f"{kernel.function} between {names[0]} and {names[1]}: no answer to round trip"
-                f" {late[0]} within {LIMIT_NS * NANOSECONDS:g} s"
+                f"{kernel.function} between {first.device.facts.bus_id} and"
+                f" {second.device.facts.bus_id}: no answer to round trip {late[0]} within"
+                f" {LIMIT_NS * NANOSECONDS:g} s"
             )
         made += np.diff(stamps).tolist()
-    if not made:
-        return Flight(kernel=kernel.function, first=names[0], second=names[1], reached=False)
-    return Flight(
-        kernel=kernel.function,
-        first=names[0],
-        second=names[1],
-        reached=True,
-        round_trips=len(made),
-        one_way_seconds=float(np.median(made)) / 2 * NANOSECONDS,
-        least_seconds=min(made) / 2 * NANOSECONDS,
-    )
+    return made

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
@@ -88,7 +89,6 @@ class Works:
         self._arrays = Arrays(device, nbytes)
         self._launches = Launches()
         self._memory = DeviceMemory(device, self._kernels)
-        self._kept: list[Any] = []
 
     def all(self) -> list[Work]:
         """Compile and bind everything that this GPU runs; raises NotMeasuredError."""
@@ -190,29 +190,12 @@ class Works:
             count = a.nbytes // dtype.itemsize
             source = 1 if op is None else pattern.REDUCED
             checks = self._memory.checks(dtype.itemsize, data_record(dtype, op, RANKS, 1))
-            self._kept.append(checks)
             fill, check = (part(a.out, count, source, 0) for part in (checks.fill, checks.check))
-
-            def wrong(steps: list[Step] = check, checks: Checks = checks) -> int:
-                before = int(checks.report[WRONG])
-                if code := execute(table([*steps, *checks.done()])):
-                    raise cuda.CudaError(cuda.explain(code))
-                return int(checks.report[WRONG]) - before
-
-            def filled(wrong: Callable[[], int] = wrong) -> bool:
-                return wrong() == 0
-
-            def checked(
-                wrong: Callable[..., int] = wrong, fill: list[Step] = fill, count: int = count
-            ) -> bool:
-                """Nearly every element of the poison is wrong (a byte may be right by chance)."""
-                return wrong() >= count * 9 // 10 and (wrong(fill), wrong())[1] == 0
-
-            kind = f"{name} {op or 'moved'}"
+            kind, whole = f"{name} {op or 'moved'}", (*fill, *checks.done())
+            filled = functools.partial(_filled, checks, check)
+            checked = functools.partial(_checked, checks, fill, check, count)
             yield Work("fill", kind, fill, Traffic(0, a.nbytes), filled)
-            yield Work(
-                "check", kind, check, Traffic(a.nbytes, 0), checked, prepare=(*fill, *checks.done())
-            )
+            yield Work("check", kind, check, Traffic(a.nbytes, 0), checked, prepare=whole)
 
     def _burns(self) -> Iterator[Work]:
         multiprocessors = self._device.facts.multiprocessors
@@ -241,3 +224,21 @@ class Works:
                 operations=burning.operations(kernel, threads, rounds),
                 prepare=(begun,),
             )
+
+
+def _wrong(checks: Checks, steps: Sequence[Step]) -> int:
+    """How many wrong elements these steps find."""
+    before = int(checks.report[WRONG])
+    if code := execute(table([*steps, *checks.done()])):
+        raise cuda.CudaError(cuda.explain(code))
+    return int(checks.report[WRONG]) - before
+
+
+def _filled(checks: Checks, check: Sequence[Step]) -> bool:
+    return _wrong(checks, check) == 0
+
+
+def _checked(checks: Checks, fill: Sequence[Step], check: Sequence[Step], count: int) -> bool:
+    """Nearly every element of the poison is wrong (a byte may be right by chance), of data none."""
+    poison = _wrong(checks, check)
+    return poison >= count * 9 // 10 and _wrong(checks, [*fill, *check]) == 0

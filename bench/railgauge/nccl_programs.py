@@ -77,6 +77,7 @@ class NcclBackend:
         self.memory = NcclMemory(self._device, self._kernels, self._bindings, registered)
         self._streams = [self._device.stream]
         self._streams += [self._device.new_stream() for _ in range(plan.streams - 1)]
+        self._selections: dict[str, Any] = {}  # by algorithm; calls point to them
         self._timing: DeviceTiming | None = None
         self._note = self._device.allocate(64)
         self._copies = Copies(self._device, self._kernels)
@@ -108,7 +109,7 @@ class NcclBackend:
         """Compile the kernels that the plan's cases call."""
         kernels = DeviceTiming.needs(self._plan)
         if "copy" in self._plan.operations:
-            kernels.append(Copies.kernel(self._device))
+            kernels.append(self._copies.kernel)
         self._gpu.prepare(self._plan, self._world, kernels)
         self._timing = DeviceTiming(self._device, self._kernels)
 
@@ -204,9 +205,9 @@ class NcclBackend:
         dtype = dtype_named(case.dtype)
         selection = 0
         if case.algorithm:
-            config = self._nccl.selection(case.algorithm)
-            closes.callback(id, config)  # kept as long as the calls point to it
-            selection = int(config.ptr)
+            if case.algorithm not in self._selections:
+                self._selections[case.algorithm] = self._nccl.selection(case.algorithm)
+            selection = int(self._selections[case.algorithm].ptr)
         arguments = [
             nccl_calls.Arguments(
                 dtype=nccl_calls.DATA_TYPES[dtype.name],

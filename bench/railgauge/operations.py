@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from railgauge import layouts
 from railgauge.errors import UsageError, unknown
-from railgauge_kernels.catalogue import FORMS
+from railgauge_kernels.reducing import FORMS
 
 CALLS = ("blocking", "nonblocking", "persistent", "stream", "graph")
 

@@ -25,7 +25,7 @@ _AS_TYPED = (
 )
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
+def names_of(text: str | None) -> tuple[str, ...] | None:
     """The names of a list, none of them for an empty one (which `validate` refuses)."""
     if text is None:
         return None
@@ -66,11 +66,11 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     fields["ranks"] = ranks = fields.get("ranks", DEFAULT_RANKS) if ranks is None else ranks
     group = patterns.group_sizes(typed["pattern"] or fields.get("pattern", "world"), ranks)[0]
     asked = {
-        "operations": _names(typed["operation"]),
-        "dtypes": _names(typed["dtype"]),
-        "ops": _names(typed["op"]),
-        "calls": _names(typed["call"]),
-        "algorithms": _names(typed["algorithm"]),
+        "operations": names_of(typed["operation"]),
+        "dtypes": names_of(typed["dtype"]),
+        "ops": names_of(typed["op"]),
+        "calls": names_of(typed["call"]),
+        "algorithms": names_of(typed["algorithm"]),
         "placements": typed["placement"]
         and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
         "roots": _roots(typed["root"], group),
@@ -82,9 +82,8 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     if typed.get("set"):
         asked["variables"] = tuple(parse_variable(text, "--set") for text in typed["set"])
     if typed["counters"] is not None:
-        asked["counters"] = () if typed["counters"] == "none" else _names(typed["counters"])
-        if typed["counters"] == "all":
-            asked["counters"] = None
+        whole = {"none": (), "all": None}
+        asked["counters"] = whole.get(typed["counters"], names_of(typed["counters"]))
     if typed.get("config"):
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
@@ -110,7 +109,7 @@ def _size(text: str | None, field: str) -> int | None:
 def _roots(text: str | None, group: int) -> tuple[int, ...] | None:
     if text == "all":
         return tuple(range(group))
-    names = _names(text)
+    names = names_of(text)
     try:
         return None if names is None else tuple(int(name) for name in names)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,6 @@ from railgauge import counting
 from railgauge.counting import HERE, Change, Roots, Snapshot
 from railgauge.records import Counted, Moved
 from railgauge.units import NANOSECONDS
-
-#: What happens to a counter besides counting.
-_EVENTS = ("at least", "reset", "vanished", "appeared")
 
 
 class Tally:
@@ -39,8 +36,8 @@ class Tally:
         before, after = self._before, counting.snapshot(self._roots, self._names)
         self._before = None
         seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
-        moved = tuple(_moved(counting.changes(before, after)))
-        return Counted(node=self._node, seconds=seconds, moved=moved)
+        moved = (_record(change) for change in counting.changes(before, after) if change.moved)
+        return Counted(node=self._node, seconds=seconds, moved=tuple(moved))
 
     def facts(self) -> dict[str, Any]:
         """For `environment.json`: the places that were read, what they are, and what is unknown."""
@@ -55,10 +52,6 @@ class Tally:
         return {"counters": {"places": places, "problems": made.problems}}
 
 
-def _moved(changes: Iterable[Change]) -> Iterator[Moved]:
-    for change in changes:
-        if change.delta or change.note in _EVENTS:
-            place = change.place
-            yield Moved(
-                place.source, place.device, place.port, change.name, change.delta, change.note
-            )
+def _record(change: Change) -> Moved:
+    place = change.place
+    return Moved(place.source, place.device, place.port, change.name, change.delta, change.note)

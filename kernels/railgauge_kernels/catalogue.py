@@ -5,8 +5,6 @@ from __future__ import annotations
 from railgauge_kernels import bandwidth, burning, copying, reducing, waiting
 from railgauge_kernels.ladders import Kernel
 
-FORMS = ("one_shot", "two_shot", "low_latency")  # of an all-reduce over peer memory
-
 KERNELS: tuple[Kernel, ...] = (
     waiting.STAMP,
     waiting.SPIN,
@@ -17,6 +15,10 @@ KERNELS: tuple[Kernel, ...] = (
     *bandwidth.WRITE,
     *bandwidth.TRIAD,
     *(kernel for dtype in reducing.REDUCED for kernel in reducing.reduce(dtype)),
-    *(reducing.all_reduce(form, dtype) for form in FORMS for dtype in reducing.ALL_REDUCED),
+    *(
+        reducing.all_reduce(form, dtype)
+        for form in reducing.FORMS
+        for dtype in reducing.ALL_REDUCED
+    ),
     *burning.LADDER,
 )

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from railgauge_kernels.ladders import Kernel, Traffic
 
+FORMS = ("one_shot", "two_shot", "low_latency")  # of an all-reduce over peer memory
 REDUCED = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 ALL_REDUCED = ("float32", "float16", "bfloat16")
 LINE = 16  # bytes that all_reduce_low_latency sends for 8 bytes of data: each half carries its flag
@@ -63,6 +63,8 @@ def twin(inputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     for more in inputs[1:]:
         total = total + more.astype(np.float32)
     if dtype.itemsize == 1:
-        most = float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
+        from ml_dtypes import finfo  # the command line reads the tables above without it
+
+        most = float(finfo(dtype).max)  # type: ignore[no-untyped-call]
         total = np.clip(total, -most, most)
     return total.astype(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, EXIT_USAGE
-from railgauge_kernels.catalogue import FORMS
+from railgauge_kernels.reducing import FORMS
 
 BRIEF = (
     *("--backend", "peer", "--budget", "0.05", "--warmup", "1", "--timeout", "60"),

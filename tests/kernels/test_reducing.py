@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from railgauge_kernels import reducing
-from railgauge_kernels.catalogue import FORMS
+from railgauge_kernels.reducing import FORMS
 
 SECONDS = 1_000_000_000
 

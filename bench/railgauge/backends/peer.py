@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from railgauge.backends import Offers
 from railgauge.layouts import COPIES
-from railgauge_kernels.catalogue import FORMS
-from railgauge_kernels.reducing import ALL_REDUCED
+from railgauge_kernels.reducing import ALL_REDUCED, FORMS
 
 if TYPE_CHECKING:
     from railgauge.plan import Plan

@@ -13,6 +13,7 @@ import msgspec
 from railgauge import counting
 from railgauge.counting import Change, Roots, Snapshot
 from railgauge.errors import EXIT_PASS, UsageError
+from railgauge.plan_options import names_of
 from railgauge.units import NANOSECONDS
 
 
@@ -43,7 +44,7 @@ def command(
 
     Neither root nor a vendor's tool is needed. What cannot be read is shown as unknown, with why.
     """
-    names = _names(source) or counting.sources()
+    names = names_of(source) or counting.sources()
     for name in names:
         counting.source_named(name)
     if watch is not None and not watch >= 0.01:
@@ -69,13 +70,9 @@ def command(
     return EXIT_PASS
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
 def _read(roots: Roots, names: Sequence[str], device: str | None) -> Snapshot:
     made = counting.snapshot(roots, names)
-    wanted = _names(device)
+    wanted = names_of(device)
     if not wanted:
         return made
     kept = tuple(r for r in made.readings if r.place.device in wanted)
@@ -123,20 +120,17 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
     for change in moved:
         gauge = change.kind.arithmetic == "gauge"
         told = change.note or ("gauge" if gauge else "")
-        rate = (
-            ""
-            if change.delta is None or gauge
-            else f"{change.delta / seconds:,.1f} {change.kind.unit}/s"
-        )
+        rate = change.rate(seconds)
+        each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
         print(
-            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {rate:>22} {told}"
+            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {each:>22} {told}"
         )
 
 
 def _moved(change: Change) -> bool:
     if change.kind.arithmetic == "gauge":
         return change.before != change.after
-    return bool(change.delta) or change.note not in ("", "unknown", "saturated")
+    return change.moved
 
 
 def _number(value: int | None) -> str:
@@ -144,7 +138,6 @@ def _number(value: int | None) -> str:
 
 
 def _row(change: Change, seconds: float) -> dict[str, object]:
-    rated = change.delta is not None and change.kind.arithmetic != "gauge"
     return {
         "source": change.place.source,
         "device": change.place.device,
@@ -156,6 +149,6 @@ def _row(change: Change, seconds: float) -> dict[str, object]:
         "before": change.before,
         "after": change.after,
         "delta": change.delta,
-        "rate_per_second": change.delta / seconds if rated and change.delta is not None else None,
+        "rate_per_second": change.rate(seconds),
         "note": change.note,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import socket
@@ -52,6 +53,11 @@ _CANONICAL = (
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     """By the name alone: whatever the driver, 64 bits that run freely, but for gauges."""
     del facts
+    return _kind(name)
+
+
+@functools.cache  # a host has thousands of names, and each case asks for them
+def _kind(name: str) -> Kind:
     if _GAUGES.fullmatch(name):
         return Kind(unit="%" if "stalled" in name else "", arithmetic="gauge")
     unit = "us" if _MICROSECONDS.fullmatch(name) else "B" if "bytes" in name else ""

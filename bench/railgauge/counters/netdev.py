@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters, text_of
+from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
+from railgauge.pcie import text
 
 CLASS = "class/net"
 #: Since boot, without help from a driver (Documentation/ABI/testing/sysfs-class-net).
@@ -27,5 +28,5 @@ def read(roots: Roots) -> Iterator[Reading]:
         why: dict[str, str] = {}
         read_counters(folder / "statistics", entries(folder / "statistics"), values, why)
         read_counters(folder, (name for name in CARRIER if (folder / name).exists()), values, why)
-        facts = {name: text_of(folder / name) for name in ("operstate", "speed", "mtu")}
+        facts = {name: text(folder / name) for name in ("operstate", "speed", "mtu")}
         yield Reading(Place("netdev", device), values, why, {k: v for k, v in facts.items() if v})

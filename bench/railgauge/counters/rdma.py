@@ -12,7 +12,8 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters, text_of
+from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
+from railgauge.pcie import text
 
 CLASS = "class/infiniband"
 FOLDERS = ("counters", "counters_ext", "hw_counters")
@@ -106,8 +107,8 @@ def read(roots: Roots) -> Iterator[Reading]:
         facts = {
             "driver": _driver(folder),
             "netdev": " ".join(entries(folder / "device/net")),
-            "board_id": text_of(folder / "board_id"),
-            "fw_ver": text_of(folder / "fw_ver"),
+            "board_id": text(folder / "board_id"),
+            "fw_ver": text(folder / "fw_ver"),
         }
         own = _reading(Place("rdma", device), folder, facts)
         if own.values or own.unknown:
@@ -115,17 +116,17 @@ def read(roots: Roots) -> Iterator[Reading]:
         for port in entries(folder / "ports"):
             if port.isdigit():
                 at = folder / "ports" / port
-                more = {name: text_of(at / name) for name in ("state", "rate", "link_layer")}
+                more = {name: text(at / name) for name in ("state", "rate", "link_layer")}
                 yield _reading(Place("rdma", device, int(port)), at, facts | more)
 
 
-def _reading(place: Place, folder: Path, facts: Mapping[str, str]) -> Reading:
+def _reading(place: Place, folder: Path, facts: Mapping[str, str | None]) -> Reading:
     values: dict[str, int] = {}
     why: dict[str, str] = {}
     for name in FOLDERS:
         files = (file for file in entries(folder / name) if file not in _SETTINGS)
         read_counters(folder / name, files, values, why)
-    return Reading(place, values, why, {name: text for name, text in facts.items() if text})
+    return Reading(place, values, why, {name: told for name, told in facts.items() if told})
 
 
 def _driver(folder: Path) -> str:

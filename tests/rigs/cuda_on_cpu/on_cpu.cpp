@@ -36,7 +36,6 @@ struct Block {
     unsigned next, threads, ended;
     bool moved; // did anything happen in this turn of the fibers?
     Meeting block, warp[MOST / LANES];
-    unsigned long long lanes[MOST / LANES][LANES];
     unsigned shared[MOST / LANES][LANES][8];
     Function function;
     const Word *p;
@@ -115,26 +114,6 @@ bool on_cpu_meet(unsigned first, unsigned threads, bool any)
     return m.said;
 }
 
-unsigned long long on_cpu_exchange(unsigned long long value, unsigned from)
-{
-    const unsigned me = on_cpu_here->threadIdx.x, warp = me / LANES;
-    block->lanes[warp][me % LANES] = value;
-    Meeting &m = block->warp[warp];
-    for (int twice = 0; twice < 2; ++twice) {
-        const unsigned round = m.round;
-        if (twice == 1)
-            value = block->lanes[warp][from];
-        if (++m.come == LANES) {
-            m.come = 0;
-            ++m.round;
-            block->moved = true;
-        } else {
-            wait_for_round(m, round);
-        }
-    }
-    return value;
-}
-
 const unsigned (*on_cpu_share(const unsigned *mine, int words))[8]
 {
     const unsigned me = on_cpu_here->threadIdx.x, warp = me / LANES;
@@ -142,6 +121,14 @@ const unsigned (*on_cpu_share(const unsigned *mine, int words))[8]
     memcpy(block->shared[warp][me % LANES], mine, words * sizeof *mine);
     on_cpu_meet(warp * LANES, LANES);
     return block->shared[warp];
+}
+
+unsigned long long on_cpu_exchange(unsigned long long value, unsigned from)
+{
+    unsigned words[2];
+    memcpy(words, &value, sizeof value);
+    memcpy(&value, on_cpu_share(words, 2)[from], sizeof value);
+    return value;
 }
 
 static Fiber *new_fiber()
