@@ -16,6 +16,8 @@ from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation
+from railgauge.patterns import LOADS, Pattern
+from railgauge.topology import Leaves
 from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
 
@@ -37,13 +39,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
     and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
     configuration, and `algorithms` those that its calls name, a case each (None: NCCL chooses).
-    `counters` are the sources of counters that are read around every case (None: all).
+    `counters` are the sources of counters that are read around every case (None: all). `leaves` are
+    leaf switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims`
+    and `loads`; `load_bytes` is the size of a message of a load.
     """
 
     ranks: int
     operations: tuple[str, ...] = ("all_reduce",)
     pattern: str = "world"
     rounds: int | None = None
+    quiet: bool = False
+    leaves: Leaves | None = None
+    victims: float = 0.2
+    loads: tuple[str, ...] = LOADS
+    load_bytes: int = 64 << 10
     backend: str = "mpi"
     sizes: tuple[int, ...] = DEFAULT_SIZES
     dtypes: tuple[str, ...] = ("float32",)
@@ -78,6 +87,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     sample_budget: int = 1 << 30
     timeout: float = 120.0
     seed: int = 1
+
+    @property
+    def schedule(self) -> Pattern:
+        """The pattern with what the plan says of it."""
+        return Pattern(self.pattern, self.rounds, self.quiet, self.victims, self.loads, self.seed)
+
+    @property
+    def group_size(self) -> int:
+        """Ranks of the groups that collectives run in."""
+        return patterns.group_size(self.schedule, self.ranks)
 
     def sha256(self) -> str:
         """Digest of the plan's canonical JSON."""
@@ -139,7 +158,7 @@ def forms(entry: Operation, offers: Offers) -> tuple[tuple[str, ...], tuple[str,
 def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
     offers = offers_of(plan.backend)
     placements, calls = forms(entry, offers)
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    n = plan.group_size
     axes = itertools.product(
         plan.dtypes if entry.sized else plan.dtypes[:1],
         plan.ops if entry.reduces else (None,),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -151,7 +150,7 @@ def group_facts(run: StoredRun) -> Iterator[GroupFacts]:
     for made in run.pairs.values():
         if isinstance(made, Missed):
             gap = made.gap
-            for ranks in _groups(run.plan.pattern, run.plan.ranks, gap.round):
+            for ranks in _groups(run, made.start, gap.round):
                 yield GroupFacts(gap.case, gap.round, ranks, made.start, reason=gap.reason)
             continue
         result = made.result
@@ -186,10 +185,9 @@ def arrivals_of(facts: GroupFacts) -> Arrivals | None:
 # rows ---------------------------------------------------------------------------------------------
 
 
-@cache
-def _groups(pattern: str, ranks: int, index: int) -> tuple[str, ...]:
-    groups = next(islice(patterns.rounds(pattern, ranks), index, None))
-    return tuple(encode_ranks(group) for group in groups)
+def _groups(run: StoredRun, start: Start, index: int) -> tuple[str, ...]:
+    round_ = next(islice(patterns.rounds(run.plan.schedule, start.topology(run.plan)), index, None))
+    return tuple(encode_ranks(group.ranks) for group in round_.groups)
 
 
 def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from railgauge.errors import (
 from railgauge.journal import PLAN
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Wrong
+from railgauge.topology import Topology
 from railgauge_reports.stored import Measured, Pair, StoredRun
 
 
@@ -89,9 +90,9 @@ class WrongElement:
         )
 
 
-def planned_pairs(plan: Plan) -> dict[Pair, Case]:
-    """All pairs of case and round that a plan stands for, with the case."""
-    rounds = range(patterns.round_count(plan.pattern, plan.ranks, plan.rounds))
+def planned_pairs(plan: Plan, where: Topology) -> dict[Pair, Case]:
+    """All pairs of case and round that a plan stands for where its ranks were, with the case."""
+    rounds = range(patterns.round_count(plan.schedule, where))
     return {(case.index, index): case for case in cases(plan) for index in rounds}
 
 
@@ -118,7 +119,7 @@ def _unchecked(made: Measured) -> bool:
 
 def coverage(run: StoredRun) -> Coverage:
     """What of the plan was measured; pure function of the folder."""
-    planned = planned_pairs(run.plan)
+    planned = planned_pairs(run.plan, run.starts[-1].topology(run.plan))
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from railgauge.records import (
     encode_ranks,
     encode_runs,
 )
+from railgauge.topology import located
 
 
 def gpu(rank: int) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def gpu(rank: int) -> dict[str, Any]:
 
 
 class Writer:
-    """One start of a run over two hosts, n0 and n1, each with half of the ranks."""
+    """One start of a run over hosts n0, n1 ... (two), each with as many of the ranks."""
 
     def __init__(
         self,
@@ -53,10 +55,12 @@ class Writer:
         clock: int | None = 0,
         resume: bool = False,
         functional: bool = False,
+        hosts: int = 2,
     ) -> None:
         self.path, self.plan, self.folder = path, plan, Folder(path)
         self.cases = cases(plan)
-        self.nodes = [rank * 2 // plan.ranks for rank in range(plan.ranks)]
+        self.nodes = [rank * hosts // plan.ranks for rank in range(plan.ranks)]
+        self.hosts = tuple(f"n{k}" for k in range(hosts))
         self.done = self.folder.claim(plan, resume)
         self.folder.release()  # a test may go on with the same folder in a second writer
         self.folder.append(
@@ -66,7 +70,7 @@ class Writer:
                 plan_sha256=plan.sha256(),
                 started=1_700_000_000.0,
                 ranks=plan.ranks,
-                hosts=("n0", "n1"),
+                hosts=self.hosts,
                 nodes=encode_runs(self.nodes),
                 backend="mpi",
                 library="MPICH  Version: 5.0.2",
@@ -81,13 +85,15 @@ class Writer:
         )
         port = {"source": "rdma", "device": "mlx5_0", "port": 1, "unknown": {}}
         places = {"places": [port | {"facts": {"driver": "mlx5_core"}}], "problems": {}}
-        nodes = [{"host": h, "processor": "Test CPU", "counters": places} for h in ("n0", "n1")]
+        nodes = [{"host": h, "processor": "Test CPU", "counters": places} for h in self.hosts]
         on_gpus = self.plan.memory == "device"
         ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
         self.folder.write_environment({"nodes": nodes, "ranks": ranks})
 
-    def groups(self, index: int) -> patterns.Groups:
-        return list(patterns.rounds(self.plan.pattern, self.plan.ranks))[index]
+    def groups(self, index: int) -> list[tuple[int, ...]]:
+        where = located(self.plan.leaves, self.hosts, self.nodes)
+        made = next(islice(patterns.rounds(self.plan.schedule, where), index, None))
+        return [group.ranks for group in made.groups]
 
     def result(
         self,
@@ -121,7 +127,8 @@ class Writer:
             made.update(dict(zip(group, stamps, strict=True)))
         iterations = len(next(iter(made.values())))
         blocks = []
-        for node, behind in ((0, 0), (1, 5_000_000_000)):
+        for node in range(len(self.hosts)):
+            behind = 5_000_000_000 * (node > 0)
             ranks = [rank for rank in made if self.nodes[rank] == node]
             if ranks:
                 behind *= columns[0] == "entry"  # durations know no clock
@@ -180,11 +187,21 @@ def start(tmp_path: Path) -> Callable[..., Writer]:
     """start(clock=..., resume=..., **fields of the plan): 4 ranks and all_reduce by default."""
 
     def begin(
-        *, clock: int | None = 0, resume: bool = False, functional: bool = False, **plan: Any
+        *,
+        clock: int | None = 0,
+        resume: bool = False,
+        functional: bool = False,
+        hosts: int = 2,
+        **plan: Any,
     ) -> Writer:
         facts = {"ranks": 4, "sizes": (8, 1024), **plan}
         return Writer(
-            tmp_path / "run", Plan(**facts), clock=clock, resume=resume, functional=functional
+            tmp_path / "run",
+            Plan(**facts),
+            clock=clock,
+            resume=resume,
+            functional=functional,
+            hosts=hosts,
         )
 
     return begin

@@ -91,7 +91,7 @@ def test_a_gap_has_a_row_without_values(start):
 
 
 def test_pairs_have_one_row_a_round_and_group(start):
-    run = start(pattern="pairs", operations=("sendrecv",), sizes=(8,))
+    run = start(hosts=4, pattern="pairs", operations=("sendrecv",), sizes=(8,))
     for index in range(3):
         run.result(run.cases[0], index=index)
     rows = case_frame(run.end())

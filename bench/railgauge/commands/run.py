@@ -23,8 +23,15 @@ from railgauge.terminal import TERMINAL
 _help = {
     "backend": "What moves the data (railgauge list).",
     "operation": "Operations, comma separated, or all.  [default: all_reduce]",
-    "pattern": "Which ranks work together: world, pairs.  [default: world]",
-    "rounds": "Run the pattern's first N rounds only.",
+    "pattern": "Who works together: world, pairs, leaves, bisection, victim; who sends to whom: incast,"
+    " permutation, shift (railgauge list).  [default: world]",
+    "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
+    "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",
+    "leaves": "Leaf switches and their hosts: Slurm's topology.conf, or lines `leaf0: node[0-3]`.",
+    "victims": "Share of the ranks that are measured in pattern victim.  [default: 0.2]",
+    "load": "What the others do meanwhile, a round each: alltoall, incast, broadcast, storage:PATH."
+    "  [default: alltoall,incast,broadcast]",
+    "load_bytes": "Size of a message of the load.  [default: 64K]",
     "min_bytes": "First size: 8, 64K, 1M, 1G (binary).  [default: 8]",
     "max_bytes": "Last size.  [default: 64M]",
     "step_factor": "Growth from size to size.  [default: 2]",
@@ -98,6 +105,11 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--algorithm")
 @_option("--pattern")
 @_option("--rounds", type=int)
+@_option("--quiet", is_flag=True, default=None)
+@_option("--leaves")
+@_option("--victims", type=float)
+@_option("--load")
+@_option("--load-bytes")
 @_option("--backend")
 @_option("--timing", type=click.Choice(["barrier", "back_to_back", "synchronised"]))
 @_option("--iterations", type=int)
