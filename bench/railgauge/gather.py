@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from railgauge.journal import Folder, sample_path
 from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import Measurement, columns_of
-from railgauge.patterns import Round
+from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import (
     Block,
@@ -24,9 +25,10 @@ from railgauge.records import (
     Wrong,
     encode_ranks,
 )
+from railgauge.samples import Rows
 from railgauge.sampling import Outcome
-from railgauge.statistics import Summary, summarise
-from railgauge.units import NANOSECONDS
+from railgauge.statistics import Summary, jain, summarise
+from railgauge.units import GIGA, NANOSECONDS
 from railgauge.world import World
 
 _RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
@@ -58,7 +60,7 @@ class Gatherer:
         groups = tuple(group.ranks for group in round_.groups)
         group_result = self._group(round_, measurement, outcome)
         blocks = self._samples(case, groups, measurement, outcome, clock)
-        flows = self._flows(round_, outcome)
+        flow_blocks = self._flows(round_, outcome)
         n = len(groups[0])
         transfers = case.entry.transfers(n, self.plan.window) * self.plan.streams
         summary = None
@@ -66,7 +68,8 @@ class Gatherer:
             seconds = np.multiply(outcome.maxima, NANOSECONDS / transfers, dtype=np.float64)
             summary = summarise(seconds, self.plan.precision)
         moved = (load.nbytes, load.seconds) if load else None
-        made = self.world.gather((place.rank, group_result, summary, counted, moved))
+        medians = _medians(_sources(round_, place.rank), outcome.flows)
+        made = self.world.gather((place.rank, group_result, summary, counted, moved, medians))
         if made is None:
             return None
         leaders = {
@@ -86,13 +89,19 @@ class Gatherer:
             samples=tuple(blocks),
             transfers=transfers,
             bus_factor=factor,
-            counted=tuple(tally for *_, tally, _ in made if tally is not None),
+            counted=tuple(tally for *_, tally, _, _ in made if tally is not None),
             idle=encode_ranks(rank for rank in range(self.world.size) if rank not in busy),
             name=round_.name,
-            flows=tuple(flows),
-            pressure=_pressure(round_, [moved for *_, moved in made if moved]),
+            flows=tuple(flow_blocks),
+            pressure=_pressure(round_, [moved for *_, moved, _ in made if moved]),
         )
-        return result, [leaders[ranks[0]][1] for ranks in groups]
+        took = {(source, rank): t for rank, *_, flows in made for source, t in flows.items()}
+        return result, [
+            dataclasses.replace(
+                leaders[group.ranks[0]][1], remark=_fairness(group, took, case.nbytes)
+            )
+            for group in round_.groups
+        ]
 
     def _group(
         self, round_: Round, measurement: Measurement | None, outcome: Outcome
@@ -134,7 +143,7 @@ class Gatherer:
         if not int(self.world.maximum(np.array([incoming]))[0]):
             return []
         rank, node = self.world.rank, self.world.places[self.world.rank].node
-        mine = [flow for group in round_.groups for flow in group.flows if flow[1] == rank]
+        mine = [(source, rank) for source in _sources(round_, rank)]
         room = self.plan.sample_budget - self._stored(node)
         iterations = int(self.world.maximum(np.array([len(outcome.flows)]))[0])
         width = 8 * sum(self.world.node.all_gather(incoming))
@@ -226,4 +235,29 @@ def _pressure(round_: Round, moved: Sequence[tuple[int, float]]) -> Pressure | N
         ranks=encode_ranks(round_.loading),
         nbytes=sum(nbytes for nbytes, _ in moved),
         seconds=max((seconds for _, seconds in moved), default=0.0),
+    )
+
+
+def _sources(round_: Round, rank: int) -> list[int]:
+    """Who sends to a rank, in the order of its messages."""
+    return [source for group in round_.groups for source, target in group.flows if target == rank]
+
+
+def _medians(sources: Sequence[int], flows: Rows) -> dict[int, float]:
+    """Source -> median seconds of its messages, from int64 [n, messages] in ns."""
+    if not flows.size:
+        return {}
+    seconds = np.median(flows, axis=0) * NANOSECONDS
+    return dict(zip(sources, seconds.tolist(), strict=True))
+
+
+def _fairness(group: Group, took: Mapping[Flow, float], nbytes: int) -> str:
+    """How fair a group's flows were and which was slowest, from their median seconds."""
+    rates = {flow: nbytes / took[flow] / GIGA for flow in group.flows if took.get(flow)}
+    if len(rates) < 2:
+        return ""
+    slowest = min(rates, key=lambda flow: rates[flow])
+    return (
+        f"Jain {jain(list(rates.values())):.3f}, slowest {slowest[0]}>{slowest[1]}"
+        f" {rates[slowest]:.3f} GB/s"
     )

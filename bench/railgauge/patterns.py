@@ -26,6 +26,7 @@ PERMUTATIONS = 15
 #: one; and reads and writes of a path (`storage:PATH`).
 LOADS = ("alltoall", "incast", "broadcast")
 STORAGE = "storage"
+ISOLATED = "isolated"  # the round in which victims are alone
 
 
 class Group(NamedTuple):
@@ -193,7 +194,7 @@ def _victim(pattern: Pattern, where: Topology) -> Iterator[Round]:
     ranks = [rank for player in order for rank in where.players[player]]
     count = victim_count(pattern.victims, len(ranks))
     victims = (Group(tuple(sorted(ranks[:count]))),)
-    yield Round(victims, "isolated")
+    yield Round(victims, ISOLATED)
     for load in pattern.loads:
         yield Round(victims, f"beside {load}", load, tuple(sorted(ranks[count:])))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, read_journal, read_stored_plan
+from railgauge.patterns import Round, rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
 from railgauge.topology import Topology, located
@@ -37,6 +39,10 @@ class Start:
         """Where its ranks were."""
         node_of = (node for node, times in self.run.nodes for _ in range(times))
         return located(plan.leaves, self.run.hosts, node_of)
+
+    def round_at(self, plan: Plan, index: int) -> Round:
+        """A round of the plan's pattern."""
+        return next(islice(rounds(plan.schedule, self.topology(plan)), index, None))
 
     def hosts(self, ranks: list[int]) -> list[str]:
         """The hosts of these ranks, each once, in the order of the ranks."""

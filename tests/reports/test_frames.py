@@ -98,7 +98,7 @@ def test_pairs_have_one_row_a_round_and_group(start):
     assert rows["round"].tolist() == [0, 0, 1, 1, 2, 2]
     assert sorted(rows["group"]) == ["0 2", "0 3", "0-1", "1 3", "1-2", "2-3"]
     assert set(rows["ranks"]) == {2}
-    assert rows.set_index("group").loc["0-1", "hosts"] == "n0"
+    assert rows.set_index("group").loc["0-1", "hosts"] == "n0 n1"
 
 
 def test_a_windowed_operation_says_how_many_messages_a_second(start):
