@@ -16,8 +16,8 @@ import pandas as pd
 
 from railgauge.journal import read_flows
 from railgauge.records import decode_ranks
-from railgauge.samples import GroupSamples, group_samples
-from railgauge.statistics import jain, summarise
+from railgauge.samples import GroupSamples, Rows, group_samples
+from railgauge.statistics import Samples, jain, summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.stored import Measured, StoredRun
 
@@ -52,7 +52,7 @@ class Flow(NamedTuple):
 
     source: int
     target: int
-    seconds: Floats
+    seconds: Samples
 
 
 def flows_of(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) -> list[Flow]:
@@ -66,7 +66,7 @@ def flows_of(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) ->
         return []
     if result.flows:
         found = [
-            Flow(source, target, row * NANOSECONDS)
+            Flow(source, target, _seconds(row))
             for block in result.flows
             for (source, target), row in zip(
                 block.flows, read_flows(run.folder, block), strict=True
@@ -74,6 +74,10 @@ def flows_of(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) ->
         ]
         return sorted(found, key=lambda flow: flow[:2])
     return sorted(_only_ones(run, made, samples), key=lambda flow: flow[:2])
+
+
+def _seconds(nanoseconds: Rows) -> Samples:
+    return np.multiply(nanoseconds, NANOSECONDS, dtype=np.float64)
 
 
 def _only_ones(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) -> Iterator[Flow]:
@@ -86,7 +90,7 @@ def _only_ones(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) 
             if len(into.get(rank, ())) == 1 and rows.size:
                 stamped = part.columns[0] == "entry"
                 took = rows[:, 1] - rows[:, 0] if stamped else rows[:, 0]
-                yield Flow(into[rank][0], rank, took * NANOSECONDS)
+                yield Flow(into[rank][0], rank, _seconds(took))
 
 
 def rate_GBps(nbytes: int, flow: Flow) -> float:  # noqa: N802  (a unit)

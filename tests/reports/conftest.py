@@ -18,9 +18,11 @@ from railgauge.records import (
     Block,
     Counted,
     End,
+    FlowBlock,
     Gap,
     GroupResult,
     Note,
+    Pressure,
     Result,
     Run,
     Wrong,
@@ -107,6 +109,9 @@ class Writer:
         kept: tuple[Block, ...] = (),
         columns: tuple[str, ...] = ("entry", "exit"),
         counted: tuple[Counted, ...] = (),
+        named: str = "",
+        flows: tuple[FlowBlock, ...] = (),
+        pressure: Pressure | None = None,
         **more: Any,
     ) -> None:
         """A result whose iterations take `seconds`; a function gives the stamps of a group.
@@ -166,6 +171,9 @@ class Writer:
             transfers=case.entry.transfers(len(groups[0]), self.plan.window),
             bus_factor=case.bus_factor(len(groups[0])),
             counted=counted,
+            name=named,
+            flows=flows,
+            pressure=pressure,
         )
         self.folder.append(result)
 
