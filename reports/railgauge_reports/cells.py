@@ -11,7 +11,19 @@ from railgauge.units import format_seconds
 
 NOTHING = "-"
 #: What tells rows apart besides operation, ranks and size; shown as columns only where it varies.
-IDENTITY = ("dtype", "op", "placement", "call", "selected", "timing", "root", "round", "group")
+IDENTITY = (
+    "dtype",
+    "op",
+    "placement",
+    "call",
+    "selected",
+    "timing",
+    "root",
+    "round",
+    "setting",
+    "rail",
+    "group",
+)
 CHOSEN = ("algorithm", "protocol", "transport")
 
 
@@ -27,7 +39,11 @@ class Table:
 def table(rows: pd.DataFrame) -> Table:
     """The table of a case frame for people."""
     varying = [name for name in IDENTITY if rows[name].nunique(dropna=False) > 1]
-    fixed = [name for name in IDENTITY if name not in varying and name not in ("round", "group")]
+    fixed = [
+        name
+        for name in IDENTITY
+        if name not in varying and name not in ("round", "setting", "group")
+    ]
     extra = [name for name in EXTRA if rows[name].notna().any()]
     chosen = [name for name in CHOSEN if rows[name].notna().any()]
     header = (
@@ -101,8 +117,8 @@ def _words(name: str, value: object) -> str:
         return ""
     if name == "placement":
         return "in place" if value == "in" else "out of place"
-    if name == "root":
-        return f"root {value}"
+    if name in ("root", "rail"):
+        return f"{name} {value}"
     return str(value).replace("_", " ")
 
 
@@ -116,4 +132,10 @@ EXTRA: dict[str, tuple[str, Callable[[float], str]]] = {
     "init_seconds": ("init", seconds),
     "allowed_GBps": ("allowed GB/s", significant),
     "allowed_share": ("share", significant),
+    "p999_seconds": ("p99.9", seconds),
+    "jain": ("Jain", significant),
+    "slowest_flow_GBps": ("slowest flow GB/s", significant),
+    "impact": ("impact x", significant),
+    "impact_p99": ("p99 impact x", significant),
+    "load_GBps": ("load GB/s", significant),
 }

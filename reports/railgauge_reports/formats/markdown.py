@@ -9,16 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from railgauge.patterns import PAIRWISE
 from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
 from railgauge_reports.cells import NOTHING, table
 from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.flows import flow_frame
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.stored import StoredRun
 from railgauge_reports.verdict import wrong_elements
 
-MOST_COUNTERS = 30
+MOST_COUNTERS = MOST_FLOWS = 30
 
 
 def render(run: LoadedRun) -> str:
@@ -31,8 +33,9 @@ def render(run: LoadedRun) -> str:
         *_section("Wrong data", _wrong(stored)),
         *_section("Late arrivals", _bullets(slow_arrivals(run))),
         *_section("Results", _results(run)),
+        *_section("Flows", _flows(stored)),
         *_section("Counters", _counters(stored)),
-        *_section("Notes", _bullets([*stored.notes, *doubts(run)])),
+        *_section("Notes", _bullets([*stored.notes, *_byes(stored), *doubts(run)])),
         *_section("Machine", [_pipes(("fact", "value"), machine_facts(stored))]),
         *_section("Next", [f"```\n{chr(10).join(verdict.next_commands)}\n```"]),
     ]
@@ -56,6 +59,51 @@ def _results(run: LoadedRun) -> list[str]:
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
     return parts or ["Nothing was measured."]
+
+
+def _flows(stored: StoredRun) -> list[str]:
+    """The slowest flows by their share of the mean of their group."""
+    found = flow_frame(stored)
+    if found.empty:
+        return []
+    shown = found.nsmallest(MOST_FLOWS, "share", keep="first")
+    rows: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
+    header = (
+        *("nbytes", "round", "setting", "from", "to", "median", "p99", "GB/s", "of the mean"),
+        "samples",
+    )
+    body = [
+        (
+            *(_or_nothing(row[name]) for name in ("nbytes", "round", "setting")),
+            f"{row['source']} ({row['source_host']})",
+            f"{row['target']} ({row['target_host']})",
+            *(
+                NOTHING if pd.isna(row[name]) else format_seconds(row[name])
+                for name in ("median_seconds", "p99_seconds")
+            ),
+            _or_nothing(row["GBps"], ".4g"),
+            _or_nothing(row["share"], ".0%"),
+            _or_nothing(row["samples"]),
+        )
+        for row in rows
+    ]
+    left = len(found) - len(shown)
+    more = [f"{left} faster ones are in the run folder."] if left else []
+    return [_pipes(header, body), *more]
+
+
+def _byes(stored: StoredRun) -> list[str]:
+    """Who sat rounds out, which a reader takes for a gap otherwise."""
+    if stored.plan.pattern not in PAIRWISE or stored.plan.quiet:
+        return []  # others leave ranks out by design
+    idle: dict[str, list[str]] = {}
+    for made in stored.results:
+        if made.result.idle and made.result.case.index == stored.results[0].result.case.index:
+            idle.setdefault(made.result.idle, []).append(str(made.result.round))
+    return [
+        f"ranks {ranks} sat out round{'s' * (len(rounds) > 1)} {', '.join(rounds)}"
+        for ranks, rounds in idle.items()
+    ]
 
 
 def _counters(stored: StoredRun) -> list[str]:
