@@ -139,11 +139,11 @@ class Gatherer:
 
     def _flows(self, round_: Round, outcome: Outcome) -> list[FlowBlock]:
         """The blocks of all nodes on rank 0; as many of the last iterations as the budget leaves."""
-        incoming = outcome.flows.shape[1]
+        incoming = outcome.flows.shape[1] if len(outcome.flows) else 0  # nobody stamped them
         if not int(self.world.maximum(np.array([incoming]))[0]):
             return []
         rank, node = self.world.rank, self.world.places[self.world.rank].node
-        mine = [(source, rank) for source in _sources(round_, rank)]
+        mine = [(source, rank) for source in _sources(round_, rank)] if incoming else []
         room = self.plan.sample_budget - self._stored(node)
         iterations = int(self.world.maximum(np.array([len(outcome.flows)]))[0])
         width = 8 * sum(self.world.node.all_gather(incoming))

@@ -19,6 +19,7 @@ import numpy as np
 
 from railgauge import patterns
 from railgauge.backends import offers_of
+from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.loop import Table
 from railgauge.measure import Measurement, ends_of
@@ -90,17 +91,19 @@ def traffic_case(plan: Plan, load: str, n: int) -> Case:
     nbytes = plan.load_bytes
     if load == "alltoall":
         nbytes = min(nbytes * n, max(MOST_BYTES, n))
-    count = entry.count(nbytes, 1, n)
+    dtype = plan.dtypes[0]  # what the backend has prepared for
+    itemsize = dtype_named(dtype).itemsize
+    count = entry.count(nbytes, itemsize, n)
     return Case(
         index=0,
         operation=entry.name,
         call=calls[0],
         timing="back_to_back",
-        dtype="int8",
+        dtype=dtype,
         op=None,
         root=0 if entry.rooted else None,
         placement="in" if placement == "in" else "out",
-        nbytes=entry.nbytes(count, 1, n),
+        nbytes=entry.nbytes(count, itemsize, n),
         count=count,
     )
 
