@@ -72,6 +72,8 @@ def number_in(text: str | Unknown) -> float | Unknown:
     """The number that a text begins with: `400 Gb/sec (4X NDR)`, `0x12`, `-1`."""
     if isinstance(text, Unknown):
         return text
+    if not text:
+        return Unknown("the file is empty")
     found = re.match(r"0x[0-9a-fA-F]+|-?\d+(\.\d+)?", text)
     if not found:
         return Unknown(f"not a number: {text[:40]!r}")
@@ -97,6 +99,12 @@ class Port(NamedTuple):
     def active(self) -> bool:
         state = line(self.folder / "state")
         return isinstance(state, str) and state.rpartition(":")[2].strip() == "ACTIVE"
+
+    @property
+    def linked(self) -> bool:
+        """Is it ACTIVE, or at least physically up (a subnet manager may be what is missing)?"""
+        physical = line(self.folder / "phys_state")
+        return self.active or (isinstance(physical, str) and physical.endswith("LinkUp"))
 
     @property
     def ethernet(self) -> bool:
@@ -198,12 +206,12 @@ class Machine:
         """Ports of the fabric: those of the manifest, else those that are ACTIVE or meant to be.
 
         A device may show ports that nobody uses (planes, bridges inside the host): one that is not
-        ACTIVE counts where its network device is up by the administrator's will.
+        ACTIVE counts where its physical link is up, or its network device is by the administrator.
         """
         if named := self.manifest.devices:
             wanted = {(name, device.port) for name, device in named.items()}
             return tuple(p for p in self.all_ports if (p.device, p.number) in wanted)
-        return tuple(p for p in self.all_ports if p.active or self.is_up(p.netdev))
+        return tuple(p for p in self.all_ports if p.linked or self.is_up(p.netdev))
 
     @functools.cached_property
     def ethernet_ports(self) -> tuple[Port, ...]:

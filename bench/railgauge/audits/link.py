@@ -45,13 +45,20 @@ def _present(machine: Machine) -> Iterable[Item]:
         "active": sorted(p.where for p in machine.ports if p.active),
     }
     wanted = sorted(machine.manifest.devices)
-    value = {**found, "missing": [name for name in wanted if name not in found["devices"]]}
+    unused = sorted({p.where for p in machine.all_ports} - {p.where for p in machine.ports})
+    value = {
+        **found,
+        "unused": unused,
+        "missing": [name for name in wanted if name not in found["devices"]],
+    }
     return (Item("", value, vote=[len(found["devices"]), len(found["active"])]),)
 
 
 def _judge_present(value: Any, asked: Asked) -> Judged:
     devices, active = value["devices"], value["active"]
     shown = f"{len(devices)} devices, {len(active)} ports active"
+    if value["unused"]:
+        shown += f"; not in use, as it seems: {', '.join(value['unused'])}"
     if value["missing"]:
         return Judged(
             "FAIL", "every device of the manifest", f"missing: {', '.join(value['missing'])}"
@@ -297,7 +304,7 @@ CHECKS = (
             per_port(_speeds),
             _judge_speeds,
         ),
-        "ethtool {where}; reload the driver, update the firmware: one of the two layers is stale",
+        "ethtool NETDEV; reload the driver, update the firmware: one of the two layers is stale",
         "GCM, bad rate",
     ),
     Check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,72 +41,65 @@ def _links(machine: Machine) -> Iterable[Item]:
     found = endpoints(machine)
     for name, folder in found.items():
         path = attempt(pcie_of, folder)
-        if isinstance(path, Unknown) or not path.devices:
-            yield Item(name, path if isinstance(path, Unknown) else Unknown(path.reason))
+        if isinstance(path, Unknown):
+            yield Item(name, path)
             continue
         real = [device for device in path.devices if not device.emulated]
-        slow, unread = [], []
-        for at, device in enumerate(real):
-            state = _judged_link(device, real[at + 1] if at + 1 < len(real) else None)
-            if state is None:
-                unread.append(device.bus_id)
-            elif state:
-                slow.append(state | {"own": at >= len(real) - 2})
-        value: Any = {
-            "slow": slow,
-            "unread": unread,
-            "gpu": name.startswith("GPU"),
-            "links": len(real),
-        }
-        if len(unread) == len(real):
-            value = Unknown(path.reason or f"no link state of {name}")
-        last = real[-1] if real else None
-        shown = (
-            last and f"{last.speed_GTps:g} GT/s x{last.width}" if last and last.speed_GTps else ""
-        )
-        yield Item(name, value if isinstance(value, Unknown) else value | {"link": shown})
+        links = [_link(d, below) for d, below in itertools.zip_longest(real, real[1:])]
+        known = [link for link in links if link]
+        if not known:
+            yield Item(name, Unknown(path.reason or f"no link state of {name}"))
+            continue
+        for link in known:  # a device's own link: a GPU at rest may slow it down
+            link["own"] = link["bus_id"] in [device.bus_id for device in real[-2:]]
+        unread = [d.bus_id for d, link in zip(real, links, strict=True) if link is None]
+        worst = min(known, key=lambda k: (k["width"] / k["width_max"], k["speed"] / k["speed_max"]))
+        slow = [link for link in known if _short(link)]
+        value = {"worst": worst, "slow": slow, "unread": unread, "gpu": name.startswith("GPU")}
+        yield Item(name, value | {"last": known[-1], "links": len(real)})
     if not found:
         yield from none_of(NOTHING)
 
 
-def _judged_link(device: PcieDevice, below: PcieDevice | None) -> dict[str, Any] | None:
-    """What is less than it could be, {} where nothing is; None: unknown.
+def _link(device: PcieDevice, below: PcieDevice | None) -> dict[str, Any] | None:
+    """Lanes and GT/s of a device's own link, and at most; None: unknown.
 
     A bridge's own link leads down where it is a root port or a switch's downstream port, and up where
     it is the upstream port: it is compared with what it and its neighbour below can do together,
     whichever is less.
     """
-    if None in (device.speed_GTps, device.width, device.max_speed_GTps, device.max_width):
+    speed, width = device.max_speed_GTps, device.max_width
+    if not (speed and width and device.speed_GTps and device.width):
         return None
-    speed, width = device.max_speed_GTps or 0, device.max_width or 0
     if below is not None:
-        speed, width = (
-            min(speed, below.max_speed_GTps or speed),
-            min(width, below.max_width or width),
-        )
-    made: dict[str, Any] = {}
-    if (device.width or 0) < width:
-        made["width"] = f"x{device.width} of x{width}"
-    if (device.speed_GTps or 0) < speed:
-        made["speed"] = f"{device.speed_GTps:g} of {speed:g} GT/s"
-    return made | {"bus_id": device.bus_id} if made else {}
+        speed = min(speed, below.max_speed_GTps or speed)
+        width = min(width, below.max_width or width)
+    now = {"bus_id": device.bus_id, "width": device.width, "speed": device.speed_GTps}
+    return now | {"width_max": width, "speed_max": speed}
+
+
+def _short(link: dict[str, Any]) -> str:
+    """`x8 of x16, 8 of 32 GT/s`: what is less than it could be."""
+    words = []
+    if link["width"] < link["width_max"]:
+        words.append(f"x{link['width']} of x{link['width_max']}")
+    if link["speed"] < link["speed_max"]:
+        words.append(f"{link['speed']:g} of {link['speed_max']:g} GT/s")
+    return ", ".join(words)
 
 
 def _judge_links(value: Any, _asked: Asked) -> Judged:
-    words = [
-        f"{s['bus_id']} {', '.join(s[k] for k in ('width', 'speed') if k in s)}"
-        for s in value["slow"]
-    ]
+    slow, last = value["slow"], value["last"]
+    found = "; ".join(f"{link['bus_id']} {_short(link)}" for link in slow)
     expected = "every link to the root at its maximum"
-    # a GPU at rest may slow its own link down, but never narrows it
-    resting = [s for s in value["slow"] if value["gpu"] and s["own"] and "width" not in s]
-    if value["slow"] and len(resting) == len(value["slow"]):
-        return told("full speed under load (GPUs slow an idle link down)", "; ".join(words))
-    if words:
-        return Judged("FAIL", expected, "; ".join(words))
+    resting = value["gpu"] and all(k["own"] and k["width"] >= k["width_max"] for k in slow)
+    if slow and resting:
+        return told("full speed under load (GPUs slow an idle link down)", found)
+    if slow:
+        return Judged("FAIL", expected, found)
     if value["unread"]:
         return Judged("UNKNOWN", expected, f"no link state of {', '.join(value['unread'])}")
-    return good(expected, f"{value['link']}, {value['links']} links")
+    return good(expected, f"{last['speed']:g} GT/s x{last['width']}, {value['links']} links")
 
 
 # what root alone can read -------------------------------------------------------------------------

@@ -528,12 +528,25 @@ def test_what_only_root_can_read_comes_with_the_command(node):
 
 
 def test_a_port_that_nobody_means_to_use_is_not_of_the_fabric(node):
-    node.write(f"{node.port(1)}/state", "1: DOWN")
+    node.files(node.port(1), state="1: DOWN", phys_state="3: Disabled")
     node.write(f"{node.net(1)}/flags", "0x1002")
     audit = node.audit()
     assert {f.where for f in audit.of("port_state")} == {"mlx5_0 port 1"}
     node.write(f"{node.net(1)}/flags", "0x1003")  # the administrator wants it up: it is dead
     assert node.audit().worst("port_state").status == "FAIL"
+
+
+def test_a_port_without_a_subnet_manager_is_of_the_fabric(ib_node):
+    ib_node.write(f"{ib_node.port(1)}/state", "2: INIT")
+    ib_node.write(f"{ib_node.net(1)}/flags", "0x1002")
+    finding = ib_node.audit().worst("port_state")
+    assert (finding.status, finding.found) == ("FAIL", "INIT, LinkUp")
+
+
+def test_ports_that_seem_unused_are_named(node):
+    node.files(node.port(1), state="1: DOWN", phys_state="2: Polling")
+    node.write(f"{node.net(1)}/flags", "0x1002")
+    assert "not in use, as it seems: mlx5_1 port 1" in node.audit().worst("rdma_devices").found
 
 
 def test_half_an_hour_after_boot_lost_links_are_not_judged(node):

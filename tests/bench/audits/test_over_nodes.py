@@ -287,20 +287,23 @@ def test_facts_for_rules_have_names_that_stay(node):
     node.write(f"{node.pci(1)}/current_link_width", 8)
     node.write(f"{node.net(1)}/ecn/roce_rp/enable/3", 0)
     facts = facts_of(node.audit().report)["node01"]
-    assert facts["pfc/eth0"] == [3]
-    assert facts["trust/eth0"] == "dscp"
-    assert facts["mtu/eth1"] == 9000
-    assert facts["global_pause/eth0"] is False
-    assert facts["np_enable/eth0"] == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert 3 not in facts["rp_enable/eth1"]
-    assert facts["pcie_narrow/mlx5_0"] == []
-    assert facts["pcie_narrow/mlx5_1"] == ["0000:1b:00.0 x8 of x16"]
-    assert facts["netdev/mlx5_0:1"] == "eth0"
+    assert facts["pfc:eth0"] == (3,)
+    assert facts["trust:eth0"] == "dscp"
+    assert facts["dscp_priority:eth0"].startswith("0:0,")
+    assert facts["mtu:eth1"] == 9000
+    assert facts["global_pause:eth0"] is False
+    assert facts["np_enable:eth0"] == (0, 1, 2, 3, 4, 5, 6, 7)
+    assert 3 not in facts["rp_enable:eth1"]
+    names = ("pcie_width", "pcie_width_max", "pcie_speed", "pcie_speed_max")
+    assert [facts[f"{name}:mlx5_0"] for name in names] == [16, 16, 32, 32]
+    assert [facts[f"{name}:mlx5_1"] for name in names] == [8, 16, 32, 32]
+    assert facts["netdev:mlx5_0"] == "eth0"
+    assert facts["rate_Gbps:mlx5_0"] == 400
 
 
 def test_what_is_unknown_is_no_fact(node):
     node.kernel.dcb_state = OSError(errno.EPERM, "no permission")
-    assert not any(name.startswith("pfc/") for name in facts_of(node.audit().report)["node01"])
+    assert not any(name.startswith("pfc:") for name in facts_of(node.audit().report)["node01"])
 
 
 def test_the_text_puts_failures_first_and_fits_80_columns(nodes, judge_all):
