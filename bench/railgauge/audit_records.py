@@ -6,11 +6,15 @@ Format history (`Report.format`)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from railgauge.checks import Status
+from railgauge.errors import NotMeasuredError
+
+FILE = "audit.json"
 
 FORMAT = 1
 
@@ -82,3 +86,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         for finding in self.findings:
             made[finding.status] = made.get(finding.status, 0) + 1
         return made
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What an `audit.json` holds at least: a run's no more, a report's beside its findings."""
+
+    taken: tuple[Taken, ...]
+    format: int = FORMAT
+
+
+def read_stored(path: Path) -> list[Taken]:
+    """What ranks read, from an `audit.json` or the folder that holds it; raises NotMeasuredError."""
+    file = path / FILE if path.is_dir() else path
+    try:
+        return list(msgspec.json.decode(file.read_bytes(), type=Stored).taken)
+    except OSError as error:
+        raise NotMeasuredError(f"{file}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotMeasuredError(
+            f"{file}: {error}.\n  expected: what railgauge audit --output, or a run, has written"
+        ) from error

@@ -29,6 +29,9 @@ from railgauge.manifest import EMPTY, Manifest
 from railgauge.profiles import asked_for
 from railgauge.records import encode_ranks
 
+RUN_SECONDS = 2.0
+
+
 # reading ------------------------------------------------------------------------------------------
 
 
@@ -54,6 +57,12 @@ def readings(
     return Taken(
         host=machine.host, rank=machine.rank, leads=leads, seconds=spent, reads=tuple(made)
     )
+
+
+def of_this_node(rank: int, seconds: float = RUN_SECONDS) -> Taken:
+    """What a run notes of a node, by its first rank; bounded, as a run must not wait for it."""
+    made = readings(Machine(), all_checks().values(), True, seconds)
+    return msgspec.structs.replace(made, rank=rank)
 
 
 def _read(check: str, item: Item) -> Read:

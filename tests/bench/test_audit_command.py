@@ -115,6 +115,21 @@ def test_a_manifest_is_kept_to(tmp_path, bare, capsys):
     assert "8 (manifest)" in text
 
 
+def test_what_was_read_can_be_judged_again_under_another_profile(bare, tmp_path, capsys):
+    assert audit("--output", str(tmp_path / "kept"), *bare) == 6
+    assert audit("--stored", str(tmp_path / "kept"), "--profile", "ib") == 1
+    assert audit("--stored", str(tmp_path / "kept/audit.json")) == 6
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"taken": 3}', "\xff"])
+def test_a_stored_audit_that_is_none_is_said(tmp_path, text, capsys):
+    (tmp_path / "audit.json").write_text(text)
+    assert audit("--stored", str(tmp_path)) == 3
+    assert "audit.json" in capsys.readouterr().err
+    assert audit("--stored", str(tmp_path / "nothing")) == 3
+
+
 def test_an_output_that_cannot_be_written_is_said(bare, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert audit("--output", str(tmp_path / "file"), *bare) == 3

@@ -72,17 +72,33 @@ def _bound(machine: Machine) -> Iterable[Item]:
     for port in machine.ports:
         guid = line(port.folder.parent.parent / "node_guid")
         value: Any = {
-            "pci": machine.pci(port.device).resolve().name,
+            "pci": _pci(machine, port.device),
             "netdev": port.netdev,
             "guid": guid if isinstance(guid, str) else "",
         }
         named = machine.manifest.devices.get(port.device)
         wanted = {} if named is None else {k: getattr(named, k) for k in value}
         value["wanted"] = {k: v for k, v in wanted.items() if v is not None}
+        value["late"] = [
+            d for d in _before(machine, port.device) if _pci(machine, d) > value["pci"]
+        ]
         vote = [value["pci"].rpartition(":")[0], value["netdev"]]
         yield Item(port.where, value, group=port.where, vote=vote)
     if not machine.ports:
         yield from none_of(NO_RDMA)
+
+
+def _pci(machine: Machine, device: str) -> str:
+    return machine.pci(device).resolve().name
+
+
+def _before(machine: Machine, device: str) -> list[str]:
+    """Devices of that name with a smaller number: the kernel counts in the order of PCI addresses."""
+    name = device.rstrip("0123456789")
+    if name == device:
+        return []
+    alike = [d for d in machine.devices if d.rstrip("0123456789") == name != d]
+    return [d for d in alike if int(d[len(name) :]) < int(device[len(name) :])]
 
 
 def _judge_bound(value: Any, _asked: Asked) -> Judged:
@@ -91,7 +107,12 @@ def _judge_bound(value: Any, _asked: Asked) -> Judged:
     if wrong:
         found = ", ".join(f"{k} {value[k] or 'none'}" for k in wrong)
         return Judged("FAIL", ", ".join(f"{k} {v}" for k, v in wrong.items()), found)
-    return good("the manifest's", found) if value["wanted"] else told("a manifest would say", found)
+    if value["wanted"]:
+        return good("the manifest's", found)
+    if value["late"]:
+        found += f", before {', '.join(value['late'])}"
+        return Judged("WARN", "devices numbered in the order of their slots, or a manifest", found)
+    return told("a manifest would say", found)
 
 
 def _state(_: Machine, port: Port) -> Any:

@@ -13,7 +13,7 @@ import msgspec
 
 from railgauge import auditing
 from railgauge.audit_facts import facts_of
-from railgauge.audit_records import Report, Taken
+from railgauge.audit_records import FILE, Report, Taken, read_stored
 from railgauge.audit_table import WIDTH, table
 from railgauge.checks import all_checks, checks_named
 from railgauge.errors import EXIT_PASS, NotMeasuredError, UsageError
@@ -23,7 +23,6 @@ from railgauge.manifest import EMPTY, PROFILES, Manifest, read_manifest
 from railgauge.plan_options import names_of
 
 TIMEOUT_SECONDS = 60.0
-FILE = "audit.json"
 NEXT = "railgauge audit on the host that is behind, without a launcher"
 
 
@@ -32,7 +31,7 @@ NEXT = "railgauge audit on the host that is behind, without a launcher"
     "--ranks", "-n", type=int, help="Number of ranks to start, each of which reads its own limits."
 )
 @click.option(
-    *("--profile",),
+    "--profile",
     type=click.Choice(["auto", *PROFILES]),
     default="auto",
     help="What the fabric is meant to be.  [default: the manifest's, else what most nodes show]",
@@ -48,6 +47,11 @@ NEXT = "railgauge audit on the host that is behind, without a launcher"
 @click.option("--check", help="Checks or subjects, comma separated (--list).  [default: all]")
 @click.option("--list", "listed", is_flag=True, help="Name the checks; read nothing.")
 @click.option("--all", "everything", is_flag=True, help="Show what passed, and facts, one by one.")
+@click.option(
+    "--stored",
+    type=click.Path(path_type=Path),
+    help="Read nothing here: judge a run folder's audit.json, or one of --output, again.",
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), help="A folder to write audit.json into."
 )
@@ -77,7 +81,9 @@ def command(**typed: Any) -> int:
     if typed["ranks"] is not None and typed["ranks"] < 1:
         raise UsageError(f"--ranks {typed['ranks']}: expected at least 1")
     taken: list[Taken] | None
-    if launched():
+    if typed["stored"]:
+        taken = read_stored(typed["stored"])
+    elif launched():
         code, taken = _join(typed, manifest)
         if taken is None:  # another rank speaks, or the parent does
             return code

@@ -121,6 +121,20 @@ def no_modules(node):
     (node.sysfs / "module/mlx5_core").rmdir()
 
 
+def swapped(node):
+    """Each of two devices sits in the other's slot."""
+    for rail in (0, 1):
+        link = node.sysfs / f"class/infiniband/mlx5_{rail}/device"
+        link.unlink()
+        link.symlink_to(node.root / node.pci(1 - rail))
+        (node.root / node.pci(1 - rail) / "net" / node.netdev(1 - rail)).rename(
+            node.root / node.pci(1 - rail) / "net" / f"{node.netdev(rail)}_"
+        )
+    for rail in (0, 1):
+        folder = node.root / node.pci(1 - rail) / "net"
+        (folder / f"{node.netdev(rail)}_").rename(folder / node.netdev(rail))
+
+
 TCLASS = "sys/class/infiniband/mlx5_0/tc/1/traffic_class"
 GOVERNOR = "sys/devices/system/cpu/*/cpufreq/scaling_governor"
 #: check, what is broken, the status that it must get, and words of the finding (found or expected).
@@ -134,6 +148,7 @@ BROKEN = [
         "0000:13:00.0",
     ),
     ("device_binding", manifest(devices={"mlx5_0": Device(netdev="eth7")}), "FAIL", "netdev eth0"),
+    ("device_binding", swapped, "WARN", "pci 0000:13:00.0, netdev eth1, before mlx5_0"),
     ("port_state", write("{port}/state", "1: DOWN"), "FAIL", "DOWN, LinkUp"),
     ("port_state", write("{port}/state", "2: INIT"), "FAIL", "INIT, LinkUp"),
     ("port_state", write("{port}/phys_state", "3: Disabled"), "FAIL", "ACTIVE, Disabled"),
