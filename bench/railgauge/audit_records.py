@@ -7,14 +7,14 @@ Format history (`Report.format`)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from railgauge.checks import Status
 from railgauge.errors import NotMeasuredError
 
 FILE = "audit.json"
+Status = Literal["PASS", "WARN", "FAIL", "INFO", "UNKNOWN", "NOT APPLICABLE"]
 
 FORMAT = 1
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from railgauge import plugins
+from railgauge.audit_records import Status
 from railgauge.errors import unknown
 from railgauge.machine import Inapplicable, Machine, Unknown
 from railgauge.manifest import EMPTY, ROCE, Manifest
 
-Status = Literal["PASS", "WARN", "FAIL", "INFO", "UNKNOWN", "NOT APPLICABLE"]
 Odd = Literal["FAIL", "WARN", "INFO"]
 
 
