@@ -30,6 +30,7 @@ from railgauge.profiles import asked_for
 from railgauge.records import encode_ranks
 
 RUN_SECONDS = 2.0
+FABRIC = ("devices", "link")  # subjects that need an RDMA device
 
 
 # reading ------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def _verdict(findings: Sequence[Finding], asked: Asked) -> tuple[int, str, str]:
     if unknown:
         return EXIT_INCONCLUSIVE, "INCONCLUSIVE", f"unknown: {', '.join(unknown)}"
     judged = [f for f in decisive if f.status in ("PASS", "WARN", "INFO")]
-    fabric = {f.check for f in decisive if every[f.check].subject == "link"}
+    fabric = {f.check for f in decisive if every[f.check].subject in FABRIC}
     if decisive and not judged:
         return EXIT_INCONCLUSIVE, "INCONCLUSIVE", "no check that decides had anything to judge"
     if not asked.rdma and fabric:
