@@ -1,4 +1,4 @@
-"""The run folder: `plan.json`, `journal.jsonl`, `samples/`, `environment.json`.
+"""The run folder: `plan.json`, `journal.jsonl`, `samples/`, `environment.json`, `audit.json`.
 
 A journal is append-only, one JSON record a line (`railgauge.records`), flushed and fsynced; samples
 are fsynced before the line that names them, so that a run killed at any moment keeps every finished
@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from railgauge.audit_records import FILE as AUDIT
+from railgauge.audit_records import Stored, Taken
 from railgauge.errors import EXIT_INTERRUPTED, NotMeasuredError, UsageError
 from railgauge.plan import Plan
 from railgauge.records import FORMAT, Block, End, FlowBlock, Record, Result, Run, decode_ranks
@@ -165,6 +167,10 @@ class Folder:
         _write_synced(
             self.path / ENVIRONMENT, msgspec.json.format(msgspec.json.encode(facts), indent=1)
         )
+
+    def write_audit(self, taken: Sequence[Taken]) -> None:
+        """What the first rank of every node read of its configuration: `railgauge audit --stored`."""
+        _write_synced(self.path / AUDIT, msgspec.json.encode(Stored(tuple(taken))))
 
 
 def sample_path(folder: Path, node: int) -> Path:

@@ -160,15 +160,15 @@ def _gpu_pcie(board: Board, sysfs: Path) -> Pcie:
 def nic_facts(sysfs: Path = SYSFS, host: str = "") -> tuple[Nic, ...]:
     """Every port of every RDMA device, by rail and port."""
     host = host or platform.node()
-    devices = sorted((sysfs / "class/infiniband").glob("*"), key=lambda d: _natural(d.name))
+    devices = sorted((sysfs / "class/infiniband").glob("*"), key=lambda d: natural(d.name))
     return tuple(
         _nic(device, port, rail, host)
         for rail, device in enumerate(devices)
-        for port in sorted((device / "ports").glob("*"), key=lambda p: _natural(p.name))
+        for port in sorted((device / "ports").glob("*"), key=lambda p: natural(p.name))
     )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that puts mlx5_2 before mlx5_10."""
     return [
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from railgauge import __version__, environment, links, patterns
+from railgauge import __version__, auditing, environment, links, patterns
+from railgauge.audit_facts import settings_of
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
@@ -276,9 +277,13 @@ class Runner:
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
         facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
-        nodes = None
+        nodes = audits = None
         if world.leaders:
             here = environment.node_facts() | self.tally.facts()
+            if plan.counters != ():
+                taken = auditing.of_this_node(world.rank)
+                here["configuration"] = settings_of(taken)
+                audits = world.leaders.gather(taken)
             if plan.memory == "device":
                 here["hardware"] = msgspec.to_builtins(links.hardware())
             nodes = world.leaders.gather(here)
@@ -308,6 +313,8 @@ class Runner:
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})
+            if audits:
+                self.folder.write_audit(audits)
             notes = environment.disagreements(facts, world.places)
             odd = (environment.shared_cpus(facts, world.places), absent(plan.leaves, self._hosts))
             notes.extend(filter(None, odd))

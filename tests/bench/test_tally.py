@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from railgauge.audit_facts import settings_of
+from railgauge.audit_records import read_stored
+from railgauge.checks import all_checks
 from railgauge.counting import Roots
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.records import Moved
@@ -95,3 +98,21 @@ def test_an_unknown_source_is_refused_with_the_closest(measure):
     done = measure(*BRIEF, "--counters", "ntedev")
     assert done.code == EXIT_USAGE
     assert "Did you mean 'netdev'?" in done.stderr
+
+
+@pytest.mark.mpi
+def test_a_run_that_counts_keeps_the_audit_of_every_node(measure):
+    done = measure(*BRIEF)
+    (taken,) = read_stored(done.folder)
+    assert taken.leads
+    assert {read.check for read in taken.reads} == set(all_checks())
+    environment = json.loads((done.folder / "environment.json").read_text())
+    assert environment["nodes"][0]["configuration"] == settings_of(taken)
+
+
+@pytest.mark.mpi
+def test_a_run_without_counters_reads_no_configuration(measure):
+    done = measure(*BRIEF, "--counters", "none")
+    assert not (done.folder / "audit.json").exists()
+    environment = json.loads((done.folder / "environment.json").read_text())
+    assert "configuration" not in environment["nodes"][0]

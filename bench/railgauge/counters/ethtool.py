@@ -7,19 +7,17 @@ may ask. Names and meanings are the drivers'; those known here are mlx5's, bnxt'
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from ctypes import addressof, create_string_buffer
 
 from railgauge.counting import Kind, Place, Reading, Roots, entries
+from railgauge.ethtool import ask
 
 CLASS = "class/net"
-_SIOCETHTOOL = 0x8946
 _GSSET_INFO, _GSTRINGS, _GSTATS = 0x37, 0x1B, 0x1D
 _SS_STATS, _NAME = 1, 32  # ETH_SS_STATS, ETH_GSTRING_LEN
 MOST = 1 << 16  # statistics of one device
@@ -85,13 +83,13 @@ def read(roots: Roots) -> Iterator[Reading]:
 def statistics(device: str) -> dict[str, int]:
     """What `ethtool -S` shows; raises OSError (not supported, no such device)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        head = _ask(control, device, struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SS_STATS, 0))
+        head = ask(control, device, struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SS_STATS, 0))
         mask, count = struct.unpack_from("=QI", head, 8)
         if not mask or not 0 < count <= MOST:
             return {}
         asked = struct.pack("=III", _GSTRINGS, _SS_STATS, count) + bytes(_NAME * count)
-        strings = _ask(control, device, asked)
-        values = _ask(control, device, struct.pack("=II", _GSTATS, count) + bytes(8 * count))
+        strings = ask(control, device, asked)
+        values = ask(control, device, struct.pack("=II", _GSTATS, count) + bytes(8 * count))
     return decoded(strings[12:], values[8:], count)
 
 
@@ -104,10 +102,3 @@ def decoded(strings: bytes, values: bytes, count: int) -> dict[str, int]:
         if name:
             found.setdefault(name, value)
     return found
-
-
-def _ask(control: socket.socket, device: str, request: bytes) -> bytes:
-    data = create_string_buffer(request, len(request))
-    ifreq = struct.pack("=16sQ", device.encode()[:15], addressof(data)).ljust(40, b"\0")
-    fcntl.ioctl(control, _SIOCETHTOOL, ifreq)
-    return data.raw
