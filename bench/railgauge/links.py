@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from railgauge.nvlink import Board, boards
-from railgauge.pcie import NVIDIA, SPEEDS, Pcie, narrowest, numa_node, number, pcie_of, text
+from railgauge.pcie import NVIDIA, SPEEDS, Pcie, narrowest, pcie_of
+from railgauge.sysfs import numa_node, number, text
 
 SYSFS = Path("/sys")
 _DISPLAY = "0x03"  # PCI base class of GPUs: 0x0300.. VGA, 0x0302.. 3D controller

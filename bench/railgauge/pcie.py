@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from railgauge.sysfs import number, text, whole
+
 NVIDIA, RED_HAT = "0x10de", "0x1b36"
 _ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s by PCIe generation
@@ -133,26 +135,3 @@ def _device(folder: Path) -> PcieDevice:
         width=whole(folder / "current_link_width"),
         emulated=text(folder / "vendor") == RED_HAT,
     )
-
-
-def text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # absent, not permitted, or the device refuses (EINVAL)
-        return None
-
-
-def number(path: Path) -> float | None:
-    """The number at the start of `32.0 GT/s PCIe` or `400 Gb/sec (4X NDR)`, None of `Unknown`."""
-    found = re.match(r"\d+(\.\d+)?", text(path) or "")
-    return float(found[0]) or None if found else None
-
-
-def whole(path: Path) -> int | None:
-    found = number(path)
-    return None if found is None else int(found)
-
-
-def numa_node(folder: Path) -> int | None:
-    found = text(folder / "numa_node")
-    return int(found) if found and found.isdecimal() else None  # -1: the firmware does not say

@@ -36,7 +36,7 @@ class Tally:
         before, after = self._before, counting.snapshot(self._roots, self._names)
         self._before = None
         seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
-        moved = (_record(change) for change in counting.changes(before, after) if change.moved)
+        moved = map(_record, counting.changes(before, after, still=False))
         return Counted(node=self._node, seconds=seconds, moved=tuple(moved))
 
     def facts(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _rows(
     gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
     for moved in counted.moved:
         kind = kinds.of(host, moved)
-        rises = moved.delta is not None and kind.arithmetic != "gauge"
+        rises = moved.delta is not None and kind.counts
         yield {
             "operation": result.case.operation,
             "case": result.case.index,

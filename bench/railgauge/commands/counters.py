@@ -118,8 +118,7 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
         return
     print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
     for change in moved:
-        gauge = change.kind.arithmetic == "gauge"
-        told = change.note or ("gauge" if gauge else "")
+        told = change.note or ("" if change.kind.counts else change.kind.arithmetic)
         rate = change.rate(seconds)
         each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
         print(
@@ -128,9 +127,7 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
 
 
 def _moved(change: Change) -> bool:
-    if change.kind.arithmetic == "gauge":
-        return change.before != change.after
-    return change.moved
+    return change.moved if change.kind.counts else change.before != change.after
 
 
 def _number(value: int | None) -> str:
