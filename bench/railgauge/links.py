@@ -17,11 +17,10 @@ from pathlib import Path
 import msgspec
 
 from railgauge.nvlink import Board, boards
-from railgauge.pcie import NVIDIA, SPEEDS, Pcie, narrowest, pcie_of
+from railgauge.pcie import NVIDIA, SPEEDS, Pcie, displays, narrowest, pcie_of
 from railgauge.sysfs import numa_node, number, text
 
 SYSFS = Path("/sys")
-_DISPLAY = "0x03"  # PCI base class of GPUs: 0x0300.. VGA, 0x0302.. 3D controller
 #: NVML's states (32: unknown) in which a GPU saves power and may let its PCIe link drop to 2.5 GT/s
 #: until it works; P0 to P2 are those of work.
 _IDLE_STATES = range(3, 16)
@@ -105,11 +104,7 @@ def _with_sysfs(found: Sequence[Board], sysfs: Path, host: str) -> tuple[Gpu, ..
 
 def _from_sysfs(sysfs: Path, host: str, reason: str) -> tuple[Gpu, ...]:
     """GPUs without NVML: their place on PCIe only."""
-    found = []
-    for folder in sorted((sysfs / "bus/pci/devices").glob("*")):
-        of_nvidia = text(folder / "vendor") == NVIDIA
-        if of_nvidia and (text(folder / "class") or "").startswith(_DISPLAY):
-            found.append(folder)
+    found = [folder for folder, vendor in displays(sysfs) if vendor == NVIDIA]
     return tuple(
         Gpu(
             index=index,

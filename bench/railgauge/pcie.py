@@ -13,9 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.sysfs import number, text, whole
+from railgauge.sysfs import entries, number, text, whole
 
 NVIDIA, RED_HAT = "0x10de", "0x1b36"
+NETWORK, DISPLAY, BRIDGE = (
+    "0x02",
+    "0x03",
+    "0x06",
+)  # base classes; 0x0300: VGA, 0x0302: 3D controller
 _ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s by PCIe generation
 
@@ -58,6 +63,16 @@ class Pcie(msgspec.Struct, frozen=True, kw_only=True):
     raw_GBps: float | None = None
     payload_GBps: float | None = None
     reason: str = ""
+
+
+def displays(sysfs: Path) -> list[tuple[Path, str | None]]:
+    """(folder, vendor) of every GPU that the kernel shows, in order of the PCI address."""
+    folder = sysfs / "bus/pci/devices"
+    return [
+        (folder / name, text(folder / name / "vendor"))
+        for name in entries(folder)
+        if (text(folder / name / "class") or "").startswith(DISPLAY)
+    ]
 
 
 def pcie_rates(speed_GTps: float, width: int) -> tuple[float | None, float | None]:  # noqa: N803
