@@ -38,6 +38,7 @@ def load() -> tuple[Any, str]:
     return pynvml, ""
 
 
+@functools.lru_cache(maxsize=16)
 def present(sysfs: Path) -> bool:
     """Whether the kernel shows an NVIDIA GPU; without one there is no reason to load anything."""
     if any(vendor == NVIDIA for _, vendor in displays(sysfs)):

@@ -21,7 +21,7 @@ NETWORK, DISPLAY, BRIDGE = (
     "0x03",
     "0x06",
 )  # base classes; 0x0300: VGA, 0x0302: 3D controller
-_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s by PCIe generation
 
 #: STP, sequence number, LCRC, END (8b/10b) or STP token with the number, LCRC (128b/130b). Flits
@@ -97,7 +97,7 @@ def pcie_of(
     """The path of the PCI device in that folder; of one that is `asleep` the fastest speed counts."""
     real = folder.resolve()
     parents = [real, *real.parents]
-    chain = [place for place in reversed(parents) if _ADDRESS.fullmatch(place.name)]
+    chain = [place for place in reversed(parents) if ADDRESS.fullmatch(place.name)]
     if not chain or not real.exists():
         return narrowest((), (), [told] if told else [], f"{folder} does not exist")
     path = (chain[0].parent.name, *(place.name for place in chain))

@@ -1,8 +1,11 @@
 """What a snapshot of all counters costs on a host with 8 NICs and 8 GPUs: the budget is 20 ms."""
 
+import ctypes
+import os
+
 import pytest
 
-from railgauge import counting
+from railgauge import counting, nvml
 from railgauge.counters import ethtool
 from railgauge.counting import Roots
 
@@ -72,6 +75,18 @@ def host(tmp_path_factory):
     return Roots(root)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _gpus(fake_nvml):
+    """NVML is loaded into this process, with 8 GPUs of 18 links that have every field."""
+    os.environ |= {
+        "FAKE_NVML_GPUS": str(GPUS),
+        "FAKE_NVML_POWER": "700000",
+        "FAKE_NVML_FILLED": "1",
+    }
+    ctypes.CDLL(str(fake_nvml), ctypes.RTLD_GLOBAL)
+    nvml.session.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def _no_driver(monkeypatch):
     """Drivers are not here: ethtool's ioctl is stubbed with as many names as mlx5 has."""
@@ -82,7 +97,7 @@ def _no_driver(monkeypatch):
 def test_a_snapshot_of_eight_nics_and_eight_gpus(benchmark, host, source):
     names = None if source == "all" else [source]
     made = benchmark(counting.snapshot, host, names)
-    assert made.nanoseconds
+    assert not made.problems
 
 
 def test_what_moved_between_two_snapshots(benchmark, host):

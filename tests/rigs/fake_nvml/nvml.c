@@ -19,7 +19,7 @@
  * FAKE_NVML_INIT        what nvmlInit returns (0)
  * FAKE_NVML_MEMORY      0: no memory clock
  * FAKE_NVML_VALUES      more field values, GPU:FIELD:SCOPE=VALUE,...; the last of a field counts
- * FAKE_NVML_FILLED      1: all other fields have a value, as on no GPU: the worst case to read
+ * FAKE_NVML_FILLED      FIRST:LAST: so have all other fields from one number to another
  * FAKE_NVML_FIELDS_CODE what nvmlDeviceGetFieldValues returns (0)
  * FAKE_NVML_POWER       mW (unset: not supported), FAKE_NVML_CELSIUS (40), FAKE_NVML_SM_CLOCK (1980)
  * FAKE_NVML_REASONS     mask of clocks event reasons (0), by its name before driver 535 if
@@ -265,7 +265,8 @@ static int listed(unsigned gpu, const FieldValue *asked, unsigned long long *val
 }
 
 int nvmlDeviceGetFieldValues(void *handle, int length, FieldValue *values) {
-  unsigned links = 0, speed = 0;
+  unsigned links = 0, speed = 0, first = 1, last = 0;
+  int filled = pair("FAKE_NVML_FILLED", &first, &last);
   int c2c = pair("FAKE_NVML_C2C", &links, &speed);
   if (number("FAKE_NVML_FIELDS_CODE", 0)) return (int)number("FAKE_NVML_FIELDS_CODE", 0);
   for (int i = 0; i < length; i++) {
@@ -283,7 +284,7 @@ int nvmlDeviceGetFieldValues(void *handle, int length, FieldValue *values) {
     else if (value->field == number("FAKE_NVML_SPEED_FIELD", NVLINK_GET_SPEED) &&
              number("FAKE_NVML_SPEED", 1))
       value->value.ui = number("FAKE_NVML_SPEED", 26562);
-    else if (number("FAKE_NVML_FILLED", 0))
+    else if (filled && first <= value->field && value->field <= last)
       value->value.ui = 1000 * value->field + value->scope;
     else
       value->result = NOT_SUPPORTED;
