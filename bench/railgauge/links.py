@@ -199,11 +199,16 @@ def nearest_nics(gpu: Gpu, nics: Sequence[Nic]) -> tuple[Nic, ...]:
     Several where they are equally near, none where nothing tells.
     """
     mine = [nic for nic in nics if nic.host == gpu.host]
-    depth = {id(nic): _common(gpu.pcie.path, nic.pcie.path) for nic in mine}
-    deepest = max(depth.values(), default=0)
-    if deepest:
-        return tuple(nic for nic in mine if depth[id(nic)] == deepest)
+    if found := nearest(gpu.pcie.path, mine):
+        return found
     return tuple(n for n in mine if gpu.numa_node is not None and n.numa_node == gpu.numa_node)
+
+
+def nearest(path: Sequence[str], nics: Sequence[Nic]) -> tuple[Nic, ...]:
+    """The NICs with the longest part of a device's PCI path in common; none where no part is."""
+    depths = [_common(path, nic.pcie.path) for nic in nics]
+    deepest = max(depths, default=0)
+    return tuple(n for n, depth in zip(nics, depths, strict=True) if depth == deepest > 0)
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> int:

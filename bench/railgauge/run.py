@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from railgauge import __version__, environment, links, patterns
+from railgauge import __version__, environment, links, patterns, rails
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
@@ -35,6 +35,7 @@ from railgauge.measure import Measurement, check_data, memory_needed
 from railgauge.patterns import Groups
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
+from railgauge.sampler import Sampler
 from railgauge.sampling import sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
@@ -71,9 +72,17 @@ class Runner:
         self._reduced = False
         node = world.places[world.rank].node
         self.tally = Tally(node, world.leaders is not None, plan.counters)
+        self.sampler: Sampler | None = None
 
     def run(self, resume: bool, communicator_seconds: float) -> int:
         """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
+        try:
+            return self._run(resume, communicator_seconds)
+        finally:
+            if self.sampler:
+                self.sampler.close()
+
+    def _run(self, resume: bool, communicator_seconds: float) -> int:
         plan, world = self.plan, self.world
         self.watchdog.enter("the compilation of the loops")
         self._agree_on_plan()
@@ -233,10 +242,18 @@ class Runner:
             raise UsageError(claimed)
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
-        facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
+        own = self.backend.facts()
+        facts = world.gather(environment.rank_facts(self._library()) | own)
+        on_node = world.node.gather(
+            rails.rank_here(world.rank, own.get("device", {}).get("bus_id"))
+        )
         nodes = None
-        if world.leaders:
+        if world.leaders and on_node:
             here = environment.node_facts() | self.tally.facts()
+            here["rails"] = rails.rails(plan, on_node)
+            self.sampler, here["sampler"] = self.tally.sampler(
+                plan.sample_counters, self.folder.path, on_node
+            )
             if plan.memory == "device":
                 here["hardware"] = msgspec.to_builtins(links.hardware())
             nodes = world.leaders.gather(here)
@@ -261,8 +278,10 @@ class Runner:
                     functional=plan.functional,
                 )
             )
+            nics = {rank: rail for node in nodes for rank, rail in node.pop("rails").items()}
             ranks = [
-                {"rank": p.rank, "node": p.node} | {k: f[k] for k in ("cpus", "device") if k in f}
+                {"rank": p.rank, "node": p.node, "nics": nics[p.rank]}
+                | {k: f[k] for k in ("cpus", "device") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})
