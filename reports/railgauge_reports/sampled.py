@@ -59,7 +59,7 @@ def read_samples(path: Path) -> Samples:
                 start = _Start(line) if line.format <= FORMAT else None
             elif start is not None:
                 made.points.extend(start.points(line))
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, KeyError):
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
             made.bad_lines += 1
         else:
             made.bad_lines += start is None
@@ -76,11 +76,12 @@ class _Start:
         self._last_ns: int | None = None
 
     def points(self, line: Line) -> list[Point]:
-        """Raises KeyError where the line speaks of a counter that has no name."""
+        """Raises ValueError where the line speaks of a counter without a name, or of no value."""
         self._names |= {line.first + k: name for k, name in enumerate(line.names)}
-        pairs = list(zip(line.changed[::2], line.changed[1::2], strict=False))
-        if len(line.changed) % 2 or (lost := [n for n, _ in pairs if n not in self._names]):
-            raise KeyError(line.changed[-1] if len(line.changed) % 2 else lost[0])
+        pairs = list(zip(line.changed[::2], line.changed[1::2], strict=True))
+        for number, value in pairs:
+            if number not in self._names or not -(2**63) <= value < 2**64:
+                raise ValueError(f"{number}: {value}")
         found = list(self._made(line.monotonic_ns, pairs))
         self._held |= dict(pairs)
         for number in line.gone:
