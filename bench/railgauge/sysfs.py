@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: No file of sysfs is longer than a page; a file that is has something else in it.
 MOST_BYTES = 4096
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in its place does not stop us
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in its place does not stop us
 
 
 def raw(path: Path | str, folder: int | None = None) -> bytes:
@@ -19,7 +19,7 @@ def raw(path: Path | str, folder: int | None = None) -> bytes:
 
     Walking a long path costs as much as reading the file: hence the open folder.
     """
-    file = os.open(path, _FLAGS, dir_fd=folder)
+    file = os.open(path, FLAGS, dir_fd=folder)
     try:
         return os.read(file, MOST_BYTES)
     finally:

@@ -27,8 +27,8 @@ ROOT_PORT = tuple(f"aer_rootport_total_err_{name}" for name in ("cor", "nonfatal
 _TOTAL = "TOTAL_ERR"  # begins the name of a file's sum
 #: An InfiniBand HCA has NETWORK's class too (0x0207).
 _CLASSES = {NETWORK: "nic", DISPLAY: "gpu", BRIDGE: "bridge"}
-_NAMED = ("net", "infiniband")  # folders with the names that a NIC goes by
-_FACTS = ("class", "vendor", "max_link_speed", "max_link_width", "numa_node")
+_NAMED = ("net", "infiniband")  # classes with the names that a NIC goes by
+_FACTS = ("class", "vendor", "max_link_speed", "max_link_width")
 SPEED, WIDTH = "link_speed", "link_width"
 LINKS = {"current_link_speed": SPEED, "current_link_width": WIDTH}
 
@@ -47,18 +47,19 @@ def kind(name: str, facts: Mapping[str, str]) -> Kind:
 def read(roots: Roots) -> Iterator[Reading]:
     """NICs, GPUs and the bridges on their way to the root; emulated bridges count for nothing."""
     devices = roots.sysfs / DEVICES
-    for address, facts in _looked_at(devices, tuple(entries(devices))):
+    for address, facts in _looked_at(roots.sysfs, tuple(entries(devices))):
         yield _reading(address, f"{devices}/{address}", facts)
 
 
 @functools.lru_cache(maxsize=4)  # while the same devices are there, it is as it was
-def _looked_at(devices: Path, addresses: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+def _looked_at(sysfs: Path, addresses: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """Address and facts of every device; `serves` names the NICs and GPUs that are reached by it."""
+    devices, named = sysfs / DEVICES, _named(sysfs)
     served: dict[str, dict[str, None]] = {}
     for address in addresses:
         code = text(devices / address / "class") or ""
         if code.startswith((NETWORK, DISPLAY)):
-            names = {address: None, **dict.fromkeys(_names(devices / address))}
+            names = dict.fromkeys([address, *named.get(address, ())])
             for above in _path(devices / address):
                 served.setdefault(above, {}).update(names)
     found = [(a, _facts(devices / a) | {"serves": " ".join(names)}) for a, names in served.items()]
@@ -71,8 +72,13 @@ def _path(folder: Path) -> list[str]:
     return [part for part in parts if ADDRESS.fullmatch(part)] or [folder.name]
 
 
-def _names(folder: Path) -> list[str]:
-    return [name for kind_ in _NAMED for name in entries(folder / kind_)]
+def _named(sysfs: Path) -> dict[str, list[str]]:
+    """PCI address -> names of the network and RDMA devices on it."""
+    found: dict[str, list[str]] = {}
+    for kind_ in _NAMED:
+        for name in entries(sysfs / "class" / kind_):
+            found.setdefault(_path(sysfs / "class" / kind_ / name)[-1], []).append(name)
+    return found
 
 
 def _facts(folder: Path) -> dict[str, str]:

@@ -47,8 +47,11 @@ def tree(tmp_path):
     made.device(f"pci0000:00/{PORT}", "0x060400", aer_rootport_total_err_cor="4", **LINK)
     made.device(BELOW, "0x060400", **LINK)
     nic = made.device(f"{BELOW}/{NIC}", "0x020000", aer_dev_correctable=CORRECTABLE, **LINK)
-    (nic / "net/eth2").mkdir(parents=True)
-    (nic / "infiniband/mlx5_0").mkdir(parents=True)
+    for folder in ("net/eth2", "infiniband/mlx5_0"):
+        (nic / folder).mkdir(parents=True)
+        link = tmp_path / "class" / folder
+        link.parent.mkdir(parents=True)
+        link.symlink_to(nic / folder)
     made.device(f"{BELOW}/{GPU}", "0x030200", vendor="0x10de", max_link_width="16", **LINK)
     made.device("pci0000:00/0000:00:02.0", "0x060400", **LINK)
     made.device("pci0000:00/0000:00:03.0", "0x010802", **LINK)
