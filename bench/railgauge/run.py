@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -244,19 +245,11 @@ class Runner:
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
         own = self.backend.facts()
         facts = world.gather(environment.rank_facts(self._library()) | own)
-        on_node = world.node.gather(
-            rails.rank_here(world.rank, own.get("device", {}).get("bus_id"))
-        )
+        gpu = own.get("device", {}).get("bus_id")
+        on_node = world.node.gather(rails.rank_here(world.rank, gpu))
         nodes = None
         if world.leaders and on_node:
-            here = environment.node_facts() | self.tally.facts()
-            here["rails"] = rails.rails(plan, on_node)
-            self.sampler, here["sampler"] = self.tally.sampler(
-                plan.sample_counters, self.folder.path, on_node
-            )
-            if plan.memory == "device":
-                here["hardware"] = msgspec.to_builtins(links.hardware())
-            nodes = world.leaders.gather(here)
+            nodes = world.leaders.gather(self._node_facts(on_node))
         if facts is not None and nodes is not None:
             self._record(
                 Run(
@@ -300,6 +293,18 @@ class Runner:
             for note in notes:
                 self._record(Note(text=note))
         return {(index, round_) for index, round_, _ in claimed}
+
+    def _node_facts(self, ranks: Sequence[rails.Rank]) -> dict[str, Any]:
+        """What this node is, and which NICs its ranks use; its sampler starts here."""
+        plan = self.plan
+        here = environment.node_facts() | self.tally.facts()
+        here["rails"] = rails.rails(plan, ranks)
+        self.sampler, here["sampler"] = self.tally.sampler(
+            plan.sample_counters, self.folder.path, ranks
+        )
+        if plan.memory == "device":
+            here["hardware"] = msgspec.to_builtins(links.hardware())
+        return here
 
     def _library(self) -> str:
         """What moves the data, and where that is not MPI also what the ranks agree through."""
