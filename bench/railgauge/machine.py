@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from railgauge import dcb, ethtool
-from railgauge.counting import MOST_BYTES, entries
 from railgauge.launchers import LOCAL_RANK_VARIABLES, launcher_rank
 from railgauge.links import natural
 from railgauge.manifest import EMPTY, Manifest
+from railgauge.sysfs import MOST_BYTES, entries
 
 #: (PCI vendor, class) of GPUs: NVIDIA's, AMD's display controllers and processing accelerators.
 GPU_CLASSES = (("0x10de", "0x03"), ("0x1002", "0x03"), ("0x1002", "0x12"))

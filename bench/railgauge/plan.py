@@ -39,9 +39,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
     and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
     configuration, and `algorithms` those that its calls name, a case each (None: NCCL chooses).
-    `counters` are the sources of counters that are read around every case (None: all). `leaves` are
-    leaf switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims`
-    and `loads`; `load_bytes` is the size of a message of a load.
+    `counters` are the sources of counters that are read around every case (None: all), and in between
+    every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
+    switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
+    `loads`; `load_bytes` is the size of a message of a load.
     """
 
     ranks: int
@@ -78,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     clock: Literal["stamp", "event"] = "stamp"
     spin: bool = True
     counters: tuple[str, ...] | None = None
+    sample_counters: float | None = None
     functional: bool = False
     explain: bool = False
     algorithms: tuple[str, ...] | None = None

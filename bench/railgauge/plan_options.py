@@ -97,6 +97,8 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     if typed["counters"] is not None:
         whole = {"none": (), "all": None}
         asked["counters"] = whole.get(typed["counters"], names_of(typed["counters"]))
+    if typed["sample_counters"] is not None:
+        asked["sample_counters"] = _seconds(typed["sample_counters"])
     if typed.get("config"):
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
@@ -120,6 +122,16 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
 
 def _size(text: str | None, field: str) -> int | None:
     return None if text is None else parse_size(text, field)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return 0.0 if text == "none" else float(text)
+    except ValueError:
+        raise UsageError(
+            f"--sample-counters {text}: expected seconds between two readings, or none.\n"
+            "  next: --sample-counters 1"
+        ) from None
 
 
 def _roots(text: str, group: int) -> tuple[int, ...]:

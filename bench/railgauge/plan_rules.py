@@ -51,6 +51,7 @@ def validate(plan: Plan) -> Plan:
     _positive("warmup", plan.warmup, 0)
     for name in ("precision", "budget", "timeout"):
         _positive(name, getattr(plan, name), 1e-6)
+    _positive("sample_counters", plan.sample_counters or None, 0.01)  # drivers keep values 10 ms
     if not plan.sizes or min(plan.sizes) < 0:
         raise UsageError("--sizes: no size, or a negative one.\n  expected: bytes, as in 8,64K,1M")
     if not 0 <= plan.skew <= 1:

@@ -168,7 +168,8 @@ class Pressure(msgspec.Struct, frozen=True, kw_only=True):
 class Moved(msgspec.Struct, frozen=True, array_like=True):
     """A counter that moved during a case, in its unit (`railgauge.counting.Change`).
 
-    `delta` None: it was reset, vanished or appeared, as `note` says. Of a gauge, the larger value.
+    `delta` None: it was reset, vanished or appeared, as `note` says. Of a gauge, the larger value; of a
+    state, the later one.
     """
 
     source: str

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from railgauge import __version__, auditing, environment, links, patterns
+from railgauge import __version__, auditing, environment, links, patterns, rails
 from railgauge.audit_facts import settings_of
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
@@ -39,6 +39,7 @@ from railgauge.measure import Measurement, check_data, ends_of, memory_needed
 from railgauge.patterns import Round
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
+from railgauge.sampler import Sampler
 from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
@@ -88,9 +89,17 @@ class Runner:
         self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
         node = world.places[world.rank].node
         self.tally = Tally(node, world.leaders is not None, plan.counters)
+        self.sampler: Sampler | None = None
 
     def run(self, resume: bool, communicator_seconds: float) -> int:
         """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
+        try:
+            return self._run(resume, communicator_seconds)
+        finally:
+            if self.sampler:
+                self.sampler.close()
+
+    def _run(self, resume: bool, communicator_seconds: float) -> int:
         plan, world = self.plan, self.world
         self.watchdog.enter("the compilation of the loops")
         self._agree_on_plan()
@@ -276,17 +285,13 @@ class Runner:
             raise UsageError(claimed)
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
-        facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
-        nodes = audits = None
-        if world.leaders:
-            here = environment.node_facts() | self.tally.facts()
-            if plan.counters != ():
-                taken = auditing.of_this_node(world.rank)
-                here["configuration"] = settings_of(taken)
-                audits = world.leaders.gather(taken)
-            if plan.memory == "device":
-                here["hardware"] = msgspec.to_builtins(links.hardware())
-            nodes = world.leaders.gather(here)
+        own = self.backend.facts()
+        facts = world.gather(environment.rank_facts(self._library()) | own)
+        gpu = own.get("device", {}).get("bus_id")
+        on_node = world.node.gather(rails.rank_here(world.rank, gpu))
+        nodes = None
+        if world.leaders and on_node:
+            nodes = world.leaders.gather(self._node_facts(on_node))
         if facts is not None and nodes is not None:
             self._record(
                 Run(
@@ -308,11 +313,14 @@ class Runner:
                     functional=plan.functional,
                 )
             )
+            nics = {rank: rail for node in nodes for rank, rail in node.pop("rails").items()}
             ranks = [
-                {"rank": p.rank, "node": p.node} | {k: f[k] for k in ("cpus", "device") if k in f}
+                {"rank": p.rank, "node": p.node, "nics": nics[p.rank]}
+                | {k: f[k] for k in ("cpus", "device") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})
+            audits = [node.pop("audit") for node in nodes if "audit" in node]
             if audits:
                 self.folder.write_audit(audits)
             notes = environment.disagreements(facts, world.places)
@@ -331,6 +339,21 @@ class Runner:
             for note in notes:
                 self._record(Note(text=note))
         return {(index, round_) for index, round_, _ in claimed}
+
+    def _node_facts(self, ranks: Sequence[rails.Rank]) -> dict[str, Any]:
+        """What this node is, and which NICs its ranks use; its sampler starts here."""
+        plan = self.plan
+        here = environment.node_facts() | self.tally.facts()
+        here["rails"] = rails.rails(plan, ranks)
+        self.sampler, here["sampler"] = self.tally.sampler(
+            plan.sample_counters, self.folder.path, ranks
+        )
+        if plan.counters != ():
+            here["audit"] = auditing.of_this_node(self.world.rank)
+            here["configuration"] = settings_of(here["audit"])
+        if plan.memory == "device":
+            here["hardware"] = msgspec.to_builtins(links.hardware())
+        return here
 
     def _library(self) -> str:
         """What moves the data, and where that is not MPI also what the ranks agree through."""

@@ -1,15 +1,18 @@
-"""The fabric's counters around a case, read by the first rank of every node."""
+"""The fabric's counters around a case and in between, read by the first rank of every node."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from railgauge import counting
+from railgauge import counting, sampler
 from railgauge.counting import HERE, Change, Roots, Snapshot
+from railgauge.rails import Rank
 from railgauge.records import Counted, Moved
+from railgauge.sampler import Order, Sampler
 from railgauge.units import NANOSECONDS
 
 
@@ -36,7 +39,7 @@ class Tally:
         before, after = self._before, counting.snapshot(self._roots, self._names)
         self._before = None
         seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
-        moved = (_record(change) for change in counting.changes(before, after) if change.moved)
+        moved = map(_record, counting.changes(before, after, still=False))
         return Counted(node=self._node, seconds=seconds, moved=tuple(moved))
 
     def facts(self) -> dict[str, Any]:
@@ -50,6 +53,23 @@ class Tally:
             for reading in made.readings
         ]
         return {"counters": {"places": places, "problems": made.problems}}
+
+    def sampler(
+        self, asked: float | None, folder: Path, ranks: Sequence[Rank]
+    ) -> tuple[Sampler | None, dict[str, Any]]:
+        """The process that reads in between, if there is one, and a fact of the node about it."""
+        if not self._reads:
+            return None, {"seconds": 0.0, "why": "no counters are read"}
+        seconds, why = sampler.period(asked, [rank.cpus for rank in ranks])
+        if not seconds:
+            return None, {"seconds": 0.0, "why": why}
+        order = Order(
+            path=str(sampler.file_of(folder, self._node).absolute()),
+            seconds=seconds,
+            sources=tuple(self._names),
+            taken=tuple(sorted({cpu for rank in ranks for cpu in rank.cpus})),
+        )
+        return Sampler(order), {"seconds": seconds, "why": ""}
 
 
 def _record(change: Change) -> Moved:

@@ -65,7 +65,8 @@ def test_other_ranks_and_runs_without_sources_read_nothing(reads, names, tmp_pat
 
 @pytest.mark.mpi
 def test_every_case_of_a_run_has_what_its_node_counted(measure):
-    done = measure(*BRIEF, "--operation", "all_reduce,broadcast")
+    options = ("--operation", "all_reduce,broadcast", "--set", "UCX_NET_DEVICES=eth7:1")
+    done = measure(*BRIEF, *options)
     assert done.code == EXIT_PASS, done.stderr
     assert len(done.results) == 2
     for result in done.results:
@@ -75,6 +76,9 @@ def test_every_case_of_a_run_has_what_its_node_counted(measure):
     environment = json.loads((done.folder / "environment.json").read_text())
     sources = {place["source"] for place in environment["nodes"][0]["counters"]["places"]}
     assert "tcp" in sources
+    assert [rank["nics"] for rank in environment["ranks"]] == [
+        {"names": ["eth7"], "why": "UCX_NET_DEVICES"}
+    ] * 2
 
 
 @pytest.mark.mpi

@@ -47,6 +47,8 @@ _help = {
     "algorithm": "Algorithms that NCCL's calls name, comma separated: ring, tree, nvls (NCCL 2.31; before,"
     " --sweep NCCL_ALGO=Ring,Tree).",
     "counters": "Fabric counters read around every case: none, all, or sources.  [default: all]",
+    "sample_counters": "Seconds between two readings of the counters while cases run, or none.  [default:"
+    " 1 where a CPU is left for it]",
     "config": "A field of NCCL's communicator configuration: max_ctas=16, cta_policy=1. Repeatable.",
     "overlap": "Measure how much computation a non-blocking operation hides.",
     "ranks": "Number of ranks to start (this is not nccl-tests' -n, which counts iterations).",
@@ -131,6 +133,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--functional", is_flag=True, default=None)
 @_option("--explain", is_flag=True, default=None)
 @_option("--counters")
+@_option("--sample-counters")
 @_option("--config", multiple=True)
 @_option("--set", multiple=True)
 @_option("--sweep", multiple=True)

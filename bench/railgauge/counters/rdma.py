@@ -9,11 +9,12 @@ device that wrap (drivers/infiniband/hw/mlx5/counters.c); its congestion counter
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.pcie import text
+from railgauge.counting import ALL, Kind, Place, Reading, Roots, entries, read_counters
+from railgauge.sysfs import text
 
 CLASS = "class/infiniband"
 FOLDERS = ("counters", "counters_ext", "hw_counters")
@@ -104,34 +105,40 @@ def read(roots: Roots) -> Iterator[Reading]:
     devices = roots.sysfs / CLASS
     for device in entries(devices):
         folder = devices / device
-        facts = {
-            "driver": _driver(folder),
-            "netdev": " ".join(entries(folder / "device/net")),
-            "board_id": text(folder / "board_id"),
-            "fw_ver": text(folder / "fw_ver"),
-        }
-        own = _reading(Place("rdma", device), folder, facts)
-        if own.values or own.unknown:
-            yield own
-        for port in entries(folder / "ports"):
-            if port.isdigit():
-                at = folder / "ports" / port
-                more = {name: text(at / name) for name in ("state", "rate", "link_layer")}
-                yield _reading(Place("rdma", device, int(port)), at, facts | more)
+        try:
+            yield from _device(device, folder)
+        except OSError as error:
+            yield Reading(Place("rdma", device), {}, {ALL: error.strerror or str(error)})
+
+
+def _device(device: str, folder: Path) -> Iterator[Reading]:
+    facts = {
+        "driver": _driver(folder),
+        "netdev": " ".join(entries(folder / "device/net")),
+        "board_id": text(folder / "board_id"),
+        "fw_ver": text(folder / "fw_ver"),
+    }
+    own = _reading(Place("rdma", device), folder, facts)
+    if own.values or own.unknown:
+        yield own
+    for port in entries(folder / "ports"):
+        if port.isdecimal():
+            at = folder / "ports" / port
+            more = {name: text(at / name) for name in ("state", "rate", "link_layer")}
+            yield _reading(Place("rdma", device, int(port)), at, facts | more)
 
 
 def _reading(place: Place, folder: Path, facts: Mapping[str, str | None]) -> Reading:
     values: dict[str, int] = {}
     why: dict[str, str] = {}
     for name in FOLDERS:
-        files = (file for file in entries(folder / name) if file not in _SETTINGS)
-        read_counters(folder / name, files, values, why)
+        read_counters(folder / name, None, values, why, _SETTINGS)
     return Reading(place, values, why, {name: told for name, told in facts.items() if told})
 
 
 def _driver(folder: Path) -> str:
     """The kernel's driver, or what the device's name says of it where sysfs shows none."""
-    link = folder / "device/driver"
-    if link.is_symlink():
-        return link.readlink().name
-    return "mlx5_core" if folder.name.startswith("mlx5_") else ""
+    try:
+        return os.readlink(folder / "device/driver").rpartition("/")[2]
+    except OSError:
+        return "mlx5_core" if folder.name.startswith("mlx5_") else ""

@@ -48,7 +48,7 @@ def _pair(names: bytes, numbers: bytes, values: dict[str, int], why: dict[str, s
     other, *cells = numbers.split() or [b""]
     if not title.endswith(":") or other.decode(errors="replace") != title:
         return
-    if any(number(column.encode()) is not None for column in columns):
+    if not all(column[0].isalpha() for column in columns):
         return  # two lines of numbers, of the same protocol
     for column, cell in itertools.zip_longest(columns, cells):
         if column is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from railgauge import counting
 from railgauge.counters import rdma
 from railgauge.counting import Place, Roots
 
@@ -76,6 +79,30 @@ def test_the_driver_is_the_kernels_link_where_there_is_one(tree, tmp_path):
     (tmp_path / "class/infiniband/roce0/device/driver").symlink_to("/drivers/bnxt_re")
     (reading,) = tree({"roce0/ports/1/hw_counters/dup_req": 1}).values()
     assert reading.facts["driver"] == "bnxt_re"
+
+
+def test_a_device_whose_ports_may_not_be_listed_is_unknown_and_the_others_are_read(
+    tree, monkeypatch
+):
+    def entries(folder):
+        if "mlx5_0/ports" in str(folder):
+            raise PermissionError(13, "Permission denied")
+        return counting.entries(folder)
+
+    monkeypatch.setattr(rdma, "entries", entries)
+    name = "ports/1/counters/symbol_error"
+    found = tree({f"mlx5_0/{name}": 3, f"mlx5_1/{name}": 4})
+    assert found[Place("rdma", "mlx5_0")].unknown == {"*": "Permission denied"}
+    assert found[Place("rdma", "mlx5_1", 1)].values == {"symbol_error": 4}
+
+
+def test_a_port_that_vanishes_while_it_is_read_is_vanished_and_not_0(tree, tmp_path):
+    name = "mlx5_0/ports/1/counters/symbol_error"
+    before = counting.Snapshot(0, tuple(tree({name: 3}).values()))
+    shutil.rmtree(tmp_path / "class/infiniband/mlx5_0/ports/1")
+    after = counting.Snapshot(1, tuple(tree({}).values()))
+    (change,) = counting.changes(before, after, still=False)
+    assert (change.delta, change.note) == (None, "vanished")
 
 
 def test_a_host_without_rdma_has_no_readings(tree):
