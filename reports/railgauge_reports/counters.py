@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pandas as pd
@@ -27,25 +27,38 @@ COLUMNS = {
     "priority": "Int64",  # IEEE 802.1Q
     "unit": "string",
     "delta": "Int64",  # NA: reset, vanished or appeared (see `note`)
+    "seconds": "Float64",  # between the two readings
     "per_second": "Float64",
     "per_GB": "Float64",  # of data that the slowest group's ranks moved each, warm-up included
     "note": "string",
 }
 
 
-def counter_frame(stored: StoredRun) -> pd.DataFrame:
-    """Every counter that moved, in the order of the journal; host-wide ones count all that went on."""
-    kinds = _Kinds(stored)
+#: Events that are traffic and no trouble.
+TRAFFIC = frozenset(
+    (
+        *("data_tx", "data_rx", "packets_tx", "rdma_bytes_tx", "priority_bytes_tx"),
+        *("phy_bits_rx", "phy_bytes_rx", "tcp_segments_out"),
+    )
+)
+
+
+def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> pd.DataFrame:
+    """Every counter that moved, in the order of the journal; host-wide ones count all that went on.
+
+    `wanted`: of these events only.
+    """
+    kinds = Kinds(stored)
     rows = [
         row
         for made in stored.results
         for counted in made.result.counted
-        for row in _rows(stored, kinds, made.result, counted)
+        for row in _rows(stored, kinds, made.result, counted, wanted)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-class _Kinds:
+class Kinds:
     """How the counters of a run count: by source, name, and what the run recorded of their place."""
 
     def __init__(self, stored: StoredRun) -> None:
@@ -62,13 +75,19 @@ class _Kinds:
 
 
 def _rows(
-    stored: StoredRun, kinds: _Kinds, result: Result, counted: Counted
+    stored: StoredRun,
+    kinds: Kinds,
+    result: Result,
+    counted: Counted,
+    wanted: Collection[str] | None,
 ) -> Iterator[dict[str, Any]]:
     host = stored.last.hosts[counted.node]
     iterations = [group.iterations + group.warmup_iterations for group in result.groups]
     gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
     for moved in counted.moved:
         kind = kinds.of(host, moved)
+        if wanted is not None and not set(kind.canonical) & set(wanted):
+            continue
         rises = moved.delta is not None and kind.arithmetic != "gauge"
         yield {
             "operation": result.case.operation,
@@ -84,6 +103,7 @@ def _rows(
             "priority": kind.priority,
             "unit": kind.unit or None,
             "delta": moved.delta,
+            "seconds": counted.seconds,
             "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
             "per_GB": moved.delta / gigabytes if rises and moved.delta and gigabytes else None,
             "note": moved.note or None,
@@ -92,4 +112,5 @@ def _rows(
 
 def events(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that tell of the fabric: known events, and counters that were reset or came and went."""
-    return frame[frame["event"].notna() | frame["note"].notna()]
+    told = frame["event"].notna() & ~frame["event"].isin(TRAFFIC)
+    return frame[told | frame["note"].notna()]

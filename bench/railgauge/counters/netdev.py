@@ -14,7 +14,8 @@ CARRIER = ("carrier_changes", "carrier_down_count", "carrier_up_count")
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     del facts
-    return Kind(unit="B" if name.endswith("_bytes") else "")
+    canonical = ("link_down",) if name == "carrier_down_count" else ()
+    return Kind(unit="B" if name.endswith("_bytes") else "", canonical=canonical)
 
 
 def read(roots: Roots) -> Iterator[Reading]:

@@ -19,7 +19,11 @@ _SETTINGS = (
     *("Ip.Forwarding", "Ip.DefaultTTL"),
 )
 _GAUGES = ("Tcp.CurrEstab",)
-_CANONICAL = {"Tcp.RetransSegs": "tcp_retransmits", "IpExt.InCEPkts": "ip_ce_marks"}
+_CANONICAL = {
+    "Tcp.RetransSegs": "tcp_retransmits",
+    "Tcp.OutSegs": "tcp_segments_out",
+    "IpExt.InCEPkts": "ip_ce_marks",
+}
 
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
