@@ -29,7 +29,7 @@ _MICROSECONDS = re.compile(r".*(_duration|_duration_us|_1us_count)")
 _PRIORITY = re.compile(r"(?:^|[_-])(?:prio|priority_|pri|pripause_|prio-)(\d)(?:[_.]|$)")
 #: What counts the same thing with several drivers: the event, and names of counters as a pattern.
 #: `*_us` are microseconds of pause; a storm is what a driver's own watchdog took for one.
-_EVENTS: Mapping[str, str] = {
+EVENTS: Mapping[str, str] = {
     "pause_rx": r"rx_prio\d_pause|rx_pfc_ena_frames_pri\d|(port\.)?rx_priority_\d_xoff(\.nic)?",
     "pause_tx": r"tx_prio\d_pause|tx_pfc_ena_frames_pri\d|(port\.)?tx_priority_\d_xoff(\.nic)?",
     "pause_rx_us": r"rx_prio\d_pause_duration|pfc_pri\d_rx_duration_us|rx_pripause_\d_1us_count",
@@ -61,7 +61,7 @@ _EVENTS: Mapping[str, str] = {
     "rdma_bytes_tx": r"tx_vport_rdma_unicast_bytes",
     "priority_bytes_tx": r"tx_prio\d_bytes|tx_bytes_pri\d",
 }
-_PATTERNS = {event: re.compile(names) for event, names in _EVENTS.items()}
+_PATTERNS = {event: re.compile(names) for event, names in EVENTS.items()}
 
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:

@@ -19,7 +19,7 @@ _SETTINGS = (
     *("Ip.Forwarding", "Ip.DefaultTTL"),
 )
 _GAUGES = ("Tcp.CurrEstab",)
-_CANONICAL = {
+CANONICAL = {
     "Tcp.RetransSegs": "tcp_retransmits",
     "Tcp.OutSegs": "tcp_segments_out",
     "IpExt.InCEPkts": "ip_ce_marks",
@@ -30,7 +30,7 @@ def kind(name: str, facts: Mapping[str, str]) -> Kind:
     del facts
     if name in _GAUGES:
         return Kind(arithmetic="gauge")
-    canonical = (_CANONICAL[name],) if name in _CANONICAL else ()
+    canonical = (CANONICAL[name],) if name in CANONICAL else ()
     return Kind(unit="B" if name.endswith("Octets") else "", canonical=canonical)
 
 
