@@ -92,6 +92,13 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if value >= 999.5 else f"{value:#.3g}"
 
 
+def percent(value: float) -> str:
+    """`12.3%`; `<0.01%` of what is there and very small."""
+    if pd.isna(value):
+        return NOTHING
+    return "<0.01%" if 0 < value < 1e-4 else f"{value:.2%}"
+
+
 def _plain(value: object) -> str:
     return NOTHING if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
@@ -116,4 +123,5 @@ EXTRA: dict[str, tuple[str, Callable[[float], str]]] = {
     "init_seconds": ("init", seconds),
     "allowed_GBps": ("allowed GB/s", significant),
     "allowed_share": ("share", significant),
+    "pause_ratio": ("paused", percent),
 }

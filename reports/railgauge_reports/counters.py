@@ -10,6 +10,7 @@ import pandas as pd
 from railgauge.counting import Kind, source_named
 from railgauge.records import Counted, Moved, Result
 from railgauge.units import GIGA
+from railgauge_reports.nodes import nodes_of
 from railgauge_reports.stored import StoredRun
 
 #: Column -> pandas type.
@@ -62,11 +63,11 @@ class Kinds:
     """How the counters of a run count: by source, name, and what the run recorded of their place."""
 
     def __init__(self, stored: StoredRun) -> None:
-        self._facts: dict[tuple[str, str, str, int], dict[str, str]] = {}
-        for node in stored.environment.get("nodes") or []:
-            for place in (node.get("counters") or {}).get("places", []):
-                key = (node["host"], place["source"], place["device"], place["port"])
-                self._facts[key] = place["facts"]
+        self._facts = {
+            (node.host, at.source, at.device, at.port): at.facts
+            for node in nodes_of(stored)
+            for at in (node.counters.places if node.counters else ())
+        }
 
     def of(self, host: str, moved: Moved) -> Kind:
         facts = self._facts.get((host, moved.source, moved.device, moved.port), {})

@@ -31,6 +31,7 @@ from railgauge.samples import (
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
+from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.stored import Measured, Missed, Start, StoredRun, read_run
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
@@ -92,6 +93,8 @@ FURTHER = {
     "lateness_seconds": "Float64",  # median over these, against the median entry of the others
     "lateness_p90_seconds": "Float64",
     "late_iterations": "Int64",  # with anybody late; NA where the stamps cannot tell
+    "pause_ratio": "Float64",  # largest of the group's hosts: share of time that somebody was stopped
+    "pause_bound": "boolean",  # it is at most this: drivers counted frames, and no time
     "gap": "boolean",
     "reason": "string",
 }
@@ -105,7 +108,9 @@ def case_frame(run: Path | StoredRun) -> pd.DataFrame:
     folder, its journal or its samples cannot be read.
     """
     stored = run if isinstance(run, StoredRun) else read_run(run)
-    return _typed([_row(stored, facts) for facts in group_facts(stored)], COLUMNS)
+    paused = pauses_of(stored)
+    rows = [_row(stored, facts) | _paused(paused, facts) for facts in group_facts(stored)]
+    return _typed(rows, COLUMNS)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -298,6 +303,18 @@ def _late(found: Arrivals | None) -> dict[str, Any]:
             "lateness_p90_seconds": found.late.lateness_p90_seconds,
         }
     return row
+
+
+def _paused(paused: Pauses, facts: GroupFacts) -> dict[str, Any]:
+    """The worst of the group's hosts; nothing where none of them counts pauses."""
+    hosts = facts.start.hosts(decode_ranks(facts.ranks))
+    found = [
+        ratio for host in hosts if (ratio := paused.get((facts.case.index, facts.round, host)))
+    ]
+    if not found:
+        return {}
+    value, bound = max(found)
+    return {"pause_ratio": value, "pause_bound": bound}
 
 
 def _typed(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

@@ -55,6 +55,7 @@ class Writer:
         clock: int | None = 0,
         resume: bool = False,
         functional: bool = False,
+        nodes: Sequence[dict[str, Any]] = ({}, {}),
     ) -> None:
         self.path, self.plan, self.folder = path, plan, Folder(path)
         self.cases = cases(plan)
@@ -83,10 +84,13 @@ class Writer:
         )
         port = {"source": "rdma", "device": "mlx5_0", "port": 1, "unknown": {}}
         places = {"places": [port | {"facts": {"driver": "mlx5_core"}}], "problems": {}}
-        nodes = [{"host": h, "processor": "Test CPU", "counters": places} for h in ("n0", "n1")]
+        known = {"processor": "Test CPU", "counters": places}
+        told = [
+            {"host": host} | known | more for host, more in zip(("n0", "n1"), nodes, strict=True)
+        ]
         on_gpus = self.plan.memory == "device"
         ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
-        self.folder.write_environment({"nodes": nodes, "ranks": ranks})
+        self.folder.write_environment({"nodes": told, "ranks": ranks})
 
     def groups(self, index: int) -> patterns.Groups:
         return list(patterns.rounds(self.plan.pattern, self.plan.ranks))[index]
@@ -179,14 +183,27 @@ class Writer:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Writer]:
-    """start(clock=..., resume=..., **fields of the plan): 4 ranks and all_reduce by default."""
+    """start(clock=..., resume=..., nodes=facts of n0 and n1, **fields of the plan).
+
+    By default 4 ranks and all_reduce.
+    """
 
     def begin(
-        *, clock: int | None = 0, resume: bool = False, functional: bool = False, **plan: Any
+        *,
+        clock: int | None = 0,
+        resume: bool = False,
+        functional: bool = False,
+        nodes: Sequence[dict[str, Any]] = ({}, {}),
+        **plan: Any,
     ) -> Writer:
         facts = {"ranks": 4, "sizes": (8, 1024), **plan}
         return Writer(
-            tmp_path / "run", Plan(**facts), clock=clock, resume=resume, functional=functional
+            tmp_path / "run",
+            Plan(**facts),
+            clock=clock,
+            resume=resume,
+            functional=functional,
+            nodes=nodes,
         )
 
     return begin

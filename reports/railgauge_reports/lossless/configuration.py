@@ -6,8 +6,10 @@ import statistics
 from collections import Counter
 from functools import lru_cache
 
-from railgauge_reports.lossless.evidence import Evidence, MissingError, Setting, priorities
-from railgauge_reports.lossless.sight import Seen, Sight
+from railgauge_reports.lossless.evidence import Evidence, MissingError, priorities
+from railgauge_reports.lossless.rows import Seen
+from railgauge_reports.lossless.sight import Sight
+from railgauge_reports.nodes import Setting
 
 LOSSLESS = "roce-lossless"
 
@@ -79,7 +81,7 @@ def other_priority(see: Sight) -> Seen | None:
 
 def no_ecn(see: Sight) -> Seen | None:
     """S12: pauses, and neither marks nor CNPs on any host."""
-    ratio = see.paused()
+    ratio = see.paused("rx")
     if ratio.value <= see.limit("paused") or see.exactly("ecn_rx", "cnp_tx"):
         return None
     return Seen(

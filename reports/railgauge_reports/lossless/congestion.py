@@ -7,7 +7,8 @@ import statistics
 from railgauge_reports.lossless import pause
 from railgauge_reports.lossless.evidence import MissingError
 from railgauge_reports.lossless.pause import LONGEST_BITS, Ratio
-from railgauge_reports.lossless.sight import Seen, Sight
+from railgauge_reports.lossless.rows import Seen
+from railgauge_reports.lossless.sight import Sight
 
 
 def _told(ratio: Ratio) -> str:

@@ -13,9 +13,8 @@ from functools import cached_property
 from typing import Literal
 
 from railgauge.counting import Kind, Note, Place
+from railgauge_reports.nodes import Setting
 
-#: What a check of the audit can have found.
-Setting = str | int | float | bool | tuple[int, ...] | list[int] | None
 Configuration = Mapping[str, Mapping[str, Setting]]
 PortKind = Literal["fabric", "device", "sockets"]
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*Gb/sec")
@@ -193,7 +192,7 @@ class Evidence:
 
 
 def priorities(value: Setting) -> frozenset[int] | None:
-    """Of `3,4`, `none`, 3 or [3, 4]; None of what is none of these."""
+    """Of `3,4`, `none`, 3 or (3, 4); None of what is none of these."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):

@@ -16,7 +16,8 @@ from railgauge_reports.lossless import configuration, congestion, link, transpor
 from railgauge_reports.lossless.catalogue import STAGES, Rule, Severity, rules
 from railgauge_reports.lossless.evidence import Evidence, MissingError, Port, Victim
 from railgauge_reports.lossless.pause import Graph, graph
-from railgauge_reports.lossless.sight import Row, Seen, Sight
+from railgauge_reports.lossless.rows import Row, Seen
+from railgauge_reports.lossless.sight import Sight
 
 State = Literal["FIRED", "CLEAR", "UNKNOWN"]
 _MODULES: tuple[ModuleType, ...] = (link, configuration, congestion, transport)

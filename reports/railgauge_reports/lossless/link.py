@@ -7,7 +7,8 @@ import statistics
 from functools import lru_cache
 
 from railgauge_reports.lossless.evidence import Evidence, MissingError, Port
-from railgauge_reports.lossless.sight import Seen, Sight
+from railgauge_reports.lossless.rows import Seen
+from railgauge_reports.lossless.sight import Sight
 
 _LANE = re.compile(r"lane_(\d+)")
 INTO = "peer -> this port"

@@ -6,7 +6,8 @@ import statistics
 
 from railgauge_reports.lossless.evidence import Count, MissingError
 from railgauge_reports.lossless.loss import cost, timeout_match
-from railgauge_reports.lossless.sight import Seen, Sight
+from railgauge_reports.lossless.rows import Seen
+from railgauge_reports.lossless.sight import Sight
 
 DISCARDS = ("discard_rx", "priority_discard_rx")
 LINK_ERRORS = ("crc_error", "uncorrected_error", "receive_error", "symbol_error")
