@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from functools import lru_cache
 
 from railgauge_reports.lossless import pause
-from railgauge_reports.lossless.evidence import MissingError
+from railgauge_reports.lossless.evidence import Evidence, MissingError, Port
+from railgauge_reports.lossless.kin import median_of_others
 from railgauge_reports.lossless.pause import LONGEST_BITS, Ratio
 from railgauge_reports.lossless.rows import Seen
 from railgauge_reports.lossless.sight import Sight
@@ -67,7 +69,7 @@ def slow_receiver(see: Sight) -> Seen | None:
 
 def backstop(see: Sight) -> Seen | None:
     """S18: marks somewhere, and this port is stopped all the same."""
-    marks = sum(c.delta or 0 for p in see.evidence.fabric for c in p.by_event.get("ecn_rx", ()))
+    marks = see.evidence.sums.get("ecn_rx", 0)
     see.counts("ecn_rx")
     ratio = see.paused("rx")
     if not marks or ratio.value <= see.limit("paused"):
@@ -79,22 +81,32 @@ def backstop(see: Sight) -> Seen | None:
     )
 
 
+@lru_cache(maxsize=2)
+def _stopping(evidence: Evidence) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """(ports that sent pauses, ports of which that cannot be told)."""
+    stopping, untold = [], []
+    for port in evidence.fabric:
+        counts = [c for e in ("pause_tx", "global_pause_tx") for c in port.by_event.get(e, ())]
+        if any(count.delta for count in counts):
+            stopping.append(port)
+        elif not counts or any(count.delta is None for count in counts):
+            untold.append(port)
+    return tuple(stopping), tuple(untold)
+
+
 def fabric_congestion(see: Sight) -> Seen | None:
     """S21: this port is stopped, and whom it sends to stops nobody."""
     ratio = see.paused("rx")
     if ratio.value <= see.limit("paused"):
         return None
     receivers = see.traffic.receivers(see.port.host)
-    if receivers is None:
-        receivers = tuple(host for host in see.evidence.hosts if host != see.port.host)
-    for port in see.evidence.on(receivers):
-        counts = [
-            c for event in ("pause_tx", "global_pause_tx") for c in port.by_event.get(event, ())
-        ]
-        if not counts or any(count.delta is None for count in counts):
+    stopping, untold = _stopping(see.evidence)
+    for port, may in ((p, p in untold) for p in (*stopping, *untold)):
+        if port.host == see.port.host or (receivers is not None and port.host not in receivers):
+            continue
+        if may:
             raise MissingError(f"pause_tx of {port.name} on {port.host}, which it sends to")
-        if any(count.delta for count in counts):
-            return None
+        return None
     words = f"paused for {_told(ratio)}; no receiver of its flows pauses anybody"
     return Seen(words, priority=ratio.priority, direction="switch -> host")
 
@@ -147,22 +159,23 @@ def ib_drop(see: Sight) -> Seen | None:
     )
 
 
+def _waits(port: Port) -> float | None:
+    """Steps of waiting a second."""
+    counts = port.by_event.get("xmit_wait")
+    return None if counts is None else sum(count.rate or 0.0 for count in counts)
+
+
 def credit_stall(see: Sight) -> Seen | None:
     """S24: waiting far longer than this port, or ports of its kind, are used to."""
     waits = see.counts("xmit_wait")
     if any(count.delta is None for count in waits):
         raise MissingError(f"port_xmit_wait: {waits[0].note}")
-    own = sum(count.rate or 0.0 for count in waits)
+    own = _waits(see.port) or 0.0
     usual = see.evidence.baseline.get(see.port.place)
     if usual is None:
-        others = [
-            sum(count.rate or 0.0 for count in port.by_event.get("xmit_wait", ()))
-            for port in see.evidence.fabric
-            if port is not see.port and port.kin == see.port.kin
-        ]
-        if len(others) < see.limit("peers"):
-            raise MissingError("its usual port_xmit_wait, or that of three ports of the same kind")
-        usual = statistics.median(others)
+        usual = median_of_others(see.evidence, see.port, _waits, int(see.limit("peers")))
+    if usual is None:
+        raise MissingError("its usual port_xmit_wait, or that of three ports of the same kind")
     if see.exactly("xmit_discard") or not own:
         return None
     times = see.measured("times the usual wait", own / max(usual, 1.0), "times_the_baseline")

@@ -24,7 +24,7 @@ class MissingError(Exception):
     """Something that a rule needs is not known; the text says what."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)  # a large run has a million of them
 class Count:
     """What a counter did in a window of `seconds`: `delta` in `kind.unit`, of a gauge the most.
 
@@ -98,7 +98,7 @@ class Port:
         speed = self.facts.get("speed", "")
         return int(speed) / 1000 if speed.isdigit() and int(speed) else None
 
-    @property
+    @cached_property
     def kin(self) -> tuple[str, str]:
         """Ports of the same type: board and rate."""
         return self.facts.get("board_id", ""), self.facts.get("rate", self.facts.get("speed", ""))
@@ -176,10 +176,26 @@ class Evidence:
     def hosts(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(port.host for port in self.ports))
 
+    @cached_property
+    def by_host(self) -> Mapping[str, tuple[Port, ...]]:
+        """Host -> its ports of the fabric."""
+        found: dict[str, list[Port]] = {}
+        for port in self.fabric:
+            found.setdefault(port.host, []).append(port)
+        return {host: tuple(ports) for host, ports in found.items()}
+
+    @cached_property
+    def sums(self) -> Mapping[str, int]:
+        """Event -> what is known of it over the ports of the fabric."""
+        found: dict[str, int] = {}
+        for port in self.fabric:
+            for event, counts in port.by_event.items():
+                found[event] = found.get(event, 0) + sum(count.delta or 0 for count in counts)
+        return found
+
     def on(self, hosts: Iterable[str]) -> list[Port]:
         """The ports of the fabric on these hosts."""
-        wanted = set(hosts)
-        return [port for port in self.fabric if port.host in wanted]
+        return [port for host in hosts for port in self.by_host.get(host, ())]
 
     def setting(self, port: Port, check: str) -> Setting:
         """What the audit found for the port's devices or its host; None: nothing."""

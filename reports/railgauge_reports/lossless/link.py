@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import statistics
-from functools import lru_cache
 
-from railgauge_reports.lossless.evidence import Evidence, MissingError, Port
+from railgauge_reports.lossless.evidence import MissingError, Port
+from railgauge_reports.lossless.kin import median_of_others
 from railgauge_reports.lossless.rows import Seen
 from railgauge_reports.lossless.sight import Sight
 
@@ -64,15 +63,11 @@ def degrading_cable(see: Sight) -> Seen | None:
         return None  # it is a bad cable already
     own = _corrected(see.port)
     see.counts("corrected_error", "phy_bits_rx", "phy_bytes_rx")
-    others = [
-        value
-        for port, value in _all_corrected(see.evidence)
-        if port is not see.port and port.kin == see.port.kin
-    ]
     fewest = int(see.limit("peers"))
-    if own is None or len(others) < fewest:
+    usual = median_of_others(see.evidence, see.port, _corrected, fewest)
+    if own is None or usual is None:
         raise MissingError(f"corrected errors of at least {fewest} other links of the same type")
-    usual = max(statistics.median(others), _floor(see.port))
+    usual = max(usual, _floor(see.port))
     times = see.measured("times the median of its kind", own / usual, "times_the_median")
     if times <= see.limit("times_the_median"):
         return None
@@ -99,12 +94,6 @@ def _corrected(port: Port) -> float | None:
 def _floor(port: Port) -> float:
     """The least ratio that could have been seen: one error."""
     return 1 / max(_bits(port), 1)
-
-
-@lru_cache(maxsize=2)  # of every port the same list is asked for
-def _all_corrected(evidence: Evidence) -> tuple[tuple[Port, float], ...]:
-    found = ((port, _corrected(port)) for port in evidence.fabric)
-    return tuple((port, value) for port, value in found if value is not None)
 
 
 def upstream_corruption(see: Sight) -> Seen | None:

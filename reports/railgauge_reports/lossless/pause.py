@@ -130,20 +130,22 @@ def graph(evidence: Evidence) -> Graph:
         for direction in DIRECTIONS
     }
     paused = tuple(high["rx"])
-    seen: set[str] = set()
-    waiting = list(dict.fromkeys(port.host for port in paused))
-    reached: set[str] = set()
-    while waiting:
-        host = waiting.pop()
-        if host in seen:
-            continue
-        seen.add(host)
-        receivers = evidence.traffic.receivers(host)
-        further = set(evidence.hosts if receivers is None else receivers) - {host}
-        reached |= further
-        waiting += sorted(further & {port.host for port in paused})
+    reached = _reached(evidence, {port.host for port in paused})
     roots = tuple(port for port in high["tx"] if port.host in reached and port not in high["rx"])
     return Graph(paused, roots)
+
+
+def _reached(evidence: Evidence, paused: set[str]) -> set[str]:
+    """The hosts that somebody who is stopped sends to, over others who are stopped."""
+    if evidence.traffic.flows is None:
+        return set(evidence.hosts) - (paused if len(paused) == 1 else set()) if paused else set()
+    receivers: dict[str, set[str]] = {}
+    for flow in evidence.traffic.flows:
+        receivers.setdefault(flow.source, set()).add(flow.destination)
+    reached: set[str] = set()
+    for host in paused:
+        reached |= receivers.get(host, set()) - {host}
+    return reached
 
 
 # from the counter frame -------------------------------------------------------------------------------

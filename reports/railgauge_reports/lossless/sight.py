@@ -44,6 +44,9 @@ class Sight:
         self.rule, self.profile, self.evidence = rule, profile, evidence
         self._port, self._victim = port, victim
         self._rows: dict[object, Row] = {}
+        self._looked: dict[
+            int, tuple[Port, str, Count]
+        ] = {}  # of ten thousand ports few become rows
         self._doubts: dict[str, None] = {}
 
     # where ------------------------------------------------------------------------------------------
@@ -136,9 +139,7 @@ class Sight:
         if not count.certain:
             why = count.note or "unknown"
             self._doubts[f"{count.name} of {count.place.device} on {port.host}: {why}"] = None
-        key = port.host, count.place, count.name
-        if key not in self._rows:
-            self._rows[key] = counter_row(port, event, count, self.evidence.gigabytes)
+        self._looked[id(count)] = (port, event, count)
 
     # pauses -----------------------------------------------------------------------------------------
 
@@ -240,10 +241,11 @@ class Sight:
 
     def evidence_rows(self) -> tuple[Row, ...]:
         """The rows that a finding shows: ratios and settings, then what moved most, then zeros."""
-        ranked = sorted(
-            self._rows.values(), key=lambda row: (row.event is not None, -abs(row.delta or 0))
-        )
-        return tuple(ranked[:MOST_ROWS])
+        moved = sorted(self._looked.values(), key=lambda looked: -abs(looked[2].delta or 0))
+        kept = list(self._rows.values())[:MOST_ROWS]
+        for port, event, count in moved[: MOST_ROWS - len(kept)]:
+            kept.append(counter_row(port, event, count, self.evidence.gigabytes))
+        return tuple(kept)
 
 
 def _reason(port: Port, names: Iterable[str]) -> str:

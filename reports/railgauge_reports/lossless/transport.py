@@ -86,7 +86,7 @@ def retries_exhausted(see: Sight) -> Seen | None:
 def receiver_not_ready(see: Sight) -> Seen | None:
     """S31: no receive was posted, while the fabric neither marks nor pauses."""
     empty = see.total("no_recv_wqe")
-    told = sum(c.delta or 0 for p in see.evidence.fabric for c in p.by_event.get("rnr_rx", ()))
+    told = see.evidence.sums.get("rnr_rx", 0)
     if not empty or not told:
         return None
     if see.profile != "ib":
