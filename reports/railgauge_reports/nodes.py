@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from railgauge.counting import Place
@@ -47,8 +49,17 @@ class RecordedNode(msgspec.Struct, frozen=True):
 
     host: str
     counters: RecordedCounters | None = None
-    configuration: dict[str, Setting] = {}
+    configuration: dict[str, Any] = {}
     variables: dict[str, str] = {}
+
+
+def setting_of(value: Any) -> Setting:
+    """The value of a check where it is of a kind that a rule can read, else None."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list) and all(type(item) is int for item in value):
+        return tuple(value)
+    return None
 
 
 def nodes_of(stored: StoredRun) -> tuple[RecordedNode, ...]:

@@ -95,6 +95,16 @@ def test_without_pfc_steady_pauses_mean_that_ecn_comes_too_late(fabric, profile)
     assert "S20" not in told(judgement)
 
 
+@pytest.mark.parametrize(
+    ("microseconds", "severity"), [(50_000, "I"), (500_000, "W"), (1_500_000, "F")]
+)
+def test_pauses_outside_an_incast_weigh_by_their_share_of_the_time(fabric, microseconds, severity):
+    moved = {"rx_prio3_pause": 90, "rx_prio3_pause_duration": microseconds} | MARKED
+    found = judge(fabric(n0=moved, traffic=Traffic("world")), "roce-lossless").findings
+    (finding,) = [f for f in found if f.rule.id == "G02"]
+    assert finding.severity == severity
+
+
 def test_severity_comes_from_the_profile(fabric):
     lost = fabric(n0={"rx_discards_phy": 1})
     found = {p: judge(lost, p).findings[0].severity for p in ("roce-lossless", "roce-lossy")}
@@ -133,6 +143,18 @@ def test_a_zero_that_cannot_be_told_does_not_exonerate(fabric):
 
 
 # faults of a kind seen in the field -----------------------------------------------------------------------
+
+
+def test_a_ratio_comes_with_the_counters_that_it_is_made_of(fabric):
+    found = judge(fabric(n0=PAUSED, traffic=Traffic("world")), "roce-lossless").findings
+    (finding,) = [f for f in found if f.rule.id == "G02"]
+    rows = {row.counter: row for row in finding.evidence}
+    assert rows["rx_prio3_pause_duration"].per_second == 50_000
+    assert rows["pause ratio rx"].ratio == pytest.approx(0.05)
+    assert (rows["pause ratio rx"].limit, rows["pause ratio rx"].limit_source) == (
+        0.1,
+        "ours: 10 %",
+    )
 
 
 def test_a_bad_cable_is_named_with_its_lane(fabric):

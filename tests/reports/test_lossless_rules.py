@@ -129,6 +129,11 @@ EXAMPLES: dict[str, Example] = {
     "S25": Example(
         {"n0": {"port_xmit_discards": 2}}, {"n0": {"port_xmit_discards": 2, "link_downed": 1}}, "ib"
     ),
+    "G02": Example(
+        {"n0": {"rx_prio3_pause": 90_000, "rx_prio3_pause_duration": 1_500_000}},
+        {"n0": A_LITTLE},
+        always={"traffic": Traffic("world")},
+    ),
     "G01": Example(
         {"traffic": incast(mean=14.0)}, {"traffic": incast(mean=15.9)}, profile="roce-lossy"
     ),
@@ -266,7 +271,7 @@ def test_a_rule_about_a_pattern_is_unknown_without_it_and_not_asked_of_another(f
     unknown = dataclasses.replace(evidence.traffic, pattern=None)
     found = states(dataclasses.replace(evidence, traffic=unknown), name, example.profile)
     assert set(found) == {"UNKNOWN"}
-    other = dataclasses.replace(evidence.traffic, pattern="world")
+    other = dataclasses.replace(evidence.traffic, pattern="storage")
     assert not states(dataclasses.replace(evidence, traffic=other), name, example.profile)
 
 

@@ -6,6 +6,7 @@ import statistics
 from functools import lru_cache
 
 from railgauge_reports.lossless import pause
+from railgauge_reports.lossless.catalogue import Severity
 from railgauge_reports.lossless.evidence import Evidence, MissingError, Port
 from railgauge_reports.lossless.kin import median_of_others
 from railgauge_reports.lossless.pause import LONGEST_BITS, Ratio
@@ -183,6 +184,17 @@ def credit_stall(see: Sight) -> Seen | None:
         return None
     words = f"{own:.3g} steps of waiting a second, {times:.3g} x the usual"
     return Seen(words, direction="this port -> peer")
+
+
+def paused_without_incast(see: Sight) -> Seen | None:
+    """G02: the bands of the pause ratio, where many do not send to one."""
+    ratio = see.paused("rx")
+    if ratio.value < see.limit("informs"):
+        return None
+    mild: Severity = "I" if ratio.value < see.limit("warns") else "W"
+    severity = mild if ratio.value <= see.limit("paused") else None
+    words = f"stopped for {_told(ratio)}: {pause.band(ratio.value)}"
+    return Seen(words, severity, priority=ratio.priority, direction="switch -> host")
 
 
 def incast_goodput(see: Sight) -> Seen | None:

@@ -211,8 +211,10 @@ def priorities(value: Setting) -> frozenset[int] | None:
     """Of `3,4`, `none`, 3 or (3, 4); None of what is none of these."""
     if isinstance(value, bool) or value is None:
         return None
-    if isinstance(value, int | float):
-        found = {int(value)}
+    if isinstance(value, float):
+        return None
+    if isinstance(value, int):
+        found = {value}
     elif isinstance(value, str):
         words = [] if value.strip() in ("", "none", "off") else re.split(r"[,\s]+", value.strip())
         if not all(word.isdigit() for word in words):
@@ -224,10 +226,10 @@ def priorities(value: Setting) -> frozenset[int] | None:
 
 
 def number(value: Setting) -> float | None:
-    """The number at the beginning of `16`, `32.0 GT/s PCIe` or 16."""
+    """The number at the beginning of `16`, `x16`, `32.0 GT/s PCIe` or 16."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    found = re.match(r"\s*(\d+(?:\.\d+)?)", value) if isinstance(value, str) else None
+    found = re.match(r"\s*x?(\d+(?:\.\d+)?)", value) if isinstance(value, str) else None
     return float(found[1]) if found else None
 
 

@@ -109,7 +109,8 @@ class Graph:
         """Where to look."""
         if not self.paused:
             return ""
-        who = f"{len(self.paused)} port{'s' * (len(self.paused) > 1)} stood still for more than 1 %"
+        plural = "s were" if len(self.paused) > 1 else " was"
+        who = f"{len(self.paused)} port{plural} stopped for more than 1 % of the time"
         if not self.roots:
             return f"{who}, and no host asks for it: the pauses begin in the switches"
         named = ", ".join(f"{port.name} on {port.host}" for port in self.roots[:5])

@@ -22,7 +22,7 @@ from railgauge_reports.lossless.evidence import (
     priorities,
 )
 from railgauge_reports.lossless.pause import EVENTS
-from railgauge_reports.nodes import RecordedNode, RecordedPlace, Setting
+from railgauge_reports.nodes import RecordedNode, RecordedPlace, Setting, setting_of
 from railgauge_reports.stored import StoredRun
 
 #: Drivers keep values for 10 ms; a shorter window has no rate of its own.
@@ -199,7 +199,10 @@ def configuration_of(
     mlx5 counts pauses of a priority only while PFC is on for it; NCCL lets adaptive routing reorder
     by default on InfiniBand and not on RoCE (NCCL_IB_ADAPTIVE_ROUTING).
     """
-    made: dict[str, dict[str, Setting]] = {node.host: dict(node.configuration) for node in nodes}
+    made: dict[str, dict[str, Setting]] = {
+        node.host: {check: setting_of(value) for check, value in node.configuration.items()}
+        for node in nodes
+    }
     variables = {node.host: node.variables for node in nodes}
     for port in ports:
         if port.kind == "fabric":

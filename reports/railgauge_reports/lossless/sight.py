@@ -44,9 +44,9 @@ class Sight:
         self.rule, self.profile, self.evidence = rule, profile, evidence
         self._port, self._victim = port, victim
         self._rows: dict[object, Row] = {}
-        self._looked: dict[
-            int, tuple[Port, str, Count]
-        ] = {}  # of ten thousand ports few become rows
+        # by id; of ten thousand ports only a few become rows
+        self._looked: dict[int, tuple[Port, str, Count]] = {}
+        self._zeros: set[int] = set()  # counters that had to stand still
         self._doubts: dict[str, None] = {}
 
     # where ------------------------------------------------------------------------------------------
@@ -124,6 +124,7 @@ class Sight:
     def exactly(self, *events: str, priority: int | None = None) -> int:
         """The same where all of it must be known; raises MissingError where a counter cannot be told."""
         found = self.counts(*events, priority=priority)
+        self._zeros |= {id(count) for count in found}
         for count in found:
             if count.delta is None or (count.note and not count.delta):
                 raise MissingError(
@@ -162,6 +163,11 @@ class Sight:
             )
         ratio, at = max(found, key=lambda pair: pair[0].value)
         self._ratio(at, ratio)
+        for event in pause.EVENTS:
+            glob, way, _ = event.partition(f"pause_{ratio.direction}")
+            for count in at.by_event.get(event, ()) if way else ():
+                if count.kind.priority == ratio.priority and bool(glob) == (ratio.priority is None):
+                    self._note(at, event, count)
         return ratio
 
     def _ratio(self, port: Port, ratio: Ratio) -> None:
@@ -241,11 +247,18 @@ class Sight:
 
     def evidence_rows(self) -> tuple[Row, ...]:
         """The rows that a finding shows: ratios and settings, then what moved most, then zeros."""
-        moved = sorted(self._looked.values(), key=lambda looked: -abs(looked[2].delta or 0))
+        told = [
+            looked for key, looked in self._looked.items() if _tells(looked[2], key in self._zeros)
+        ]
+        moved = sorted(told, key=lambda looked: -abs(looked[2].delta or 0))
         kept = list(self._rows.values())[:MOST_ROWS]
         for port, event, count in moved[: MOST_ROWS - len(kept)]:
             kept.append(counter_row(port, event, count, self.evidence.gigabytes))
         return tuple(kept)
+
+
+def _tells(count: Count, had_to_stand_still: bool) -> bool:
+    return bool(count.delta) or not count.certain or had_to_stand_still
 
 
 def _reason(port: Port, names: Iterable[str]) -> str:
