@@ -184,8 +184,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """What a node's counters did during a case: everything on that node, whoever caused it.
 
     `seconds` lie between the two readings, which stand just outside the measurement (warm-up
-    included). A counter that is not listed did not move, unless `environment.json` names it as
-    unknown.
+    included). A counter that is not listed did not move, where `environment.json` says that there is
+    such a one and that it is neither unknown nor full (`railgauge.tally`).
     """
 
     node: int

@@ -108,6 +108,13 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if value >= 999.5 else f"{value:#.3g}"
 
 
+def percent(value: float) -> str:
+    """`12.3%`; `<0.01%` of what is there and very small."""
+    if pd.isna(value):
+        return NOTHING
+    return "<0.01%" if 0 < value < 1e-4 else f"{value:.2%}"
+
+
 def _plain(value: object) -> str:
     return NOTHING if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
@@ -138,4 +145,5 @@ EXTRA: dict[str, tuple[str, Callable[[float], str]]] = {
     "impact": ("impact x", significant),
     "impact_p99": ("p99 impact x", significant),
     "load_GBps": ("load GB/s", significant),
+    "pause_ratio": ("paused", percent),
 }

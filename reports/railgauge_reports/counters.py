@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pandas as pd
@@ -31,6 +31,7 @@ COLUMNS = {
     "priority": "Int64",  # IEEE 802.1Q
     "unit": "string",
     "delta": "Int64",  # NA: reset, vanished or appeared (see `note`)
+    "seconds": "Float64",  # between the two readings
     "per_second": "Float64",
     "per_GB": "Float64",  # of data that the slowest group's ranks moved each, warm-up included
     "note": "string",
@@ -51,14 +52,26 @@ SAMPLED = {
 PLACE = ["host", "source", "device", "port", "counter"]
 
 
-def counter_frame(stored: StoredRun) -> pd.DataFrame:
-    """Every counter that moved, in the order of the journal; host-wide ones count all that went on."""
+#: Events that are traffic and no trouble.
+TRAFFIC = frozenset(
+    (
+        *("data_tx", "data_rx", "packets_tx", "rdma_bytes_tx", "priority_bytes_tx"),
+        *("phy_bits_rx", "phy_bytes_rx", "tcp_segments_out"),
+    )
+)
+
+
+def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> pd.DataFrame:
+    """Every counter that moved, in the order of the journal; host-wide ones count all that went on.
+
+    `wanted`: of these events only.
+    """
     sharing = Sharing(stored)
     rows = [
         row
         for made in stored.results
         for counted in made.result.counted
-        for row in _rows(sharing, made, counted)
+        for row in _rows(sharing, made, counted, wanted)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
@@ -68,12 +81,16 @@ def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:
     return kind
 
 
-def _rows(sharing: Sharing, made: Measured, counted: Counted) -> Iterator[dict[str, Any]]:
+def _rows(
+    sharing: Sharing, made: Measured, counted: Counted, wanted: Collection[str] | None
+) -> Iterator[dict[str, Any]]:
     result, host = made.result, made.start.run.hosts[counted.node]
     iterations = [group.iterations + group.warmup_iterations for group in result.groups]
     gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
     for moved in counted.moved:
         kind = _kind(sharing, host, moved)
+        if wanted is not None and not set(kind.canonical) & set(wanted):
+            continue
         rises = moved.delta is not None and kind.counts
         yield {
             "operation": result.case.operation,
@@ -90,6 +107,7 @@ def _rows(sharing: Sharing, made: Measured, counted: Counted) -> Iterator[dict[s
             "priority": kind.priority,
             "unit": kind.unit or None,
             "delta": moved.delta,
+            "seconds": counted.seconds,
             "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
             "per_GB": moved.delta / gigabytes if rises and moved.delta and gigabytes else None,
             "note": moved.note or None,
@@ -98,7 +116,8 @@ def _rows(sharing: Sharing, made: Measured, counted: Counted) -> Iterator[dict[s
 
 def events(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that tell of the fabric: known events, and counters that were reset or came and went."""
-    return frame[frame["event"].notna() | frame["note"].notna()]
+    told = frame["event"].notna() & ~frame["event"].isin(TRAFFIC)
+    return frame[told | frame["note"].notna()]
 
 
 def sampled_frame(stored: StoredRun) -> pd.DataFrame:

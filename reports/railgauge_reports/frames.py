@@ -30,6 +30,7 @@ from railgauge.statistics import summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
 from railgauge_reports.flows import Flow, flow_facts, flows_of, recovery
+from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.stored import Measured, Missed, Start, StoredRun, read_run
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
@@ -105,6 +106,8 @@ FURTHER = {
     "slowest_flow_GBps": "Float64",
     "disturbed_at_seconds": "Float64",  # into the series: where the rate fell below half
     "recovery_seconds": "Float64",  # until it was back; NA while a disturbance lasted to the end
+    "pause_ratio": "Float64",  # largest of the group's hosts: share of time that somebody was stopped
+    "pause_bound": "boolean",  # it is at most this: drivers counted frames, and no time
     "gap": "boolean",
     "reason": "string",
 }
@@ -118,7 +121,8 @@ def case_frame(run: Path | StoredRun) -> pd.DataFrame:
     folder, its journal or its samples cannot be read.
     """
     stored = run if isinstance(run, StoredRun) else read_run(run)
-    rows = [_row(stored, facts) for facts in group_facts(stored)]
+    paused = pauses_of(stored)
+    rows = [_row(stored, facts) | _paused(paused, facts) for facts in group_facts(stored)]
     _add_impact(rows)
     return _typed(rows, COLUMNS)
 
@@ -354,6 +358,18 @@ def _late(found: Arrivals | None) -> dict[str, Any]:
             "lateness_p90_seconds": found.late.lateness_p90_seconds,
         }
     return row
+
+
+def _paused(paused: Pauses, facts: GroupFacts) -> dict[str, Any]:
+    """The worst of the group's hosts; nothing where none of them counts pauses."""
+    hosts = facts.start.hosts(decode_ranks(facts.ranks))
+    found = [
+        ratio for host in hosts if (ratio := paused.get((facts.case.index, facts.round, host)))
+    ]
+    if not found:
+        return {}
+    value, bound = max(found)
+    return {"pause_ratio": value, "pause_bound": bound}
 
 
 def _typed(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from railgauge.records import Moved, Result, decode_ranks, encode_ranks
+from railgauge_reports.nodes import nodes_of
 from railgauge_reports.stored import Start, StoredRun
 
 WHOLE = "host"  # the device that is the host as a whole (railgauge.counting.Place)
@@ -31,12 +32,11 @@ class Sharing:
     def __init__(self, stored: StoredRun) -> None:
         self._facts: dict[tuple[str, str, str, int], dict[str, str]] = {}
         self._aliases: dict[tuple[str, str], set[str]] = {}  # (host, name) -> all names of a NIC
-        for node in stored.environment.get("nodes") or []:
-            for place in (node.get("counters") or {}).get("places", []):
-                key = (node["host"], place["source"], place["device"], place["port"])
-                self._facts[key] = place["facts"]
-                if place["source"] == "rdma" or place["facts"].get("class") == "nic":
-                    self._same(node["host"], _names(place["device"], place["facts"]))
+        for node in nodes_of(stored):
+            for place in node.counters.places if node.counters else ():
+                self._facts[node.host, place.source, place.device, place.port] = place.facts
+                if place.source == "rdma" or place.facts.get("class") == "nic":
+                    self._same(node.host, _names(place.device, place.facts))
         ranks = stored.environment.get("ranks") or []
         self._uses = {rank["rank"]: _use(rank) for rank in ranks}
         self._on: dict[tuple[float, tuple[str, ...]], dict[str, list[tuple[int, int]]]] = {}

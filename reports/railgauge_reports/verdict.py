@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 
 from railgauge import patterns
 from railgauge.errors import (
+    EXIT_FAIL,
     EXIT_HANG,
     EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
@@ -88,6 +90,18 @@ class WrongElement:
             f" expected {w.expected}"
             f" ({w.elements} wrong; {self.case.describe()}, round {self.round})"
         )
+
+
+def with_faults(verdict: Verdict, faults: Sequence[str], commands: Sequence[str]) -> Verdict:
+    """The verdict of a run on a fabric with these faults: FAIL, but where worse is known already."""
+    if not faults:
+        return verdict
+    reasons = (*faults, *verdict.reasons)
+    if verdict.exit_code not in (EXIT_PASS, EXIT_INCONCLUSIVE):
+        return dataclasses.replace(verdict, reasons=(*verdict.reasons, *faults))
+    return Verdict(
+        "FAIL", EXIT_FAIL, reasons, verdict.coverage, (*commands, *verdict.next_commands)
+    )
 
 
 def planned_pairs(plan: Plan, where: Topology) -> dict[Pair, Case]:

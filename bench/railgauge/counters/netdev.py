@@ -16,7 +16,8 @@ FACTS = ("operstate", "speed", "mtu")
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     del facts
-    return Kind(unit="B" if name.endswith("_bytes") else "")
+    canonical = ("link_down",) if name == "carrier_down_count" else ()
+    return Kind(unit="B" if name.endswith("_bytes") else "", canonical=canonical)
 
 
 def read(roots: Roots) -> Iterator[Reading]:

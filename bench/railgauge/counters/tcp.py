@@ -19,14 +19,18 @@ _SETTINGS = (
     *("Ip.Forwarding", "Ip.DefaultTTL"),
 )
 _GAUGES = ("Tcp.CurrEstab",)
-_CANONICAL = {"Tcp.RetransSegs": "tcp_retransmits", "IpExt.InCEPkts": "ip_ce_marks"}
+CANONICAL = {
+    "Tcp.RetransSegs": "tcp_retransmits",
+    "Tcp.OutSegs": "tcp_segments_out",
+    "IpExt.InCEPkts": "ip_ce_marks",
+}
 
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     del facts
     if name in _GAUGES:
         return Kind(arithmetic="gauge")
-    canonical = (_CANONICAL[name],) if name in _CANONICAL else ()
+    canonical = (CANONICAL[name],) if name in CANONICAL else ()
     return Kind(unit="B" if name.endswith("Octets") else "", canonical=canonical)
 
 

@@ -17,6 +17,8 @@ from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.flows import flow_frame
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.lossless import told
+from railgauge_reports.lossless.run import Fabric
 from railgauge_reports.stored import StoredRun
 from railgauge_reports.verdict import wrong_elements
 
@@ -34,6 +36,7 @@ def render(run: LoadedRun) -> str:
         *_section("Late arrivals", _bullets(slow_arrivals(run))),
         *_section("Results", _results(run)),
         *_section("Flows", _flows(stored)),
+        *_section("Lossless fabric", _fabric(run.fabric)),
         *_section("Counters", _counters(stored)),
         *_section("Notes", _bullets([*stored.notes, *_byes(stored), *doubts(run)])),
         *_section("Machine", [_pipes(("fact", "value"), machine_facts(stored))]),
@@ -130,6 +133,37 @@ def _counters(stored: StoredRun) -> list[str]:
     left = len(found) - len(shown)
     more = [f"{left} smaller ones are in the journal."] if left else []
     return [_pipes(header, body), *more]
+
+
+def _fabric(fabric: Fabric) -> list[str]:
+    """What the rules say: the profile, every finding with its evidence, and what is unknown."""
+    judgement = fabric.judgement
+    parts = [told.summary(fabric)]
+    if sentence := judgement.pauses.sentence():
+        parts.append(f"{sentence}.")
+    for finding in told.shown(judgement):
+        rule = finding.rule
+        after = f"; consequence of {finding.consequence_of}" if finding.consequence_of else ""
+        parts += [
+            f"### {rule.id} {rule.name}: {told.WORDS[finding.severity]}{after}",
+            f"{_escaped(finding.site.words())}: {_escaped(finding.words)}.",
+            *_bullets(
+                (
+                    rule.diagnosis,
+                    f"At fault: {rule.blame}.",
+                    f"Remedy: {rule.remedy}",
+                    f"Source: {rule.source}.",
+                )
+            ),
+            _pipes(told.HEADER, (told.cells(row, NOTHING) for row in finding.evidence)),
+        ]
+        if finding.next:
+            parts.append(f"```\n{chr(10).join(finding.next)}\n```")
+    parts += _bullets(told.left_out(judgement))
+    unknown = [] if fabric.silent else told.unknowns(judgement)
+    if unknown:
+        parts += ["UNKNOWN, for want of:", _pipes(("rule", "missing"), unknown)]
+    return parts
 
 
 def _or_nothing(value: Any, form: str = "") -> str:

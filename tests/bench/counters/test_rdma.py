@@ -154,3 +154,23 @@ def test_the_same_event_has_one_name_whatever_the_driver(names, event):
 def test_what_one_counter_says_of_two_events_is_both():
     assert set(rdma.kind("to_retransmits", {}).canonical) == {"ack_timeout", "retransmits"}
     assert rdma.kind("never_heard_of", {}).canonical == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "driver"),
+    [
+        ("link_downed", "link_down", "mlx5_core"),
+        ("symbol_error", "symbol_error", "mlx5_core"),
+        ("port_xmit_data", "data_tx", "mlx5_core"),
+        ("rx_icrc_encapsulated", "icrc_error", "mlx5_core"),
+        ("tx_rdma_ucast_pkts", "packets_tx", "ionic"),
+        ("tx_pkts", "packets_tx", "efa"),
+        ("impaired_remote_conn_events", "impaired_remote", "efa"),
+    ],
+)
+def test_what_rules_judge_has_one_name_whatever_the_driver(name, event, driver):
+    assert rdma.kind(name, {"driver": driver}).canonical == (event,)
+
+
+def test_words_of_efa_mean_nothing_elsewhere():
+    assert rdma.kind("tx_pkts", {"driver": "irdma"}).canonical == ()
