@@ -32,6 +32,7 @@ COLUMNS = {
     "nbytes": "Int64",
     "source": "Int64",
     "target": "Int64",
+    "group": "Int64",  # number of its group in the round
     "source_host": "string",
     "target_host": "string",
     "samples": "Int64",
@@ -199,6 +200,7 @@ def _rows(made: Measured, flows: Sequence[Flow]) -> Iterator[dict[str, Any]]:
             "nbytes": result.case.nbytes,
             "source": flow.source,
             "target": flow.target,
+            "group": group_of[flow.target],
             "source_host": made.start.host_of[flow.source],
             "target_host": made.start.host_of[flow.target],
             "samples": summary.samples,

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from railgauge_reports.lossless.evidence import Flow, Port, Traffic
+from railgauge.patterns import ISOLATED, PAIRWISE
+from railgauge.statistics import jain
+from railgauge_reports.flows import flow_frame
+from railgauge_reports.lossless.evidence import Flow, Port, Traffic, Victim
 from railgauge_reports.stored import StoredRun
 
 #: Below it a bandwidth says more of latency than of the line.
@@ -19,23 +22,19 @@ SYMMETRIC = ("all_reduce", "all_gather", "reduce_scatter", "alltoall")
 OUTLIER = 10
 
 
-def jain(rates: Sequence[float]) -> float | None:
-    """(sum x)^2 / (n sum x^2), in [1/n, 1] (Jain, Chiu, Hawe 1984); None of nothing."""
-    squares = sum(rate * rate for rate in rates)
-    return sum(rates) ** 2 / (len(rates) * squares) if squares else None
-
-
 def traffic_of(
     stored: StoredRun, rows: pd.DataFrame, ports: Sequence[Port], gigabytes: float | None
 ) -> Traffic:
     """What can be told of the traffic from the rows of a case frame; the rest stays unknown."""
     measured = rows[rows["busbw_GBps"].notna()]
-    flows, fairness = _pairs(measured) if stored.plan.pattern == "pairs" else (None, None)
+    flows, fairness = _flows(stored) or _pairs(stored, measured) or (None, None)
     share, stable = _line(measured, ports, gigabytes)
     return Traffic(
         pattern=stored.plan.pattern,
         flows=flows,
         fairness=fairness,
+        ideal_GBps=_ideal(stored),
+        victims=_victims(measured) or None,
         line_share=share,
         stable=stable,
         symmetric=_symmetric(stored, ports),
@@ -43,8 +42,63 @@ def traffic_of(
     )
 
 
-def _pairs(rows: pd.DataFrame) -> tuple[tuple[Flow, ...] | None, float | None]:
+def _flows(stored: StoredRun) -> tuple[tuple[Flow, ...], float | None] | None:
+    """Every flow at the largest size, of an incast with most senders, and the least fair group."""
+    frame = flow_frame(stored)
+    if frame.empty:
+        return None
+    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    if stored.plan.pattern == "incast":
+        largest = largest[largest["round"] == largest["round"].max()]
+    flows = tuple(
+        Flow(str(source), str(target), float(rate))
+        for source, target, rate in zip(
+            largest["source_host"], largest["target_host"], largest["GBps"], strict=True
+        )
+        if source != target
+    )
+    groups = largest.groupby(["case", "round", "group"])["GBps"]
+    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
+    return flows, min((index for index in indexes if index is not None), default=None)
+
+
+def _ideal(stored: StoredRun) -> float | None:
+    """The fair share of a flow of the largest incast: what one has alone, by the number of them."""
+    if stored.plan.pattern != "incast":
+        return None
+    frame = flow_frame(stored)
+    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    alone = largest[largest["round"] == 0]["GBps"]
+    most = largest[largest["round"] == largest["round"].max()]
+    if alone.empty or most["round"].eq(0).all():
+        return None
+    senders = most.groupby(["case", "group"]).size().max()
+    return float(alone.max()) / int(senders)
+
+
+def _victims(rows: pd.DataFrame) -> tuple[Victim, ...]:
+    """The hosts of victims at the largest size: bandwidth alone, and the least beside a load."""
+    largest = rows[rows["nbytes"] == rows["nbytes"].max()]
+    alone = largest[largest["setting"] == ISOLATED]
+    beside = largest[largest["impact"].notna()]
+    found = []
+    for before in alone.to_dict("records"):
+        same = beside[(beside["case"] == before["case"]) & (beside["group"] == before["group"])]
+        if not same.empty:
+            least = float(same["busbw_GBps"].min())
+            found += [
+                Victim(host, float(before["busbw_GBps"]), least)
+                for host in str(before["hosts"]).split()
+            ]
+    return tuple(found)
+
+
+def _pairs(
+    stored: StoredRun, rows: pd.DataFrame
+) -> tuple[tuple[Flow, ...] | None, float | None] | None:
     """Both directions of every pair of hosts at the largest size, and the least fair round."""
+    if stored.plan.pattern not in PAIRWISE:
+        return None
     largest = rows[rows["nbytes"] == rows["nbytes"].max()]
     flows = []
     for row in largest.to_dict("records"):
@@ -52,12 +106,10 @@ def _pairs(rows: pd.DataFrame) -> tuple[tuple[Flow, ...] | None, float | None]:
         if len(hosts) == 2:
             rate = float(row["busbw_GBps"])
             flows += [Flow(hosts[0], hosts[1], rate), Flow(hosts[1], hosts[0], rate)]
-    indexes = [
-        index
-        for _, group in largest.groupby(["case", "round"])
-        if len(group) > 1 and (index := jain([float(v) for v in group["busbw_GBps"]])) is not None
-    ]
-    return (tuple(flows) or None), min(indexes, default=None)
+    groups = largest.groupby(["case", "round"])["busbw_GBps"]
+    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
+    least = min((index for index in indexes if index is not None), default=None)
+    return (tuple(flows) or None), least
 
 
 def _line(
