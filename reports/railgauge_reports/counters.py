@@ -45,6 +45,12 @@ def counter_frame(stored: StoredRun) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
+def gigabytes(result: Result) -> float:
+    """GB of data that each rank of the slowest group moved, warm-up included."""
+    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
+    return result.case.nbytes * min(iterations, default=0) / GIGA
+
+
 class _Kinds:
     """How the counters of a run count: by source, name, and what the run recorded of their place."""
 
@@ -65,8 +71,7 @@ def _rows(
     stored: StoredRun, kinds: _Kinds, result: Result, counted: Counted
 ) -> Iterator[dict[str, Any]]:
     host = stored.last.hosts[counted.node]
-    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
-    gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
+    size = gigabytes(result)
     for moved in counted.moved:
         kind = kinds.of(host, moved)
         rises = moved.delta is not None and kind.arithmetic != "gauge"
@@ -85,7 +90,7 @@ def _rows(
             "unit": kind.unit or None,
             "delta": moved.delta,
             "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
-            "per_GB": moved.delta / gigabytes if rises and moved.delta and gigabytes else None,
+            "per_GB": moved.delta / size if rises and moved.delta and size else None,
             "note": moved.note or None,
         }
 

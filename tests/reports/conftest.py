@@ -177,14 +177,19 @@ class Writer:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Writer]:
-    """start(clock=..., resume=..., **fields of the plan): 4 ranks and all_reduce by default."""
+    """start(folder=..., clock=..., **fields of the plan): 4 ranks and all_reduce by default."""
 
     def begin(
-        *, clock: int | None = 0, resume: bool = False, functional: bool = False, **plan: Any
+        *,
+        folder: str = "run",
+        clock: int | None = 0,
+        resume: bool = False,
+        functional: bool = False,
+        **plan: Any,
     ) -> Writer:
         facts = {"ranks": 4, "sizes": (8, 1024), **plan}
         return Writer(
-            tmp_path / "run", Plan(**facts), clock=clock, resume=resume, functional=functional
+            tmp_path / folder, Plan(**facts), clock=clock, resume=resume, functional=functional
         )
 
     return begin
