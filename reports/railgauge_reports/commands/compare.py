@@ -58,7 +58,7 @@ _FORMATS = ("table", "json", "markdown")
 @click.option("--precision", type=float, help="Stop when every interval is this narrow: 0.01.")
 @click.option("--budget", type=float, help="Seconds of launches at most.  [default: 600]")
 @click.option("--margin", type=float, help='Smaller effects are "the same".  [default: 0.02]')
-@click.option("--launch-spread", type=float, help="Assumed of single launches.  [default: 0.01]")
+@click.option("--launch-spread", type=float, help="Assumed of single launches.  [default: 0.02]")
 @click.option("--seed", type=int, help="Of the order.  [default: 1]")
 @click.option("--timeout", default=1800.0, show_default=True, help="Seconds a launch may take (5).")
 @click.option(

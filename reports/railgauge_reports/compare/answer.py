@@ -112,15 +112,15 @@ def exit_code(answer: Answer, fail_if_slower: float | None = None) -> int:
     """
     if any(row.word == WRONG_DATA for row in answer.rows):
         return EXIT_WRONG_DATA
-    if all(row.word == CANNOT_TELL for row in answer.rows):
-        return EXIT_INCONCLUSIVE
     if fail_if_slower is None:
-        return EXIT_PASS
+        told = any(row.word != CANNOT_TELL for row in answer.rows)
+        return EXIT_PASS if told else EXIT_INCONCLUSIVE
     most = 1 + fail_if_slower
     if any(row.word == SLOWER and (row.ratio or 0) >= most for row in answer.rows):
         return EXIT_FAIL
     ruled_out = all(row.ratio_high is not None and row.ratio_high <= most for row in answer.rows)
-    return EXIT_PASS if ruled_out and not answer.unmatched else EXIT_INCONCLUSIVE
+    whole = bool(answer.rows) and not answer.unmatched
+    return EXIT_PASS if ruled_out and whole else EXIT_INCONCLUSIVE
 
 
 # two folders ----------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def judge_folders(
             f"medians of single launches, taken to differ by {spread:.2g} from launch to launch"
         )
         notes.append(
-            f"a side has one launch: how much launches differ is assumed ({spread:.2g}, --launch-spread)"
+            f"a side has one launch: how much launches differ is assumed ({spread:.0%}, --launch-spread)"
             " and not seen; next: railgauge compare --interleave, or several runs a side"
         )
     return _answer(a, b, names, matched, rows, method, margin, notes, are_pairs=False)

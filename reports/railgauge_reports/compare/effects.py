@@ -11,7 +11,9 @@ Three situations, from strong to weak:
 - several launches a side, not paired (`unpaired`): Welch's t on log medians, because 3 + 3 launches have
   no rank interval at all;
 - one launch on a side (`unpaired` too): how much launches differ cannot be seen in one, so a spread is
-  assumed (`spread`) beside the block-based interval of its median.
+  assumed beside the block-based interval of its median: `spread`, or what the blocks of the launch
+  differ by among themselves where that is more (a machine that wanders within a second will not stand
+  still until the next launch).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ ALPHA = 0.05
 #: Smaller effects are "the same" where nothing else is said (`--margin`).
 MARGIN = 0.02
 #: How much the medians of launches differ, as a share: assumed where one launch a side cannot show it.
-SPREAD = 0.01
+SPREAD = 0.02
 POWER = 0.8
 #: Variance of the Hodges-Lehmann estimate over that of the mean, for a normal distribution.
 _RANK_COST = math.pi / 3
@@ -152,10 +154,11 @@ def _variance(one: Sample, other: Sample, spread: float) -> list[tuple[float, fl
     n = len(one.logs)
     if n > 1:
         return [(float(one.logs.var(ddof=1)) / n, n - 1.0)]
-    parts = [(spread**2, math.inf)]
+    inside = one.within * math.sqrt(BLOCKS)
+    parts = [(spread**2, math.inf)] if spread >= inside else [(inside**2, BLOCKS - 1.0)]
     if len(other.logs) > 1:
         seen = float(other.logs.var(ddof=1))
-        if seen > spread**2:
+        if seen > parts[0][0]:
             parts = [(seen, len(other.logs) - 1.0)]
     return [*parts, (one.within**2, BLOCKS - 1.0)]
 

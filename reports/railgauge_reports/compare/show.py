@@ -13,6 +13,7 @@ from railgauge_reports.compare.effects import CANNOT_TELL
 from railgauge_reports.compare.events import EventRow
 
 MOST_EVENTS = 12
+MOST_PAIRS = 999  # more are needed than anybody will run
 MOST_CHARACTERS = 100  # of a value in the list of differences; --json has it whole
 TIME, BUSBW = "time", "busbw"
 METRICS = (TIME, BUSBW)
@@ -65,7 +66,7 @@ def _header(metric: str) -> tuple[str, ...]:
 
 
 def _cells(row: Row, metric: str) -> tuple[str, ...]:
-    more = f" (+{row.more_blocks})" if row.more_blocks is not None else ""
+    more = "" if row.more_blocks is None else f" (+{min(row.more_blocks, MOST_PAIRS)})"
     size = format_size(row.nbytes)
     if metric == TIME:
         values = (row.a_seconds, row.b_seconds)
@@ -79,8 +80,12 @@ def _cells(row: Row, metric: str) -> tuple[str, ...]:
     middle, low, high = ratios
     if middle is None or (metric == BUSBW and values[0] is None):
         return (size, *sides, NOTHING, NOTHING, f"{row.word}{more}")
-    between = NOTHING if low is None or high is None else f"{low:.3f} - {high:.3f}"
-    return (size, *sides, f"{middle:.3f}", between, f"{row.word}{more}")
+    between = NOTHING if low is None or high is None else f"{_ratio(low)} - {_ratio(high)}"
+    return (size, *sides, _ratio(middle), between, f"{row.word}{more}")
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
 def _event_cells(events: Sequence[EventRow]) -> list[tuple[str, ...]]:

@@ -74,9 +74,15 @@ def test_one_small_p_among_many_rows_is_chance_and_many_are_not():
 
 def test_two_single_launches_need_more_than_their_assumed_spread_to_differ():
     assert words([unpaired(single(1.0), single(1.02))]) == [CANNOT_TELL]
-    assert words([unpaired(single(1.0), single(1.05))]) == [SLOWER]
+    assert words([unpaired(single(1.0), single(1.05))]) == [CANNOT_TELL]
+    assert words([unpaired(single(1.0), single(1.07))]) == [SLOWER]
     assert words([unpaired(single(1.0), single(1.02), spread=0.001)]) == [SLOWER]
     assert words([unpaired(single(1.0), single(1.0), spread=0.001)]) == [SAME]
+
+
+def test_a_single_launch_is_taken_to_differ_from_the_next_at_least_as_its_blocks_do():
+    assert words([unpaired(single(1.0, 0.01), single(1.1, 0.01))]) == [CANNOT_TELL]
+    assert words([unpaired(single(1.0, 0.01), single(1.2, 0.01))]) == [SLOWER]
 
 
 def test_a_single_launch_is_taken_to_vary_as_the_other_side_is_seen_to():
