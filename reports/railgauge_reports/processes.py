@@ -12,7 +12,9 @@ from railgauge.errors import HangError
 from railgauge.launch import end_with_parent
 
 QUOTED_LINES = 12
-GRACE_SECONDS = 5.0
+#: What a process is sent to end it, and the seconds it then has. `railgauge run` ends its ranks between
+#: two chunks at the first SIGTERM and at once at the second; killed, it would leave them behind for a while.
+ENDING = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 
 
 def execute(
@@ -46,13 +48,13 @@ def execute(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number, seconds in ENDING:
         if process.poll() is not None:
             break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=GRACE_SECONDS)
+            process.communicate(timeout=seconds)
 
 
 def quoted(text: str) -> str:

@@ -152,7 +152,7 @@ def _print(answer: Answer, typed: dict[str, Any]) -> int:
 
 def _tell_kept(kept: Kept) -> None:
     done = kept.order[: 2 * kept.whole_blocks]
-    say(f"{kept.whole_blocks} pairs in the order {done} (seed {kept.study.seed})")
+    say(f"{kept.whole_blocks} whole pairs, in the order {done} (seed {kept.study.seed})")
     say(f"ended: {kept.stopped}" if kept.stopped else "not at its end yet")
 
 

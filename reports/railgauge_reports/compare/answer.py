@@ -175,18 +175,24 @@ def judge_pairs(pairs: Pairs, names: tuple[str, str], margin: float, looks: int)
         ratios = np.array([math.log(y / x) for x, y in usable if x and y])
         found = paired(ratios, margin, looks)
         more = more_blocks(ratios, margin, looks, len(matched.keys))
-        short = f"{len(ratios)} pairs: at least {LEAST_PAIRS}" if len(ratios) < LEAST_PAIRS else ""
+        short = (
+            f"{_pairs(len(ratios))}: at least {LEAST_PAIRS}" if len(ratios) < LEAST_PAIRS else ""
+        )
         return found, more, short
 
     rows = _rows(matched, first, second, effect)
     share = f" (judged up to {looks} times, each with 1/{looks} of the error)" if looks > 1 else ""
     method = (
-        f"signed ranks of the log ratios of {len(pairs)} pairs of launches in alternation{share}"
+        f"signed ranks of the log ratios of {_pairs(len(pairs))} of launches in alternation{share}"
     )
     found = machines(_stored(a), _stored(b))
     return _answer(
         a, b, names, matched, rows, method, margin, [found] if found else [], are_pairs=True
     )
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'s' * (count != 1)}"
 
 
 # rows -----------------------------------------------------------------------------------------------

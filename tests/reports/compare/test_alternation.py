@@ -174,7 +174,7 @@ def test_options_of_one_side_alone_reach_its_launches(tmp_path, interleave):
         [["OTHER", "1"], ["SLOWNESS", "3"]],
         [["OTHER", "1"]],
     ]
-    assert "1 pairs: at least 6" in done.stdout
+    assert "1 pair: at least 6" in done.stdout
 
 
 def test_few_pairs_say_how_many_more_are_needed(tmp_path, interleave):
