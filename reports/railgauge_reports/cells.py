@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
@@ -85,6 +85,17 @@ def align(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for line in (header, *body)
     ]
+
+
+def pipes(header: Sequence[str], body: Iterable[Sequence[str]], right: bool = False) -> str:
+    """A pipe table of CommonMark; `right` puts the cells of numbers to the right."""
+    rows = [header, ["---:" if right else "---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)
+
+
+def escaped(cell: str) -> str:
+    """A cell that neither ends its column nor its line."""
+    return cell.replace("|", "\\|").replace("\n", " ")
 
 
 def seconds(value: float) -> str:

@@ -76,6 +76,12 @@ def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> p
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
+def gigabytes(result: Result) -> float:
+    """GB of data that each rank of the slowest group moved, warm-up included."""
+    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
+    return result.case.nbytes * min(iterations, default=0) / GIGA
+
+
 def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:
     kind: Kind = source_named(moved.source).kind(moved.name, sharing.facts(host, moved))
     return kind
@@ -85,8 +91,7 @@ def _rows(
     sharing: Sharing, made: Measured, counted: Counted, wanted: Collection[str] | None
 ) -> Iterator[dict[str, Any]]:
     result, host = made.result, made.start.run.hosts[counted.node]
-    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
-    gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
+    size = gigabytes(result)
     for moved in counted.moved:
         kind = _kind(sharing, host, moved)
         if wanted is not None and not set(kind.canonical) & set(wanted):
@@ -109,7 +114,7 @@ def _rows(
             "delta": moved.delta,
             "seconds": counted.seconds,
             "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
-            "per_GB": moved.delta / gigabytes if rises and moved.delta and gigabytes else None,
+            "per_GB": moved.delta / size if rises and moved.delta and size else None,
             "note": moved.note or None,
         }
 

@@ -197,13 +197,14 @@ class Writer:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Writer]:
-    """start(clock=..., resume=..., nodes=facts of n0 and n1, **fields of the plan).
+    """start(folder=..., clock=..., resume=..., nodes=facts of n0 and n1, **fields of the plan).
 
     By default 4 ranks and all_reduce.
     """
 
     def begin(
         *,
+        folder: str = "run",
         clock: int | None = 0,
         resume: bool = False,
         functional: bool = False,
@@ -213,7 +214,7 @@ def start(tmp_path: Path) -> Callable[..., Writer]:
     ) -> Writer:
         facts = {"ranks": 4, "sizes": (8, 1024), **plan}
         return Writer(
-            tmp_path / "run",
+            tmp_path / folder,
             Plan(**facts),
             clock=clock,
             resume=resume,

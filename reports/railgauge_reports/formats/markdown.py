@@ -13,6 +13,8 @@ from railgauge.patterns import PAIRWISE
 from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
 from railgauge_reports.cells import NOTHING, table
+from railgauge_reports.cells import escaped as _escaped
+from railgauge_reports.cells import pipes as _pipes
 from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.flows import flow_frame
@@ -244,13 +246,3 @@ def _clocks(run: Run) -> str:
 
 def _pairs(facts: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def _pipes(header: Sequence[str], body: Iterable[Sequence[str]], right: bool = False) -> str:
-    """A pipe table; `right` puts the cells of numbers to the right."""
-    rows = [header, ["---:" if right else "---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
