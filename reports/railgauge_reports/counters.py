@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from railgauge.counting import Kind, difference, source_named
-from railgauge.records import Counted, Moved
+from railgauge.records import Counted, Moved, Result
 from railgauge.sampler import file_of
 from railgauge.units import GIGA
 from railgauge_reports.sampled import Point, read_samples
