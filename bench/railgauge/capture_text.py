@@ -18,7 +18,7 @@ def rows_text(rows: Iterable[Row], mark: str = "") -> list[str]:
     lines = []
     for row in rows:
         plain = [f"{name} {told(value)}" for name, value in row.items() if _is_plain(value)]
-        lines.append(f"{mark}{', '.join(plain) or 'settings'}")
+        lines.append(f"{mark}{', '.join(plain) or 'facts'}")
         lines += [f"{mark}  {n}: {told(v)}" for n, v in row.items() if not _is_plain(v)]
     return lines
 
@@ -48,7 +48,8 @@ def told(value: Any) -> str:
         case dict() if len(value) > 8 and all(isinstance(key, int) for key in value):
             return _grouped(value)
         case dict():
-            return ", ".join(f"{key} {told(cell)}" for key, cell in value.items()) or "none"
+            between = ", " if all(map(_is_plain, value.values())) else "; "
+            return between.join(f"{key} {told(cell)}" for key, cell in value.items()) or "none"
     return str(value)
 
 

@@ -77,6 +77,7 @@ class Draft:
     def __init__(self, text: str, whole: str | None = None) -> None:
         self.rows: list[Row] = []
         self.facts: Row = {}
+        self._kept: set[int] = set()
         self._problems: list[Problem] = []
         self._left_off = 0
         self.places: dict[Place, _Counters] = {}
@@ -102,6 +103,12 @@ class Draft:
             self._problems.append(Problem(line, what))
         else:
             self._left_off += 1
+
+    def keep(self, row: Row) -> None:
+        """Put a row that goes on growing among the rows, once."""
+        if id(row) not in self._kept:
+            self._kept.add(id(row))
+            self.rows.append(row)
 
     def place(self, place: Place, **facts: str) -> Place:
         """A place whose counters follow."""
@@ -251,7 +258,8 @@ def _at(reading: Reading, place: Place) -> Readings:
 
 def changed_rows(before: Capture, after: Capture) -> tuple[list[Row], list[Row]]:
     """Rows that stand only before, and only after."""
+    first, last = ({msgspec.json.encode(row): row for row in c.rows} for c in (before, after))
     return (
-        [row for row in before.rows if row not in after.rows],
-        [row for row in after.rows if row not in before.rows],
+        [row for key, row in first.items() if key not in last],
+        [row for key, row in last.items() if key not in first],
     )

@@ -83,6 +83,7 @@ class QosTable:
     def __init__(self, draft: Draft, row: Row) -> None:
         self._draft, self.row = draft, row
         self._classes: list[Row] = []
+        self._class_of: dict[int, int] = {}
 
     def take(self, line: Line) -> bool:
         """Read a line; False where it is none of this table's."""
@@ -164,17 +165,13 @@ class QosTable:
             made["bandwidth_percent"] = float(found["bw"])
         self._classes.append(made)
         self.row["traffic_classes"] = self._classes
-        self._draft_map()
 
     def _priority(self, line: Line, text: str) -> None:
         priority = whole(text.partition(":")[2])
-        if not self._classes or priority not in PRIORITIES:
+        if not self._classes or priority is None or priority not in PRIORITIES:
             self._draft.odd(line.number, f"a priority of no traffic class: {text[:40]!r}")
             return
         self._classes[-1].setdefault("priorities", []).append(priority)
-        self._draft_map()
-
-    def _draft_map(self) -> None:
-        by_priority = {p: c["tc"] for c in self._classes for p in c.get("priorities", ())}
-        if set(by_priority) == set(PRIORITIES):
-            self.row["priority_to_tc"] = [by_priority[p] for p in PRIORITIES]
+        self._class_of[priority] = self._classes[-1]["tc"]
+        if len(self._class_of) == len(PRIORITIES):
+            self.row["priority_to_tc"] = [self._class_of[p] for p in PRIORITIES]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -61,6 +63,21 @@ def test_two_files_show_what_changed(file):
     assert any(line[-2:] == ["at", "least"] for line in lines)
     assert any(line[-1:] == ["saturated"] for line in lines)
     assert "(1 unchanged)" in text
+
+
+def test_what_a_cut_file_lost_is_counted_and_not_said_to_have_vanished(file):
+    text = shown(file("a", PERFQUERY.format(3, 5)), file("b", PERFQUERY.format(4, 5)[:-40]))
+    assert "vanished" not in text
+    assert "(2 UNKNOWN in one of the two: VL15_dropped, excessive_buffer_overrun_errors)" in text
+    assert "after, line 5: the file ends inside this line: not read" in text
+
+
+def test_a_pipe_can_be_read():
+    argv = [sys.executable, "-m", "railgauge", "counters", "-"]
+    made = subprocess.run(
+        argv, input=PERFQUERY.format(3, 5), capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "symbol_error" in made.stdout
 
 
 def test_settings_are_shown_and_compared(file):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ from railgauge.errors import NotMeasuredError, UsageError, unknown
 
 #: A file beyond this is not one command's output (`lspci -vvv` of a host with 8 GPUs is 0.5 MiB).
 MOST_BYTES = 32 << 20
+#: Stands for standard input.
+STDIN = Path("-")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -109,7 +112,8 @@ def _closest(path: Path) -> str | None:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # a descriptor of its own: closing it leaves standard input open
+        with open(os.dup(0) if path == STDIN else path, "rb") as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None

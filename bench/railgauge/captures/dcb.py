@@ -82,8 +82,7 @@ def _of_text(text: str) -> Capture:
         if head.strip():
             draft.odd(line.number, f"not understood: {head.strip()[:40]!r}")
         for key, value in zip(pieces[::2], pieces[1::2], strict=True):
-            if not any(row is known for known in draft.rows):
-                draft.rows.append(row)
+            draft.keep(row)
             _field(draft, line.number, key, value.strip(), row, netdev)
     return draft.done()
 

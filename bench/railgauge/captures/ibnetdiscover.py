@@ -85,7 +85,7 @@ def _topology(rows: list[Row]) -> Row:
     """Who hangs where: from the links between an adapter and a switch, either end's row."""
     hosts: dict[str, list[Row]] = {}
     switches: dict[str, str] = {}
-    leaves: dict[str, list[str]] = {}
+    leaves: dict[str, dict[str, None]] = {}  # of their hosts, in order
     for row in rows:
         ends = [row, {k.removeprefix("peer_"): v for k, v in row.items() if k.startswith("peer_")}]
         switches |= {e["guid"]: e["node"] for e in ends if e.get("type") == "SW" and "node" in e}
@@ -99,6 +99,6 @@ def _topology(rows: list[Row]) -> Row:
         host = host_of(adapter["node"])
         if port not in hosts.setdefault(host, []):
             hosts[host].append(port)
-        if host not in leaves.setdefault(leaf, []):
-            leaves[leaf].append(host)
-    return {"hosts": hosts, "leaves": leaves, "switches": switches} if rows else {}
+        leaves.setdefault(leaf, {})[host] = None
+    below = {leaf: list(inside) for leaf, inside in leaves.items()}
+    return {"hosts": hosts, "leaves": below, "switches": switches} if rows else {}

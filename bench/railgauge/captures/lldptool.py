@@ -27,15 +27,15 @@ def parse(text: str) -> Capture:
     """A row for every device that a command names, of what its TLVs say."""
     draft = Draft(text)
     row: Row = {}
+    devices: dict[str, Row] = {}
     title = ""
     for line in draft.lines:
         shown = line.text.strip()
         if command := _COMMAND.fullmatch(line.text):
-            row = _of_device(draft, command[1])
+            row = devices.setdefault(command[1], {"netdev": command[1]})
         elif found := _TITLE.fullmatch(shown):
             title = found[1]
-            if not any(row is known for known in draft.rows):
-                draft.rows.append(row)
+            draft.keep(row)
         elif not shown or shown.startswith(("#", "$")):
             continue
         elif title in ("PFC", "ETS Configuration", "ETS Recommendation"):
@@ -50,11 +50,6 @@ def parse(text: str) -> Capture:
         else:
             draft.odd(line.number, f"below no TLV: {shown[:40]!r}")
     return draft.done()
-
-
-def _of_device(draft: Draft, name: str) -> Row:
-    known = (row for row in draft.rows if row.get("netdev") == name)
-    return next(known, {"netdev": name})
 
 
 def _app(draft: Draft, line: int, shown: str, row: Row) -> None:

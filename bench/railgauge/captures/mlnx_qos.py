@@ -27,8 +27,7 @@ def parse(text: str) -> Capture:
         if command := _COMMAND.fullmatch(line.text):
             table = QosTable(draft, {"netdev": command[1]})
         elif table.take(line):
-            if not any(table.row is row for row in draft.rows):
-                draft.rows.append(table.row)
+            draft.keep(table.row)
         elif line.text.strip() and not line.text.startswith(("#", "$")):
             draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
     return draft.done()

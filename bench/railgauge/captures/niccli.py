@@ -43,8 +43,8 @@ def parse(text: str) -> Capture:
             row["rate_limit_percent"] = [decimal(c.rstrip("%")) for c in limits[1].split()]
         elif not _field(draft, line, shown, row, app):
             draft.odd(line.number, f"not understood: {shown[:40]!r}")
-        if row and not any(row is known for known in draft.rows):
-            draft.rows.append(row)
+        if row:
+            draft.keep(row)
     for made in draft.rows:
         _dscps(made)
     return draft.done()

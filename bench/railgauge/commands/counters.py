@@ -168,9 +168,14 @@ def _both(before: Capture, after: Capture, as_json: bool) -> str:
             "problems": {"before": before.problems, "after": after.problems},
         }
         return msgspec.json.encode(told).decode()
-    lines = [before.format, *(change_text(change) for change in tell)]
+    unknown = [change for change in tell if change.note == "unknown"]
+    lines = [before.format, *(change_text(c) for c in tell if c.note != "unknown")]
     if found:
         lines.append(f"  ({len(found) - len(tell)} unchanged)")
+    if unknown:
+        some = ", ".join(change.name for change in unknown[:5])
+        more = ", ..." if len(unknown) > 5 else ""
+        lines.append(f"  ({len(unknown)} UNKNOWN in one of the two: {some}{more})")
     lines += [*rows_text(gone, "- "), *rows_text(new, "+ ")]
     if before.rows and not gone and not new:
         lines.append(f"  ({len(before.rows)} rows of settings, unchanged)")
