@@ -110,6 +110,79 @@ def _read(roots: Roots, names: Sequence[str], device: str | None) -> Snapshot:
     return msgspec.structs.replace(made, readings=kept)
 
 
+def _shown(made: Snapshot, everything: bool) -> str:
+    lines = []
+    for reading in made.readings:
+        facts = ", ".join(f"{name} {text}" for name, text in reading.facts.items())
+        lines.append(f"{_place(reading.place)}{f' ({facts})' if facts else ''}")
+        kind_of = counting.source_named(reading.place.source).kind
+        for name, value in reading.values.items():
+            kind = kind_of(name, reading.facts)
+            if value or everything:
+                full = kind.arithmetic == "saturate" and value >= 2**kind.bits - 1
+                note = "  at its end: at least this" if full else ""
+                scaled = f"{value * kind.scale} {kind.unit}".rstrip()
+                lines.append(f"  {name:40} {scaled}{note}")
+        hidden = sum(not value for value in reading.values.values())
+        if hidden and not everything:
+            lines.append(f"  ({hidden} at 0)")
+        lines += [f"  {name:40} UNKNOWN: {why}" for name, why in reading.unknown.items()]
+    lines += [f"{name}: UNKNOWN: {why}" for name, why in made.problems.items()]
+    return "\n".join(lines) or "no counters on this host"
+
+
+def _place(place: counting.Place) -> str:
+    return f"{place.source} {place.device}" + (f" port {place.port}" if place.port else "")
+
+
+def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
+    seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
+    moved = [change for change in counting.changes(before, after) if _moved(change)]
+    if as_json:
+        rows = [_row(change, seconds) for change in moved]
+        print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
+        return
+    print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
+    for change in moved:
+        gauge = change.kind.arithmetic == "gauge"
+        told = change.note or ("gauge" if gauge else "")
+        rate = change.rate(seconds)
+        each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
+        print(
+            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {each:>22} {told}"
+        )
+
+
+def _moved(change: Change) -> bool:
+    if change.kind.arithmetic == "gauge":
+        return change.before != change.after
+    return change.moved
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _row(change: Change, seconds: float | None) -> dict[str, object]:
+    return {
+        "source": change.place.source,
+        "device": change.place.device,
+        "port": change.place.port,
+        "name": change.name,
+        "canonical": change.kind.canonical,
+        "priority": change.kind.priority,
+        "unit": change.kind.unit,
+        "before": change.before,
+        "after": change.after,
+        "delta": change.delta,
+        "rate_per_second": None if seconds is None else change.rate(seconds),
+        "note": change.note,
+    }
+
+
+# files of captured output ------------------------------------------------------------------------
+
+
 def _two_at_most(files: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(files) > 2:
         raise UsageError(
@@ -181,73 +254,3 @@ def _both(before: Capture, after: Capture, as_json: bool) -> str:
         lines.append(f"  ({len(before.rows)} rows of settings, unchanged)")
     lines += [f"before, {told}" for told in problems_text(before)]
     return "\n".join([*lines, *(f"after, {told}" for told in problems_text(after))])
-
-
-def _shown(made: Snapshot, everything: bool) -> str:
-    lines = []
-    for reading in made.readings:
-        facts = ", ".join(f"{name} {text}" for name, text in reading.facts.items())
-        lines.append(f"{_place(reading.place)}{f' ({facts})' if facts else ''}")
-        kind_of = counting.source_named(reading.place.source).kind
-        for name, value in reading.values.items():
-            kind = kind_of(name, reading.facts)
-            if value or everything:
-                full = kind.arithmetic == "saturate" and value >= 2**kind.bits - 1
-                note = "  at its end: at least this" if full else ""
-                scaled = f"{value * kind.scale} {kind.unit}".rstrip()
-                lines.append(f"  {name:40} {scaled}{note}")
-        hidden = sum(not value for value in reading.values.values())
-        if hidden and not everything:
-            lines.append(f"  ({hidden} at 0)")
-        lines += [f"  {name:40} UNKNOWN: {why}" for name, why in reading.unknown.items()]
-    lines += [f"{name}: UNKNOWN: {why}" for name, why in made.problems.items()]
-    return "\n".join(lines) or "no counters on this host"
-
-
-def _place(place: counting.Place) -> str:
-    return f"{place.source} {place.device}" + (f" port {place.port}" if place.port else "")
-
-
-def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
-    seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
-    moved = [change for change in counting.changes(before, after) if _moved(change)]
-    if as_json:
-        rows = [_row(change, seconds) for change in moved]
-        print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
-        return
-    print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
-    for change in moved:
-        gauge = change.kind.arithmetic == "gauge"
-        told = change.note or ("gauge" if gauge else "")
-        rate = change.rate(seconds)
-        each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
-        print(
-            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {each:>22} {told}"
-        )
-
-
-def _moved(change: Change) -> bool:
-    if change.kind.arithmetic == "gauge":
-        return change.before != change.after
-    return change.moved
-
-
-def _number(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}"
-
-
-def _row(change: Change, seconds: float | None) -> dict[str, object]:
-    return {
-        "source": change.place.source,
-        "device": change.place.device,
-        "port": change.place.port,
-        "name": change.name,
-        "canonical": change.kind.canonical,
-        "priority": change.kind.priority,
-        "unit": change.kind.unit,
-        "before": change.before,
-        "after": change.after,
-        "delta": change.delta,
-        "rate_per_second": None if seconds is None else change.rate(seconds),
-        "note": change.note,
-    }
