@@ -10,7 +10,11 @@ THROTTLED = "20mbit"  # of 200
 THROTTLED_GBPS = 20e6 / 8 / 1e9
 
 
-@pytest.mark.parametrize("slow", ["node1", "node2"])
+@pytest.mark.parametrize(
+    ("library", "slow"),
+    [("embedded", "node1"), ("embedded", "node2"), ("openmpi", "node2")],
+    indirect=["library"],
+)
 def test_the_pair_matrix_finds_exactly_the_throttled_host(cluster_of, slow):
     cluster = cluster_of(4)
     cluster.hosts.rate(slow, THROTTLED)
