@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from railgauge import pmi
 from railgauge.collector import (
     BUSY,
     GRACE_SECONDS,
@@ -63,6 +64,8 @@ def _leave(exit_code: int) -> None:
     for path in shared_memory(os.getpid()):
         with contextlib.suppress(OSError):
             os.unlink(path)
+    if CONTROL not in os.environ:
+        pmi.end_job(exit_code)
     os._exit(exit_code)
 
 
