@@ -46,11 +46,13 @@ def until_busy(cluster, job):
     job.until(lambda: int(cluster.hosts.run(HOST, read)) > begin + (2 << 20), "the long case")
 
 
-def ended_by_the_watchdog(job):
+def ended_by_the_watchdog(cluster, job):
     """What was recorded: one error, within --timeout of the last progress; nothing is left."""
     began = time.monotonic()
     ended = job.end()
-    assert ended.code == EXIT_HANG, ended  # the launchers hand it on
+    # of several ranks that end prterun hands on the first one's code: one that lost a peer has another
+    exact = cluster.library.family == "mpich"
+    assert ended.code == EXIT_HANG if exact else ended.code, ended
     assert time.monotonic() - began < TIMEOUT + 30
     assert ended.stderr.count("railgauge: error:") == 1, ended.stderr
     job.until_nothing_is_left()
@@ -67,7 +69,7 @@ def test_a_link_that_goes_down_for_good_ends_a_run_that_mpi_would_leave_hanging(
     job = cluster.railgauge(*LONG)
     until_busy(cluster, job)
     cluster.hosts.link(HOST, up=False)
-    message = ended_by_the_watchdog(job)
+    message = ended_by_the_watchdog(cluster, job)
     assert message.startswith(f"no progress for {TIMEOUT:g} s in all_reduce float32 sum {LARGE} B")
     named = [line for line in message.splitlines() if line.startswith("    rank ")]
     assert named  # ranks that wait for others, each with its host
@@ -115,6 +117,6 @@ def test_a_rank_that_is_stopped_on_another_host_is_named(cluster_of):
     pid = job.ranks()[STRUCK]
     number = number_on_host(pid)
     os.kill(pid, signal.SIGSTOP)
-    message = ended_by_the_watchdog(job)
+    message = ended_by_the_watchdog(cluster, job)
     assert f"did not answer (stopped or dead): rank {STRUCK}\n" in message
     assert f"rank {STRUCK}: host {HOST}, pid {number}" in message
