@@ -71,6 +71,7 @@ def test_a_link_that_goes_down_for_good_ends_a_run_that_mpi_would_leave_hanging(
     cluster.hosts.link(HOST, up=False)
     message = ended_by_the_watchdog(cluster, job)
     assert message.startswith(f"no progress for {TIMEOUT:g} s in all_reduce float32 sum {LARGE} B")
+    assert f"\n    host {HOST}: fab0 (once, down now)\n" in message
     named = [line for line in message.splitlines() if line.startswith("    rank ")]
     assert named  # ranks that wait for others, each with its host
     for line in named:
