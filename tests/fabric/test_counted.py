@@ -12,7 +12,7 @@ from railgauge_reports.stored import read_run
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 
-LOSSY, MARKING, OTHER = "node1", "node2", "node0"
+LOSSY, MARKING = "node1", "node2"
 PAIRS = (
     *("--pattern", "pairs", "--operation", "sendrecv", "--sizes", "1M"),
     *("--warmup", "1", "--iterations", "20"),
@@ -47,6 +47,8 @@ def test_drops_show_as_retransmits_of_the_right_sender_and_marks_where_they_arri
     hosts.mark(MARKING, 20)
     job = cluster.measure(*PAIRS)
     stored = read_run(job.folder)
+    assert list(stored.last.hosts) == hosts.names
+    assert [node["host"] for node in stored.environment["nodes"]] == hosts.names
     lost, marked = hosts.counted(LOSSY, "lost"), hosts.counted(MARKING, "marked")
     assert lost > 100
     assert marked > 100
