@@ -9,14 +9,14 @@ import numpy as np
 from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
-from railgauge.measure import Measurement, columns_of
+from railgauge.measure import columns_of
 from railgauge.patterns import Groups
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import Block, Counted, GroupResult, Result, Wrong, encode_ranks
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, summarise
 from railgauge.units import NANOSECONDS
-from railgauge.world import World
+from railgauge.world import Measuring, World
 
 _RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
 
@@ -32,7 +32,7 @@ class Gatherer:
         case: Case,
         index: int,
         groups: Groups,
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         outcome: Outcome,
         started: float,
         clock: Offset,
@@ -77,7 +77,7 @@ class Gatherer:
         return result, [leaders[ranks[0]][1] for ranks in groups]
 
     def _group(
-        self, groups: Groups, measurement: Measurement | None, outcome: Outcome
+        self, groups: Groups, measurement: Measuring | None, outcome: Outcome
     ) -> GroupResult | None:
         if measurement is None:
             return None
@@ -114,7 +114,7 @@ class Gatherer:
         self,
         case: Case,
         groups: Groups,
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         outcome: Outcome,
         clock: Offset,
     ) -> list[Block]:
@@ -146,7 +146,7 @@ class Gatherer:
         return [block for block in blocks or [] if block]
 
     def _slowest(
-        self, groups: Groups, measurement: Measurement | None, outcome: Outcome
+        self, groups: Groups, measurement: Measuring | None, outcome: Outcome
     ) -> list[Block]:
         """Per group and iteration the duration of the slowest rank and which it was."""
         rows = None

@@ -9,6 +9,7 @@ is absent.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ import msgspec
 from railgauge.nvlink import Board, boards
 from railgauge.pcie import NVIDIA, SPEEDS, Pcie, narrowest, numa_node, number, pcie_of, text
 
-SYSFS = Path("/sys")
+#: A container may have the host's sysfs elsewhere.
+SYSFS = Path(os.environ.get("RAILGAUGE_SYSFS", "/sys"))
 _DISPLAY = "0x03"  # PCI base class of GPUs: 0x0300.. VGA, 0x0302.. 3D controller
 #: NVML's states (32: unknown) in which a GPU saves power and may let its PCIe link drop to 2.5 GT/s
 #: until it works; P0 to P2 are those of work.

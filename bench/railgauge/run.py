@@ -39,7 +39,7 @@ from railgauge.sampling import sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
 from railgauge.watchdog import Watchdog
-from railgauge.world import Backend, Communicator, World
+from railgauge.world import Backend, Communicator, Measuring, World
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
 ENDINGS = {
@@ -159,17 +159,11 @@ class Runner:
             )
         clock = self.clocks.offset
         started = time.time()
-        measurement = None
+        measurement: Measuring | None = None
         if group is not None:
-            measurement = Measurement(
-                self.plan,
-                case,
-                index,
-                group,
-                self.backend,
-                self.watchdog.cells,
-                clock.clock_ns,
-                entered,
+            cells, backend = self.watchdog.cells, self.backend
+            measurement = backend.measurement(case, group, cells) or Measurement(
+                self.plan, case, index, group, backend, cells, clock.clock_ns, entered
             )
         self.tally.begin()
         outcome = sample(self.plan, world, measurement, self.interrupted)
@@ -262,7 +256,8 @@ class Runner:
                 )
             )
             ranks = [
-                {"rank": p.rank, "node": p.node} | {k: f[k] for k in ("cpus", "device") if k in f}
+                {"rank": p.rank, "node": p.node}
+                | {k: f[k] for k in ("cpus", "device", "nic") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})

@@ -12,14 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from railgauge.inputs import WRONG
-from railgauge.measure import Measurement
 from railgauge.plan import Plan
 from railgauge.samples import Rows
 from railgauge.statistics import Samples
 from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
 from railgauge.units import NANOSECONDS
-from railgauge.world import World
+from railgauge.world import Measuring, World
 
 MOST_CHUNK = 100_000  # iterations: a device has room for the stamps of so many
 #: Why a series may end, the reason that says least about it last; groups agree on the last one.
@@ -39,7 +37,7 @@ class Outcome:
 
 
 def sample(
-    plan: Plan, world: World, measurement: Measurement | None, interrupted: Callable[[], bool]
+    plan: Plan, world: World, measurement: Measuring | None, interrupted: Callable[[], bool]
 ) -> Outcome:
     """Run the case's first call, warm-up and samples on this rank (None: it only agrees)."""
     return _Sampling(plan, world, measurement, interrupted).run()
@@ -50,7 +48,7 @@ class _Sampling:
         self,
         plan: Plan,
         world: World,
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         interrupted: Callable[[], bool],
     ) -> None:
         self.plan, self.world, self.measurement = plan, world, measurement
@@ -124,7 +122,7 @@ class _Sampling:
         if self.measurement:
             rows = self.measurement.chunk(iterations)
             maxima = self.measurement.completion(rows)
-            wrong = int(self.measurement.buffers.report[WRONG] > 0)
+            wrong = int(self.measurement.faulty())
         cost = (time.monotonic() - before) / max(1, iterations)
         agreed = self.world.maximum(np.array([cost, wrong, self.interrupted()], np.float64))
         self.cost = float(agreed[0])
