@@ -172,8 +172,10 @@ class _Reader:
         return not self.columns and self._facts(line)
 
     def _facts(self, line: str) -> bool:
-        if line.lstrip().upper().startswith(("WARNING", "LOCAL ADDRESS", "REMOTE ADDRESS", "GID:")):
-            return "WARNING" not in line.upper()
+        if line.startswith((" local address:", " remote address:", " GID:")):
+            return True
+        if not line.startswith(" ") or line.startswith(" WARNING"):
+            return False
         found = {name.strip(): value.strip() for name, value in _FACT.findall(line)}
         self.facts |= found
         return bool(found)
