@@ -39,6 +39,7 @@ Rows = npt.NDArray[np.int64]
 LOOK_SECONDS = 0.02
 PORTS_TRIED = 5  # another process may be faster to a free port
 LINGER_SECONDS = 10.0  # of a server whose client has its result
+WORDS_SECONDS = 1.0  # for the last words of a side whose peer has failed
 MOST_SECONDS = 3600.0  # of one sample
 _RUNS, _ENDED, _FAILED, _LATE = range(4)  # the later, the worse
 
@@ -222,6 +223,9 @@ class PairRuns:
 
     def _fail(self, mine: Running, hangs: bool) -> NoReturn:
         """Raise what both sides have to say, the same on both ranks."""
+        deadline = time.monotonic() + (0.0 if hangs else WORDS_SECONDS)
+        while mine.code is None and time.monotonic() < deadline:
+            self._rest()  # its peer has gone: it is about to say why that matters
         told = self.group.all_gather(mine.told())
         timeout = self._side.plan.timeout
         if hangs:
