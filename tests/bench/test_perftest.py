@@ -83,6 +83,7 @@ def left(tmp_path: Path) -> list[int]:
 # what comes out -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pair_is_measured_in_every_form_over_either_mpi(perftest, library, tmp_path):
     done = perftest("-n", "2", "--operation", "all", "--call", "all", python=library.python)
     assert done.code == EXIT_PASS, done.stderr
