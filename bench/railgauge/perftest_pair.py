@@ -30,7 +30,7 @@ from railgauge.perftest_settings import (
     program_name,
 )
 from railgauge.plan import Case, Plan
-from railgauge.rails import fabric_address
+from railgauge.ports import fabric_address
 from railgauge.records import Batch, Overlap, Wrong
 from railgauge.units import NANOSECONDS
 from railgauge.world import Backend, Communicator, Place

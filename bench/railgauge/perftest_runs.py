@@ -18,7 +18,7 @@ from railgauge.perftest_pair import End, PairRuns, Printed, Side
 from railgauge.perftest_programs import Program, program_named
 from railgauge.perftest_settings import Settings, is_latency, program_name, settings_of, verb
 from railgauge.plan import Case, Plan, cases
-from railgauge.rails import VARIABLE, port_of_rank
+from railgauge.ports import VARIABLE, port_of_rank
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, Measuring, Place, Plain, World, together
 
