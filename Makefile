@@ -3,6 +3,7 @@
 # make check   ruff and mypy
 # make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
 #              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
+# make study   how often a comparison is right, by simulation
 # make bench   how fast railgauge itself is
 # make clean   remove what was built (.demo stays: it holds measurements)
 #
@@ -26,7 +27,7 @@ unexport PYTHONPATH PYTHONHOME
 export HOME := $(or $(HOME),$(shell $(PYTHON) -c 'import pathlib; print(pathlib.Path.home())'))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check gpu bench venv clean
+.PHONY: demo test check gpu study bench venv clean
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -69,6 +70,9 @@ gpu: venv
 	@$(BIN)/python -m pip install -qq -e '.[$(CUDA)]'
 	@$(BIN)/python tests/gpu/measure.py reports/measured/$$(date +%Y%m%d-%H%M%S)-$$(hostname).json \
 	  $(if $(PEER),--peer $(PEER)) -- $(TESTS)
+
+study: venv
+	@$(BIN)/python tests/studies/compare_study.py
 
 bench: venv
 	@$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py'

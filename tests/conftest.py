@@ -85,6 +85,13 @@ def gpu_stand_in(
     return built
 
 
+@pytest.fixture(scope="session")
+def fake_nvml(rig: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A libnvidia-ml.so.1 of a machine with GPUs, for LD_PRELOAD (see the rig for its variables)."""
+    built: Path = rig("fake_nvml").build(tmp_path_factory.mktemp("nvml"))
+    return built
+
+
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """An ended `railgauge run`: exit code, both streams, and its folder."""

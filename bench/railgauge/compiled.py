@@ -6,6 +6,7 @@ import numpy as np
 
 from railgauge.compute import compute_address
 from railgauge.dtypes import dtype_named
+from railgauge.flow_clock import wait_each_address
 from railgauge.inputs import Checker, guard_check_address, new_report
 from railgauge.loop import (
     CELLS,
@@ -38,6 +39,8 @@ def compile_loops(plan: Plan) -> None:
         if plan.op_implementation == "user":
             for op in plan.ops:
                 reduction_address(dtype, op)
+    if "flows" in plan.operations or plan.pattern == "victim":
+        wait_each_address()
     if plan.overlap:
         compute_address()
 

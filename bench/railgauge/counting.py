@@ -2,15 +2,17 @@
 
 Three arithmetics exist, and a plain difference is wrong for two of them: error counters of the IB
 performance management agent *saturate* (all ones means "at least"), queue counters of mlx5 *wrap*
-at 32 bits, the rest runs freely in 64. A gauge is never subtracted. What is absent or unreadable is
-unknown, with the reason, and never 0.
+at 32 bits, the rest runs freely in 64. A gauge (power) is never subtracted, nor is a state (the width of
+a link), which is told only where it changes. What is absent or unreadable is unknown, with the reason,
+and never 0.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,10 +20,12 @@ import msgspec
 
 from railgauge import plugins
 from railgauge.errors import unknown
+from railgauge.sysfs import FLAGS, MOST_BYTES, open_folder
+from railgauge.sysfs import entries as entries
 
-Arithmetic = Literal["free", "wrap", "saturate", "gauge"]
-#: No counter file is longer; a file that is has something else in it.
-MOST_BYTES = 4096
+#: Stands in `Reading.unknown` for counters that cannot even be named.
+ALL = "*"
+Arithmetic = Literal["free", "wrap", "saturate", "gauge", "state"]
 
 
 class Kind(NamedTuple):
@@ -37,9 +41,17 @@ class Kind(NamedTuple):
     canonical: tuple[str, ...] = ()
     priority: int | None = None
 
+    @property
+    def counts(self) -> bool:
+        """Do its values add up? Those of gauges and states do not."""
+        return self.arithmetic not in ("gauge", "state")
+
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """Whose counters: a source (a file of `railgauge.counters`), a device of it, a port (0: none)."""
+    """Whose counters: a source (a file of `railgauge.counters`), a device of it, a port (0: none).
+
+    The device `host` is the host as a whole; `A/B` is the part B of the device A.
+    """
 
     source: str
     device: str
@@ -80,7 +92,7 @@ class Change(msgspec.Struct, frozen=True):
     """What a counter did between two snapshots, in `unit`; `delta` None: not known, see `note`.
 
     `at least`: the counter stands at its end, so more may have happened. Of a gauge `delta` is the
-    larger of its two values.
+    larger of its two values, of a state the later one.
     """
 
     place: Place
@@ -93,12 +105,14 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def moved(self) -> bool:
-        """Is there anything to tell? Of a gauge: does it stand above 0?"""
+        """Is there anything to tell? Of a gauge: does it stand above 0? Of a state: is it another?"""
+        if self.kind.arithmetic == "state" and self.delta is not None:
+            return self.before != self.after
         return bool(self.delta) or self.note in EVENTS
 
     def rate(self, seconds: float) -> float | None:
-        """Units a second; None of a gauge, and of what is not known."""
-        if self.delta is None or self.kind.arithmetic == "gauge":
+        """Units a second; None of what does not count, and of what is not known."""
+        if self.delta is None or not self.kind.counts:
             return None
         return self.delta / seconds
 
@@ -106,6 +120,8 @@ class Change(msgspec.Struct, frozen=True):
 def difference(kind: Kind, before: int, after: int) -> tuple[int | None, Note]:
     """(steps * scale, note) from one value to a later one."""
     end = 2**kind.bits - 1
+    if kind.arithmetic == "state":
+        return after * kind.scale, ""
     if kind.arithmetic == "gauge":
         return max(before, after) * kind.scale, ""
     if kind.arithmetic == "wrap":
@@ -118,33 +134,36 @@ def difference(kind: Kind, before: int, after: int) -> tuple[int | None, Note]:
     return (after - before) * kind.scale, note
 
 
-def changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    """Every counter of either snapshot, in order of place and name."""
+def changes(before: Snapshot, after: Snapshot, still: bool = True) -> Iterator[Change]:
+    """Every counter of either snapshot, in order of place and name; not `still`: those that moved."""
     first = {reading.place: reading for reading in before.readings}
     last = {reading.place: reading for reading in after.readings}
     for place in sorted({*first, *last}):
         kind_of = source_named(place.source).kind
-        old, new = first.get(place), last.get(place)
-        names = {*(old.values if old else ()), *(new.values if new else ())}
-        names |= {*(old.unknown if old else ()), *(new.unknown if new else ())}
-        facts = (new or old or Reading(place, {})).facts
-        for name in sorted(names):
+        old = first.get(place) or Reading(place, {})
+        new = last.get(place) or Reading(place, {})
+        facts = new.facts or old.facts
+        for name in sorted({*old.values, *new.values, *old.unknown, *new.unknown}):
             kind = kind_of(name, facts)
-            yield _change(place, name, kind, old, new)
+            a, b = old.values.get(name), new.values.get(name)
+            if not still and a is not None and a == b and not (a and kind.arithmetic == "gauge"):
+                continue  # most of some thousands
+            change = _change(place, name, kind, a, b, name in old.unknown, name in new.unknown)
+            if still or change.moved:
+                yield change
 
 
 def _change(
-    place: Place, name: str, kind: Kind, old: Reading | None, new: Reading | None
+    place: Place, name: str, kind: Kind, a: int | None, b: int | None, *refused: bool
 ) -> Change:
-    a = old.values.get(name) if old else None
-    b = new.values.get(name) if new else None
+    """`refused`: the counter was there and could not be read, in the first and in the last reading."""
     if a is not None and b is not None:
         delta, note = difference(kind, a, b)
         return Change(place, name, kind, a, b, delta, note)
     told: Note = "unknown"
-    if a is not None and (new is None or name not in new.unknown):
+    if a is not None and not refused[1]:
         told = "vanished"
-    if b is not None and (old is None or name not in old.unknown):
+    if b is not None and not refused[0]:
         told = "appeared"
     return Change(place, name, kind, a, b, None, told)
 
@@ -194,37 +213,50 @@ def snapshot(roots: Roots = HERE, names: Sequence[str] | None = None) -> Snapsho
 # files ----------------------------------------------------------------------------------------------
 
 
-def entries(folder: Path) -> list[str]:
-    """Names in a folder, sorted; none where it is not there."""
-    try:
-        return sorted(path.name for path in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def read_counters(
-    folder: Path, names: Iterable[str], values: dict[str, int], why: dict[str, str]
+    folder: Path,
+    names: Iterable[str] | None,
+    values: dict[str, int],
+    why: dict[str, str],
+    settings: Collection[str] = (),
 ) -> None:
-    """One file a counter: into `values`, or into `why` with what was wrong."""
-    for name in names:
-        try:
-            with (folder / name).open("rb", buffering=0) as file:
-                raw = file.read(MOST_BYTES) or b""
-        except OSError as error:
-            why[name] = error.strerror or str(error)
-            continue
-        made = number(raw)
-        if made is None:
-            shown = raw[:40].decode(errors="replace").strip()
-            why[name] = f"not a number: {shown!r}"
-        else:
-            values[name] = made
+    """One file a counter: into `values`, or into `why` with what was wrong.
+
+    Names None: all that the folder has but `settings`; a folder that is not there has none.
+    """
+    try:
+        at = open_folder(folder)
+    except OSError as error:
+        absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        lost = names or (() if absent else (ALL,))
+        why.update(dict.fromkeys(lost, error.strerror or str(error)))
+        return
+    try:
+        for name in entries(at) if names is None else names:
+            if name in settings:
+                continue
+            try:  # what `raw` does, of which a host has a thousand
+                file = os.open(name, FLAGS, dir_fd=at)
+                try:
+                    word = os.read(file, MOST_BYTES)
+                finally:
+                    os.close(file)
+            except OSError as error:
+                why[name] = error.strerror or str(error)
+                continue
+            made = number(word)
+            if made is None:
+                why[name] = f"not a number: {word[:40].decode(errors='replace').strip()!r}"
+            else:
+                values[name] = made
+    finally:
+        os.close(at)
 
 
-def number(raw: bytes) -> int | None:
+def number(word: bytes) -> int | None:
     """A whole number that fits 64 bits, else None."""
     try:
-        made = int(raw)
+        made = int(word) if b"_" not in word else 2**64  # Python reads 1_0 as 10
     except ValueError:
         return None
     return made if -(2**63) <= made < 2**64 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -9,20 +10,25 @@ import numpy as np
 
 from railgauge import patterns
 from railgauge.errors import EXIT_PASS
-from railgauge.measure import check_data, memory_needed, sets_of
+from railgauge.layouts import NO_FLOWS, Ends
+from railgauge.measure import check_data, ends_of, memory_needed, sets_of
 from railgauge.plan import Case, Plan, case_traffic, cases
 from railgauge.stopping import WARMUP_SHARE
+from railgauge.topology import Topology, one_node
 from railgauge.units import format_size
 
 
 def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     """Print the plan's cases (JSON: one object) and measure nothing."""
     check_data(plan)
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
-    rounds = patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
+    n = plan.group_size
+    where = one_node(plan.ranks)
+    rounds = patterns.round_count(plan.schedule, where)
     planned = cases(plan)
+    ends = _busiest(plan, where)
     memory = [
-        max(memory_needed(plan, case, n, me) for me in _heaviest(plan, case, n)) for case in planned
+        max(memory_needed(plan, case, n, me, ends) for me in _heaviest(plan, case, n))
+        for case in planned
     ]
     seconds = len(planned) * rounds * plan.budget * (1 + WARMUP_SHARE)
     if as_json:
@@ -45,6 +51,16 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     bound = "" if plan.iterations else f", at most about {seconds:.0f} s of sampling"
     print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}")
     return EXIT_PASS
+
+
+def _busiest(plan: Plan, where: Topology) -> Ends:
+    """The ends of the rank into which most flows lead, at the same time."""
+    made = [NO_FLOWS]
+    for round_ in patterns.rounds(plan.schedule, where):
+        for group in round_.groups:
+            into = Counter(to for _, to in group.flows)
+            made += [ends_of(group, rank) for rank, _ in into.most_common(1)]
+    return max(made, key=lambda ends: len(ends.sources))
 
 
 def _heaviest(plan: Plan, case: Case, n: int) -> set[int]:

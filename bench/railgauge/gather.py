@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
+from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.measure import columns_of
-from railgauge.patterns import Groups
+from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
-from railgauge.records import Block, Counted, GroupResult, Result, Wrong, encode_ranks
+from railgauge.records import (
+    Block,
+    Counted,
+    FlowBlock,
+    GroupResult,
+    Pressure,
+    Result,
+    Wrong,
+    encode_ranks,
+)
+from railgauge.samples import Rows
 from railgauge.sampling import Outcome
-from railgauge.statistics import Summary, summarise
-from railgauge.units import NANOSECONDS
+from railgauge.statistics import Summary, jain, summarise
+from railgauge.units import GIGA, NANOSECONDS
 from railgauge.world import Measuring, World
 
 _RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
@@ -31,33 +44,38 @@ class Gatherer:
         self,
         case: Case,
         index: int,
-        groups: Groups,
+        round_: Round,
         measurement: Measuring | None,
         outcome: Outcome,
         started: float,
         clock: Offset,
         counted: Counted | None,
+        load: Load | None = None,
     ) -> tuple[Result, list[Summary]] | None:
         """The case's journal line and its groups' summaries on rank 0 (None elsewhere).
 
         When it returns, the samples are safely on disk.
         """
         place = self.world.places[self.world.rank]
-        group_result = self._group(groups, measurement, outcome)
+        groups = tuple(group.ranks for group in round_.groups)
+        group_result = self._group(round_, measurement, outcome)
         blocks = self._samples(case, groups, measurement, outcome, clock)
+        flow_blocks = self._flows(round_, outcome)
         n = len(groups[0])
         transfers = case.entry.transfers(n, self.plan.window) * self.plan.streams
         summary = None
         if group_result is not None:
             seconds = np.multiply(outcome.maxima, NANOSECONDS / transfers, dtype=np.float64)
             summary = summarise(seconds, self.plan.precision)
-        made = self.world.gather((place.rank, group_result, summary, counted))
+        moved = (load.nbytes, load.seconds) if load else None
+        medians = _medians(_sources(round_, place.rank), outcome.flows)
+        made = self.world.gather((place.rank, group_result, summary, counted, moved, medians))
         if made is None:
             return None
         leaders = {
-            rank: (result, summary) for rank, result, summary, _ in made if result is not None
+            rank: (result, summary) for rank, result, summary, *_ in made if result is not None
         }
-        busy = {rank for ranks in groups for rank in ranks}
+        busy = {*round_.loading, *(rank for ranks in groups for rank in ranks)}
         factor = case.bus_factor(n)
         if case.operation == "alltoallv":
             factor = case_traffic(self.plan, case.count, n).bus_factor()
@@ -71,13 +89,22 @@ class Gatherer:
             samples=tuple(blocks),
             transfers=transfers,
             bus_factor=factor,
-            counted=tuple(tally for *_, tally in made if tally is not None),
+            counted=tuple(tally for *_, tally, _, _ in made if tally is not None),
             idle=encode_ranks(rank for rank in range(self.world.size) if rank not in busy),
+            name=round_.name,
+            flows=tuple(flow_blocks),
+            pressure=_pressure(round_, [moved for *_, moved, _ in made if moved]),
         )
-        return result, [leaders[ranks[0]][1] for ranks in groups]
+        took = {(source, rank): t for rank, *_, flows in made for source, t in flows.items()}
+        return result, [
+            dataclasses.replace(
+                leaders[group.ranks[0]][1], remark=_fairness(group, took, case.nbytes)
+            )
+            for group in round_.groups
+        ]
 
     def _group(
-        self, groups: Groups, measurement: Measuring | None, outcome: Outcome
+        self, round_: Round, measurement: Measuring | None, outcome: Outcome
     ) -> GroupResult | None:
         if measurement is None:
             return None
@@ -92,8 +119,10 @@ class Gatherer:
         everybody: list[tuple[int, int, Wrong | None]] | None = measurement.group.gather(mine)
         if everybody is None:
             return None
+        group = next(group for group in round_.groups if place.rank in group.ranks)
         return GroupResult(
-            ranks=encode_ranks(next(ranks for ranks in groups if place.rank in ranks)),
+            ranks=encode_ranks(group.ranks),
+            rail=group.rail,
             first_call_ns=outcome.first_call_ns,
             warmup_iterations=outcome.warmup_iterations,
             steady=outcome.steady,
@@ -108,12 +137,41 @@ class Gatherer:
             allowed=measurement.backend.allowed(measurement.case),
         )
 
+    def _flows(self, round_: Round, outcome: Outcome) -> list[FlowBlock]:
+        """The blocks of all nodes on rank 0; as many of the last iterations as the budget leaves."""
+        incoming = outcome.flows.shape[1] if len(outcome.flows) else 0  # nobody stamped them
+        if not int(self.world.maximum(np.array([incoming]))[0]):
+            return []
+        rank, node = self.world.rank, self.world.places[self.world.rank].node
+        mine = [(source, rank) for source in _sources(round_, rank)] if incoming else []
+        room = self.plan.sample_budget - self._stored(node)
+        iterations = int(self.world.maximum(np.array([len(outcome.flows)]))[0])
+        width = 8 * sum(self.world.node.all_gather(incoming))
+        fit = max(1, room // width) if width else iterations
+        keep = -int(self.world.maximum(np.array([-min(fit, iterations)]))[0])
+        kept = outcome.flows[-keep:] if incoming else np.zeros((0, 0), np.int64)
+        flows = self.world.node.gather(mine)
+        gathered = self.world.node.gather_values(np.ascontiguousarray(kept.T))
+        if self.world.leaders is None:
+            return []
+        block = None
+        everyone = [flow for part in flows or [] for flow in part]
+        if everyone and gathered is not None:
+            offset = self.folder.append_samples(node, gathered)
+            block = FlowBlock(node=node, offset=offset, flows=tuple(everyone), iterations=keep)
+        return [made for made in self.world.leaders.gather(block) or [] if made]
+
+    def _stored(self, node: int) -> int:
+        """Bytes of samples that the node has stored already; 0 where another rank stores them."""
+        path = sample_path(self.folder.path, node)
+        return path.stat().st_size if self.world.node.rank == 0 and path.exists() else 0
+
     # samples ------------------------------------------------------------------------------------
 
     def _samples(
         self,
         case: Case,
-        groups: Groups,
+        groups: Sequence[tuple[int, ...]],
         measurement: Measuring | None,
         outcome: Outcome,
         clock: Offset,
@@ -122,9 +180,7 @@ class Gatherer:
         timed = measurement is not None and measurement.timed
         rows = outcome.rows if timed else outcome.rows[:0]
         total = sum(self.world.node.all_gather(rows.nbytes))
-        if self.world.node.rank == 0:
-            path = sample_path(self.folder.path, self.world.places[self.world.rank].node)
-            total += path.stat().st_size if path.exists() else 0
+        total += self._stored(self.world.places[self.world.rank].node)
         if int(self.world.maximum(np.array([total]))[0]) > self.plan.sample_budget:
             return self._slowest(groups, measurement, outcome)
         stamped = self.world.node.gather(self.world.rank if timed else None)
@@ -146,7 +202,10 @@ class Gatherer:
         return [block for block in blocks or [] if block]
 
     def _slowest(
-        self, groups: Groups, measurement: Measuring | None, outcome: Outcome
+        self,
+        groups: Sequence[tuple[int, ...]],
+        measurement: Measuring | None,
+        outcome: Outcome,
     ) -> list[Block]:
         """Per group and iteration the duration of the slowest rank and which it was."""
         rows = None
@@ -165,3 +224,40 @@ class Gatherer:
         kept = {rank: data for rank, data in made if data is not None}
         offset = self.folder.append_samples(0, np.stack([kept[ranks[0]] for ranks in groups]))
         return [Block(node=0, offset=offset, ranks="", columns=("duration", "rank"))]
+
+
+def _pressure(round_: Round, moved: Sequence[tuple[int, float]]) -> Pressure | None:
+    """What the ranks that load have done together."""
+    if not round_.load:
+        return None
+    return Pressure(
+        kind=round_.load,
+        ranks=encode_ranks(round_.loading),
+        nbytes=sum(nbytes for nbytes, _ in moved),
+        seconds=max((seconds for _, seconds in moved), default=0.0),
+    )
+
+
+def _sources(round_: Round, rank: int) -> list[int]:
+    """Who sends to a rank, in the order of its messages."""
+    return [source for group in round_.groups for source, target in group.flows if target == rank]
+
+
+def _medians(sources: Sequence[int], flows: Rows) -> dict[int, float]:
+    """Source -> median seconds of its messages, from int64 [n, messages] in ns."""
+    if not flows.size:
+        return {}
+    seconds = np.median(flows, axis=0) * NANOSECONDS
+    return dict(zip(sources, seconds.tolist(), strict=True))
+
+
+def _fairness(group: Group, took: Mapping[Flow, float], nbytes: int) -> str:
+    """How fair a group's flows were and which was slowest, from their median seconds."""
+    rates = {flow: nbytes / took[flow] / GIGA for flow in group.flows if took.get(flow)}
+    if len(rates) < 2:
+        return ""
+    slowest = min(rates, key=lambda flow: rates[flow])
+    return (
+        f"Jain {jain(list(rates.values())):.3f}, slowest {slowest[0]}>{slowest[1]}"
+        f" {rates[slowest]:.3f} GB/s"
+    )

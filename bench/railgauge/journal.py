@@ -1,4 +1,4 @@
-"""The run folder: `plan.json`, `journal.jsonl`, `samples/`, `environment.json`.
+"""The run folder: `plan.json`, `journal.jsonl`, `samples/`, `environment.json`, `audit.json`.
 
 A journal is append-only, one JSON record a line (`railgauge.records`), flushed and fsynced; samples
 are fsynced before the line that names them, so that a run killed at any moment keeps every finished
@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from railgauge.audit_records import FILE as AUDIT
+from railgauge.audit_records import Stored, Taken
 from railgauge.errors import EXIT_INTERRUPTED, NotMeasuredError, UsageError
 from railgauge.plan import Plan
-from railgauge.records import FORMAT, Block, End, Record, Result, Run, decode_ranks
+from railgauge.records import FORMAT, Block, End, FlowBlock, Record, Result, Run, decode_ranks
 
 _MAY_CHANGE = ("timeout",)  # it has no part in what is measured: a resumed run may be more patient
 PLAN, JOURNAL, SAMPLES, ENVIRONMENT = "plan.json", "journal.jsonl", "samples", "environment.json"
@@ -112,8 +114,10 @@ class Folder:
         finished = [record for record in records if isinstance(record, Result)]
         ends: dict[int, int] = {}
         for result in finished:
-            for block in result.samples:
-                ends[block.node] = max(ends.get(block.node, 0), block_end(result, block))
+            stored = [(block.node, block_end(result, block)) for block in result.samples]
+            stored += [(flows.node, flows_end(flows)) for flows in result.flows]
+            for node, end in stored:
+                ends[node] = max(ends.get(node, 0), end)
         for path in (self.path / SAMPLES).glob("node*.i64"):
             _cut(path, ends.pop(int(path.stem.removeprefix("node")), 0))
         if ends:
@@ -164,6 +168,10 @@ class Folder:
             self.path / ENVIRONMENT, msgspec.json.format(msgspec.json.encode(facts), indent=1)
         )
 
+    def write_audit(self, taken: Sequence[Taken]) -> None:
+        """What the first rank of every node read of its configuration: `railgauge audit --stored`."""
+        _write_synced(self.path / AUDIT, msgspec.json.encode(Stored(tuple(taken))))
+
 
 def sample_path(folder: Path, node: int) -> Path:
     """The file with the raw samples of one node."""
@@ -176,6 +184,11 @@ def block_end(result: Result, block: Block) -> int:
     rows = len(result.groups) if slowest else len(decode_ranks(block.ranks))
     values = rows * result.groups[0].iterations * len(block.columns)
     return block.offset + values * np.dtype(np.int64).itemsize
+
+
+def flows_end(block: FlowBlock) -> int:
+    """Offset of the first byte behind the times of a node's flows."""
+    return block.offset + len(block.flows) * block.iterations * np.dtype(np.int64).itemsize
 
 
 def _cut(path: Path, length: int) -> None:
@@ -272,15 +285,26 @@ def _read(path: Path) -> tuple[list[Record], int]:
 
 def read_block(folder: Path, block: Block, iterations: int, rows: int) -> npt.NDArray[np.int64]:
     """Raw samples of a block, int64 [rows, iterations, columns]; NotMeasuredError if cut short."""
-    path = sample_path(folder, block.node)
     shape = (rows, iterations, len(block.columns))
-    count = int(np.prod(shape))
+    return _values(sample_path(folder, block.node), block.offset, int(np.prod(shape))).reshape(
+        shape
+    )
+
+
+def read_flows(folder: Path, block: FlowBlock) -> npt.NDArray[np.int64]:
+    """Times of a node's flows in ns, int64 [flows, iterations]; NotMeasuredError if cut short."""
+    shape = (len(block.flows), block.iterations)
+    path = sample_path(folder, block.node)
+    return _values(path, block.offset, int(np.prod(shape))).reshape(shape)
+
+
+def _values(path: Path, offset: int, count: int) -> npt.NDArray[np.int64]:
     try:
-        data = np.fromfile(path, np.int64, count, offset=block.offset)
+        data = np.fromfile(path, np.int64, count, offset=offset)
     except OSError as error:
         raise NotMeasuredError(f"{path}: {error.strerror or error}") from None
     if data.size != count:
         raise NotMeasuredError(
-            f"{path}: {data.size} of {count} values at byte {block.offset}: the file is cut short"
+            f"{path}: {data.size} of {count} values at byte {offset}: the file is cut short"
         )
-    return data.reshape(shape)
+    return data

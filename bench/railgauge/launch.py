@@ -162,7 +162,7 @@ class Launch:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # a terminal's ^C reaches this process alone
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             self._forget()
@@ -306,6 +306,6 @@ def _signal(pid: int, number: signal.Signals) -> None:
             os.killpg(-pid, number)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child: be sent SIGTERM when the parent dies (prctl PR_SET_PDEATHSIG = 1)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from railgauge.traffic import Traffic
 from railgauge_kernels.pattern import REDUCED
@@ -40,6 +41,16 @@ class Layout:
     own: int | None = None
 
 
+class Ends(NamedTuple):
+    """The flows of a rank, as places in its group: who sends to it, and to whom it sends."""
+
+    sources: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
+
+
+NO_FLOWS = Ends()
+
+
 @dataclasses.dataclass(frozen=True)
 class Group:
     """What a layout depends on: group size, this rank's place in it, root, block size, traffic.
@@ -56,6 +67,7 @@ class Group:
     in_place: bool = False
     call: str = ""
     in_block: bool = False
+    ends: Ends = NO_FLOWS
 
 
 def all_reduce(g: Group) -> Layout:
@@ -136,6 +148,13 @@ def alltoallv(g: Group) -> Layout:
 
 def sendrecv(g: Group) -> Layout:
     return Layout(g.count, g.count, (Segment(0, g.count, (g.me - 1) % g.n, 0),))
+
+
+def flows(g: Group) -> Layout:
+    """One block to everybody that the rank sends to, the same; one from each that sends to it."""
+    sources = g.ends.sources
+    blocks = tuple(Segment(k * g.count, g.count, source, 0) for k, source in enumerate(sources))
+    return Layout(g.count if g.ends.targets else 0, len(sources) * g.count, blocks)
 
 
 def partner(me: int, n: int) -> int:

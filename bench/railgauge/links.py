@@ -18,11 +18,11 @@ from pathlib import Path
 import msgspec
 
 from railgauge.nvlink import Board, boards
-from railgauge.pcie import NVIDIA, SPEEDS, Pcie, narrowest, numa_node, number, pcie_of, text
+from railgauge.pcie import NVIDIA, SPEEDS, Pcie, displays, narrowest, pcie_of
+from railgauge.sysfs import numa_node, number, text
 
 #: A container may have the host's sysfs elsewhere.
 SYSFS = Path(os.environ.get("RAILGAUGE_SYSFS", "/sys"))
-_DISPLAY = "0x03"  # PCI base class of GPUs: 0x0300.. VGA, 0x0302.. 3D controller
 #: NVML's states (32: unknown) in which a GPU saves power and may let its PCIe link drop to 2.5 GT/s
 #: until it works; P0 to P2 are those of work.
 _IDLE_STATES = range(3, 16)
@@ -106,11 +106,7 @@ def _with_sysfs(found: Sequence[Board], sysfs: Path, host: str) -> tuple[Gpu, ..
 
 def _from_sysfs(sysfs: Path, host: str, reason: str) -> tuple[Gpu, ...]:
     """GPUs without NVML: their place on PCIe only."""
-    found = []
-    for folder in sorted((sysfs / "bus/pci/devices").glob("*")):
-        of_nvidia = text(folder / "vendor") == NVIDIA
-        if of_nvidia and (text(folder / "class") or "").startswith(_DISPLAY):
-            found.append(folder)
+    found = [folder for folder, vendor in displays(sysfs) if vendor == NVIDIA]
     return tuple(
         Gpu(
             index=index,
@@ -162,15 +158,15 @@ def _gpu_pcie(board: Board, sysfs: Path) -> Pcie:
 def nic_facts(sysfs: Path = SYSFS, host: str = "") -> tuple[Nic, ...]:
     """Every port of every RDMA device, by rail and port."""
     host = host or platform.node()
-    devices = sorted((sysfs / "class/infiniband").glob("*"), key=lambda d: _natural(d.name))
+    devices = sorted((sysfs / "class/infiniband").glob("*"), key=lambda d: natural(d.name))
     return tuple(
         _nic(device, port, rail, host)
         for rail, device in enumerate(devices)
-        for port in sorted((device / "ports").glob("*"), key=lambda p: _natural(p.name))
+        for port in sorted((device / "ports").glob("*"), key=lambda p: natural(p.name))
     )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that puts mlx5_2 before mlx5_10."""
     return [
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
@@ -205,11 +201,16 @@ def nearest_nics(gpu: Gpu, nics: Sequence[Nic]) -> tuple[Nic, ...]:
     Several where they are equally near, none where nothing tells.
     """
     mine = [nic for nic in nics if nic.host == gpu.host]
-    depth = {id(nic): _common(gpu.pcie.path, nic.pcie.path) for nic in mine}
-    deepest = max(depth.values(), default=0)
-    if deepest:
-        return tuple(nic for nic in mine if depth[id(nic)] == deepest)
+    if found := nearest(gpu.pcie.path, mine):
+        return found
     return tuple(n for n in mine if gpu.numa_node is not None and n.numa_node == gpu.numa_node)
+
+
+def nearest(path: Sequence[str], nics: Sequence[Nic]) -> tuple[Nic, ...]:
+    """The NICs with the longest part of a device's PCI path in common; none where no part is."""
+    depths = [_common(path, nic.pcie.path) for nic in nics]
+    deepest = max(depths, default=0)
+    return tuple(n for n, depth in zip(nics, depths, strict=True) if depth == deepest > 0)
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from railgauge.buffers import Buffers, Sets, footprint
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError
 from railgauge.inputs import EXPECTED, FOUND, WRONG, data_record
-from railgauge.layouts import Group, copies
+from railgauge.layouts import NO_FLOWS, Ends, Group, copies
 from railgauge.loop import (
     CHECKED_ITERATIONS,
     CLOCK,
@@ -91,26 +91,34 @@ def reads_clock(case: Case, group: Group) -> bool:
     return case.timing != "back_to_back" or not case.entry.even or group.me < group.n // 2
 
 
-def group_facts(plan: Plan, case: Case, n: int, me: int) -> Group:
+def ends_of(group: patterns.Group, rank: int) -> Ends:
+    """The flows of a rank in a group, as places of it."""
+    place = {member: k for k, member in enumerate(group.ranks)}
+    return Ends(
+        tuple(place[source] for source, target in group.flows if target == rank),
+        tuple(place[target] for source, target in group.flows if source == rank),
+    )
+
+
+def group_facts(plan: Plan, case: Case, n: int, me: int, ends: Ends = NO_FLOWS) -> Group:
     """What the case's layout depends on for place `me` in a group of `n`."""
     traffic = case_traffic(plan, case.count, n) if case.operation == "alltoallv" else None
     in_block = offers_of(plan.backend).in_block
     in_place = case.placement == "in"
-    return Group(n, me, case.root or 0, case.count, traffic, in_place, case.call, in_block)
+    return Group(n, me, case.root or 0, case.count, traffic, in_place, case.call, in_block, ends)
 
 
-def memory_needed(plan: Plan, case: Case, n: int, me: int) -> int:
+def memory_needed(plan: Plan, case: Case, n: int, me: int, ends: Ends = NO_FLOWS) -> int:
     """Bytes of buffers that place `me` in a group of `n` allocates for the case."""
-    layout = case.entry.layout(group_facts(plan, case, n, me))
+    layout = case.entry.layout(group_facts(plan, case, n, me, ends))
     itemsize = dtype_named(case.dtype).itemsize
     return footprint(layout, itemsize, sets_of(plan, case))
 
 
 def check_data(plan: Plan) -> None:
     """Raise UsageError where no data exists by which a case could be checked exactly."""
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
     for case in cases(plan):
-        _record(plan, case, n, plan.seed)
+        _record(plan, case, plan.group_size, plan.seed)
 
 
 def _record(plan: Plan, case: Case, n: int, seed: int) -> npt.NDArray[np.int64]:
@@ -135,10 +143,11 @@ class Measurement:
         cells: Table,
         clock_ns: int,
         init_seconds: float | None = None,
+        ends: Ends = NO_FLOWS,
     ) -> None:
         self.plan, self.case, self.group, self.cells = plan, case, group, cells
         self.clock_ns, self.backend, self.init_seconds = clock_ns, backend, init_seconds
-        self.facts = group_facts(plan, case, group.size, group.rank)
+        self.facts = group_facts(plan, case, group.size, group.rank, ends)
         layout = case.entry.layout(self.facts)
         seed = (plan.seed * 1_000_003 + case.index * 8191 + round_index) & 0x7FFFFFFF
         dtype = dtype_named(case.dtype)
@@ -157,6 +166,7 @@ class Measurement:
         self.timed = reads_clock(case, self.facts)
         self._batches: list[world.Batch] = []
         self.columns = columns_of(plan, case)
+        self.flows = np.zeros((0, len(ends.sources)), np.int64)  # the last chunk's
         self.period_ns = 0  # of a synchronised window; set by the caller once a time is known
 
     # timing -------------------------------------------------------------------------------------
@@ -180,7 +190,7 @@ class Measurement:
 
     def _after_barriers(self, program: Table, iterations: int, *, moves: bool = True) -> Rows:
         """The barrier loop; a program that `moves` nothing is neither spoiled nor verified."""
-        stamps = np.zeros((iterations, 2), np.int64)
+        stamps = self._stamps(iterations)
         nothing = table([])
         checked = self.cells[CHECKED_ITERATIONS]
         self._checked(
@@ -199,10 +209,22 @@ class Measurement:
         )
         if not moves:  # the loop went through the motions
             self.cells[CHECKED_ITERATIONS] = checked
+        self._note_flows(stamps)
         return stamps
 
+    def _stamps(self, iterations: int) -> Rows:
+        """Room for so many iterations, with as much for their messages."""
+        if self.bound.flow_clock:
+            self.bound.flow_clock.begin(iterations)
+        return np.zeros((iterations, 2), np.int64)
+
+    def _note_flows(self, stamps: Rows) -> None:
+        """What each incoming message took since this rank entered: int64 [iterations, messages]."""
+        if self.bound.flow_clock:
+            self.flows = self.bound.flow_clock.since(stamps[:, 0])
+
     def _windows(self, iterations: int) -> Rows:
-        stamps = np.zeros((iterations, 2), np.int64)
+        stamps = self._stamps(iterations)
         # all begin well after the slowest rank has heard of it
         now = np.array([self._now() + self.clock_ns], np.int64)
         start = int(self.group.maximum(now)[0]) + 20 * self.period_ns + 200_000 - self.clock_ns
@@ -221,6 +243,7 @@ class Measurement:
                 stamps,
             )
         )
+        self._note_flows(stamps)
         return stamps
 
     def _rotation(self, iterations: int) -> Rows:

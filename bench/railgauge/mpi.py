@@ -164,6 +164,11 @@ class MpiWorld(MpiGroup):
             Place(self.rank, socket.gethostname(), index, self.node.rank, os.getpid())
         )
 
+    def meet(self) -> Callable[[], bool]:
+        """MPI_Ibarrier, and MPI_Test of it."""
+        request = self.mpi.Ibarrier()
+        return lambda: bool(request.Test())
+
     def split(self, ranks: Sequence[int] | None) -> MpiGroup | None:
         """The communicator of `ranks` (ascending, the same tuple on all of them)."""
         color = MPI.UNDEFINED if ranks is None else min(ranks)

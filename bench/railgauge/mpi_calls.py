@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from railgauge.flow_clock import FlowClock
 from railgauge.layouts import Group, offsets, partner, vector_counts
 from railgauge.plan import Case
 
 CallArguments = tuple[str, tuple[int, ...]]
 
 DATA_TAG, ACKNOWLEDGE_TAG = 100, 101
+WAIT_EACH = "Wait each"  # no function of MPI's: the step of a FlowClock
 MOST_INT = 2**31 - 1  # what a C int holds
 STATUS_BYTES = 64  # MPI_Status: 20 (MPICH), 24 (Open MPI), 32 (MPI-5 ABI)
 _COLLECTIVE = {
@@ -68,13 +70,14 @@ class Calls:
     """What one rank calls: once before (`setup`, persistent requests), then in every iteration.
 
     `requests` are the addresses of persistent requests, to be freed; `memory` is what the calls
-    point to (requests, statuses, counts).
+    point to (requests, statuses, counts); `clock` stamps each message of `flows`.
     """
 
     iteration: list[CallArguments]
     setup: list[CallArguments] = dataclasses.field(default_factory=list)
     requests: list[int] = dataclasses.field(default_factory=list)
     memory: list[Any] = dataclasses.field(default_factory=list)
+    clock: FlowClock | None = None
 
     def room(self, nbytes: int) -> int:
         """Address of that many zeroed bytes, kept alive with the calls."""
@@ -93,6 +96,8 @@ def program(
         _collective(calls, case, group, arguments, send, slots[0], status)
     elif case.operation == "latency":
         _ping_pong(calls, case, group, arguments, send, slots[0], status)
+    elif case.operation == "flows":
+        _flows(calls, case, group, arguments, send, slots[0])
     elif case.operation == "sendrecv":
         _ring(calls, case, group, arguments, send, slots[0], status)
     else:
@@ -223,6 +228,20 @@ def _ring(
         _exchange(calls, case, a, transfers, status)
 
 
+def _flows(calls: Calls, case: Case, g: Group, a: Arguments, send: int, receive: int) -> None:
+    block, rest = g.count * a.itemsize, (DATA_TAG, a.communicator)
+    transfers = [
+        ("recv", (receive + k * block, g.count, a.dtype, source, *rest))
+        for k, source in enumerate(g.ends.sources)
+    ]
+    transfers += [("send", (send, g.count, a.dtype, target, *rest)) for target in g.ends.targets]
+    requests = calls.room(a.request_size * len(transfers))
+    _start(calls, case, a, transfers, requests)
+    statuses = calls.room(STATUS_BYTES * len(transfers))
+    calls.clock = FlowClock(len(g.ends.sources), requests, len(transfers), statuses)
+    calls.iteration.append((WAIT_EACH, ()))
+
+
 def _windows(
     calls: Calls, case: Case, g: Group, a: Arguments, send: int, slots: Sequence[int], status: int
 ) -> None:
@@ -251,6 +270,18 @@ def _exchange(
 ) -> None:
     """Start all transfers, then wait for all of them."""
     requests = calls.room(a.request_size * len(transfers))
+    _start(calls, case, a, transfers, requests)
+    calls.iteration.append(("MPI_Waitall", (len(transfers), requests, status)))
+
+
+def _start(
+    calls: Calls,
+    case: Case,
+    a: Arguments,
+    transfers: Sequence[tuple[str, tuple[int, ...]]],
+    requests: int,
+) -> None:
+    """Start all transfers, whose requests lie one after the other."""
     for k, (kind, arguments) in enumerate(transfers):
         request = requests + k * a.request_size
         if case.call == "persistent":
@@ -261,4 +292,3 @@ def _exchange(
             calls.iteration.append((_large(f"MPI_I{kind}", case.count), (*arguments, request)))
     if case.call == "persistent":
         calls.iteration.append(("MPI_Startall", (len(transfers), requests)))
-    calls.iteration.append(("MPI_Waitall", (len(transfers), requests, status)))

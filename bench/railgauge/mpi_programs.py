@@ -179,7 +179,7 @@ class MpiBackend(Plain):
             code = execute(self._table(calls.setup))
             if code:
                 raise NotMeasuredError(f"{case.describe()}: setting up: {self.explain(code)}")
-            steps = self._steps(calls.iteration)
+            steps = self._steps(calls)
             if case.op == "avg" and buffers.layout.receives:
                 count = sum(s.count for s in buffers.layout.expected)
                 steps.append(Step(scale_address(dtype), (slots[0], count, facts.n)))
@@ -194,16 +194,23 @@ class MpiBackend(Plain):
             barrier=group.barrier_program(),
             close=lambda: self._free(requests),
             keep=[made_calls, arguments],
+            flow_clock=made_calls[0].clock,
         )
 
     def _free(self, requests: Sequence[int]) -> None:
         execute(self._table([("MPI_Request_free", (request,)) for request in requests]))
 
-    def _steps(self, calls: Sequence[mpi_calls.CallArguments]) -> list[Step]:
-        return [Step(self._address(name), arguments) for name, arguments in calls]
+    def _steps(self, calls: mpi_calls.Calls) -> list[Step]:
+        """The steps of one iteration; a message of `flows` is waited for by its clock."""
+        return [
+            calls.clock.step(self._address("MPI_Waitsome"))
+            if name == mpi_calls.WAIT_EACH and calls.clock
+            else Step(self._address(name), arguments)
+            for name, arguments in calls.iteration
+        ]
 
     def _table(self, calls: Sequence[mpi_calls.CallArguments]) -> Table:
-        return table(self._steps(calls))
+        return table([Step(self._address(name), arguments) for name, arguments in calls])
 
     def _address(self, name: str) -> int:
         address = function_address(name)

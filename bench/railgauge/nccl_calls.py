@@ -188,6 +188,17 @@ def _sendrecv(
     )
 
 
+def _flows(_case: Case, g: Group, a: Arguments, send: int, slots: list[int]) -> list[CallArguments]:
+    """All at once; NCCL tells when the group of them is done, not when each message came."""
+    block = g.count * a.itemsize
+    sends = [("ncclSend", (send, g.count, a.dtype, target, *_end(a))) for target in g.ends.targets]
+    receives = [
+        ("ncclRecv", (slots[0] + k * block, g.count, a.dtype, source, *_end(a)))
+        for k, source in enumerate(g.ends.sources)
+    ]
+    return _grouped(sends + receives)
+
+
 # pairs ------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +244,7 @@ _SPELT: dict[str, _Spelling] = {
     "alltoall": _alltoall,
     "alltoallv": _alltoallv,
     "sendrecv": _sendrecv,
+    "flows": _flows,
     "latency": _ping_pong,
     "bandwidth": _windows,
     "bidirectional_bandwidth": _windows,

@@ -1,7 +1,6 @@
 """What NVML says of this host's GPUs, and what NVLink lets two of them exchange.
 
-NVML is read through nvidia-ml-py (module `pynvml`), which is loaded when it is first asked for. A
-fact that the driver does not give is None, and `reasons` says why; nothing raises for it.
+A fact that the driver does not give is None, and `reasons` says why; nothing raises for it.
 """
 
 # ruff: noqa: N815  (units keep their capitals: GBps is not Gbps)
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from railgauge.nvml import Asker, bus_id, load
 from railgauge.units import GIGA
 
 MEGA = 1e6
@@ -37,9 +37,8 @@ GENERATIONS = {
     (10, 0): ("5.0", 50.0),
     (10, 3): ("5.0", 50.0),
 }
-_REMOTES = {0: "gpu", 1: "cpu", 2: "switch"}  # NVML_NVLINK_DEVICE_TYPE_*; cpu: IBM's NPU
+REMOTES = {0: "gpu", 1: "cpu", 2: "switch"}  # NVML_NVLINK_DEVICE_TYPE_*; cpu: IBM's NPU
 _STATES = {0: "not supported", 1: "not started", 2: "in progress", 3: "completed"}
-_VALUES = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # NVML_VALUE_TYPE_*
 
 
 class NvLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,54 +109,22 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 def boards() -> tuple[tuple[Board, ...], str]:
     """The GPUs that NVML shows to this process, in its order, and why there are none ("": some)."""
+    nvml, reason = load()
+    if nvml is None:
+        return (), reason
     try:
-        import pynvml
-    except ImportError as error:
-        return (), f"nvidia-ml-py is not installed ({error})"
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return (), f"NVML does not start: {error}"
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-        found = tuple(_board(pynvml, index) for index in range(count))
+        count = nvml.nvmlDeviceGetCount()
+        found = tuple(_board(nvml, index) for index in range(count))
         return found, "" if found else "NVML shows no GPU to this process"
-    except pynvml.NVMLError as error:
+    except nvml.NVMLError as error:
         return (), f"NVML does not count its GPUs: {error}"
     finally:
-        with contextlib.suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
-
-
-class _Asker:
-    """NVML's answers about one GPU, None where it has none; keeps the reasons."""
-
-    def __init__(self, nvml: Any) -> None:
-        self.nvml = nvml
-        self.reasons: list[str] = []
-
-    def ask(self, what: str, function: str, *arguments: Any) -> Any:
-        """The answer; an empty `what` does not note that there is none."""
-        try:
-            return getattr(self.nvml, function)(*arguments)
-        except (self.nvml.NVMLError, AttributeError) as error:  # an older nvidia-ml-py lacks it
-            if what:
-                self.reasons.append(f"{what}: {error}")
-            return None
-
-    def field(self, handle: Any, name: str, scope: int = 0) -> float | None:
-        """A field value, None where it is not supported or 0: no speed is 0."""
-        number = getattr(self.nvml, f"NVML_FI_DEV_{name}", None)
-        if number is None:
-            return None
-        values = self.ask("", "nvmlDeviceGetFieldValues", handle, [(number, scope)])
-        if values is None or values[0].nvmlReturn or values[0].valueType >= len(_VALUES):
-            return None
-        return float(getattr(values[0].value, _VALUES[values[0].valueType])) or None
+        with contextlib.suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
 
 
 def _board(nvml: Any, index: int) -> Board:
-    asker = _Asker(nvml)
+    asker = Asker(nvml)
     ask = asker.ask
     handle = ask("handle", "nvmlDeviceGetHandleByIndex", index)
     if handle is None:
@@ -171,7 +138,7 @@ def _board(nvml: Any, index: int) -> Board:
     nvlinks, dead = _nvlinks(asker, handle, pair)
     return Board(
         index=index,
-        bus_id=_bus_id(pci),
+        bus_id=bus_id(pci),
         uuid=ask("UUID", "nvmlDeviceGetUUID", handle),
         name=ask("name", "nvmlDeviceGetName", handle),
         capability=pair,
@@ -201,14 +168,7 @@ def total(rates: Sequence[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(rates) else None
 
 
-def _bus_id(pci: Any) -> str | None:
-    """NVML's PCI address as sysfs spells it; None for the zeros of a switch that a guest cannot see."""
-    if pci is None or (pci.domain, pci.bus, pci.device) == (0, 0, 0):
-        return None
-    return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
-
-
-def _mig(asker: _Asker, handle: Any) -> bool | None:
+def _mig(asker: Asker, handle: Any) -> bool | None:
     try:
         current, _pending = asker.nvml.nvmlDeviceGetMigMode(handle)
     except asker.nvml.NVMLError as error:
@@ -220,7 +180,7 @@ def _mig(asker: _Asker, handle: Any) -> bool | None:
 
 
 def _nvlinks(
-    asker: _Asker, handle: Any, capability: tuple[int, int] | None
+    asker: Asker, handle: Any, capability: tuple[int, int] | None
 ) -> tuple[tuple[NvLink, ...], tuple[int, ...]]:
     """Active links, and the numbers of those that are there and not active."""
     active, dead = [], []
@@ -235,7 +195,7 @@ def _nvlinks(
     return tuple(active), tuple(dead)
 
 
-def _nvlink(asker: _Asker, handle: Any, index: int, capability: tuple[int, int] | None) -> NvLink:
+def _nvlink(asker: Asker, handle: Any, index: int, capability: tuple[int, int] | None) -> NvLink:
     kind = asker.ask("", "nvmlDeviceGetNvLinkRemoteDeviceType", handle, index)
     version, carried = GENERATIONS.get(capability or (0, 0), (None, None))
     line, field = None, ""
@@ -258,22 +218,22 @@ def _nvlink(asker: _Asker, handle: Any, index: int, capability: tuple[int, int] 
         index=index,
         version=version,
         version_code=asker.ask("", "nvmlDeviceGetNvLinkVersion", handle, index),
-        remote=_bus_id(asker.ask("", "nvmlDeviceGetNvLinkRemotePciInfo", handle, index)),
-        remote_kind=_REMOTES.get(kind, "unknown"),
+        remote=bus_id(asker.ask("", "nvmlDeviceGetNvLinkRemotePciInfo", handle, index)),
+        remote_kind=REMOTES.get(kind, "unknown"),
         rate_GBps=min((rate for rate in (line, carried) if rate is not None), default=None),
         line_GBps=line,
         source=source,
     )
 
 
-def _c2c(asker: _Asker, handle: Any) -> float | None:
+def _c2c(asker: Asker, handle: Any) -> float | None:
     """Links to the host's processor times their speed (NVML gives it for one link), GB/s."""
     count = asker.field(handle, "C2C_LINK_COUNT")
     speed = asker.field(handle, "C2C_LINK_GET_MAX_BW")
     return count * speed * MEGA / GIGA if count and speed else None
 
 
-def _fabric(asker: _Asker, handle: Any) -> Fabric | None:
+def _fabric(asker: Asker, handle: Any) -> Fabric | None:
     info = asker.nvml.c_nvmlGpuFabricInfoV_t()
     asked = asker.ask("fabric", "nvmlDeviceGetGpuFabricInfoV", handle, ctypes.byref(info))
     if asked is None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from railgauge import layouts
 from railgauge.errors import UsageError, unknown
+from railgauge.patterns import DIRECTED, FLOWING
 from railgauge_kernels.reducing import FORMS
 
 CALLS = ("blocking", "nonblocking", "persistent", "stream", "graph")
@@ -45,6 +46,7 @@ class Operation:
     sized: bool = True  # False: the operation has no payload
     windowed: bool = False  # an iteration is a window of messages
     copies: bool = False  # a GPU copies memory; no library between
+    directed: bool = False  # its messages are the flows of the pattern
     external: bool = False  # programs of their own on two ranks move the data; nobody verifies it
 
     def count(self, nbytes: int, itemsize: int, n: int) -> int:
@@ -57,6 +59,17 @@ class Operation:
 
     def check_group(self, n: int, pattern: str, calls: Sequence[str] | None = None) -> None:
         """Raise UsageError where the operation means nothing for groups of `n` ranks."""
+        if self.directed and pattern not in FLOWING:
+            raise UsageError(
+                f"--operation {self.name}: pattern {pattern} says nothing of who sends to whom.\n"
+                f"  expected: --pattern {', '.join(FLOWING)}\n"
+                f"  next: railgauge run --operation {self.name} --pattern incast"
+            )
+        if not self.directed and pattern in DIRECTED:
+            raise UsageError(
+                f"--operation {self.name}: pattern {pattern} is of one-way flows, not of groups that"
+                f" run collectives.\n  next: railgauge run --pattern {pattern} --operation flows"
+            )
         if self.external and n != 2:
             raise UsageError(
                 f"--operation {self.name} is one rank's with another, and pattern {pattern} makes groups"
@@ -154,6 +167,15 @@ _COLLECTIVES = (
         layouts.sendrecv,
         bus_factor=lambda _n: 1.0,
         placements=("out",),
+    ),
+    Operation(
+        "flows",
+        "one message a flow of the pattern, all at once; each is timed by its receiver",
+        layouts.flows,
+        bus_factor=lambda _n: 1.0,
+        placements=("out",),
+        calls=("nonblocking", "persistent", "stream", "graph"),
+        directed=True,
     ),
     Operation(
         "barrier",

@@ -13,8 +13,15 @@ from pathlib import Path
 
 import msgspec
 
+from railgauge.sysfs import entries, number, text, whole
+
 NVIDIA, RED_HAT = "0x10de", "0x1b36"
-_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+NETWORK, DISPLAY, BRIDGE = (
+    "0x02",
+    "0x03",
+    "0x06",
+)  # base classes; 0x0300: VGA, 0x0302: 3D controller
+ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s by PCIe generation
 
 #: STP, sequence number, LCRC, END (8b/10b) or STP token with the number, LCRC (128b/130b). Flits
@@ -58,6 +65,16 @@ class Pcie(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+def displays(sysfs: Path) -> list[tuple[Path, str | None]]:
+    """(folder, vendor) of every GPU that the kernel shows, in order of the PCI address."""
+    folder = sysfs / "bus/pci/devices"
+    return [
+        (folder / name, text(folder / name / "vendor"))
+        for name in entries(folder)
+        if (text(folder / name / "class") or "").startswith(DISPLAY)
+    ]
+
+
 def pcie_rates(speed_GTps: float, width: int) -> tuple[float | None, float | None]:  # noqa: N803
     """GB/s in one direction of a link: raw, and as payload of 256-byte packets (see PAYLOAD).
 
@@ -80,7 +97,7 @@ def pcie_of(
     """The path of the PCI device in that folder; of one that is `asleep` the fastest speed counts."""
     real = folder.resolve()
     parents = [real, *real.parents]
-    chain = [place for place in reversed(parents) if _ADDRESS.fullmatch(place.name)]
+    chain = [place for place in reversed(parents) if ADDRESS.fullmatch(place.name)]
     if not chain or not real.exists():
         return narrowest((), (), [told] if told else [], f"{folder} does not exist")
     path = (chain[0].parent.name, *(place.name for place in chain))
@@ -133,26 +150,3 @@ def _device(folder: Path) -> PcieDevice:
         width=whole(folder / "current_link_width"),
         emulated=text(folder / "vendor") == RED_HAT,
     )
-
-
-def text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # absent, not permitted, or the device refuses (EINVAL)
-        return None
-
-
-def number(path: Path) -> float | None:
-    """The number at the start of `32.0 GT/s PCIe` or `400 Gb/sec (4X NDR)`, None of `Unknown`."""
-    found = re.match(r"\d+(\.\d+)?", text(path) or "")
-    return float(found[0]) or None if found else None
-
-
-def whole(path: Path) -> int | None:
-    found = number(path)
-    return None if found is None else int(found)
-
-
-def numa_node(folder: Path) -> int | None:
-    found = text(folder / "numa_node")
-    return int(found) if found and found.isdecimal() else None  # -1: the firmware does not say

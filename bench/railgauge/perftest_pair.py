@@ -100,6 +100,7 @@ class PairRuns:
         self.case, self.group, self.cells = case, group, cells
         self.init_seconds: float | None = None  # every start connects anew
         self.period_ns = 0
+        self.flows = np.zeros((0, 0), np.int64)  # perftest stamps nothing of the kind
         self.timed = group.rank == 0  # both ranks know the client's result; one keeps it
         ends = group.all_gather(End(side.place.rank, side.place.host, side.nic))
         self._client = 1 if case.call == "back" else 0

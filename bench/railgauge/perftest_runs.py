@@ -19,6 +19,7 @@ from railgauge.perftest_programs import Program, program_named
 from railgauge.perftest_settings import Settings, is_latency, program_name, settings_of, verb
 from railgauge.plan import Case, Plan, cases
 from railgauge.ports import VARIABLE, port_of_rank
+from railgauge.rails import Rail
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, Measuring, Place, Plain, World, together
 
@@ -44,7 +45,9 @@ class PerftestBackend(Plain):
         """All was found when the backend was opened."""
 
     def facts(self) -> dict[str, Any]:
-        return {"nic": msgspec.to_builtins(self._side.nic)}
+        nic = self._side.nic
+        rail = Rail(names=(nic.name,), why="what perftest is told (-d)")
+        return {"nic": msgspec.to_builtins(nic), "nics": rail}
 
     def prepare(self) -> None:
         """Nothing is compiled."""

@@ -16,6 +16,8 @@ from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation
+from railgauge.patterns import LOADS, Pattern
+from railgauge.topology import Leaves
 from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
 
@@ -38,13 +40,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     and value, that a sweep sets before the library starts; `config` are fields of the configuration of
     NCCL's communicators, or of perftest, and `algorithms` those that NCCL's calls name, a case each
     (None: NCCL chooses).
-    `counters` are the sources of counters that are read around every case (None: all).
+    `counters` are the sources of counters that are read around every case (None: all), and in between
+    every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
+    switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
+    `loads`; `load_bytes` is the size of a message of a load.
     """
 
     ranks: int
     operations: tuple[str, ...] = ("all_reduce",)
     pattern: str = "world"
     rounds: int | None = None
+    quiet: bool = False
+    leaves: Leaves | None = None
+    victims: float = 0.2
+    loads: tuple[str, ...] = LOADS
+    load_bytes: int = 64 << 10
     backend: str = "mpi"
     sizes: tuple[int, ...] = DEFAULT_SIZES
     dtypes: tuple[str, ...] = ("float32",)
@@ -70,6 +80,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     clock: Literal["stamp", "event"] = "stamp"
     spin: bool = True
     counters: tuple[str, ...] | None = None
+    sample_counters: float | None = None
     functional: bool = False
     explain: bool = False
     algorithms: tuple[str, ...] | None = None
@@ -79,6 +90,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     sample_budget: int = 1 << 30
     timeout: float = 120.0
     seed: int = 1
+
+    @property
+    def schedule(self) -> Pattern:
+        """The pattern with what the plan says of it."""
+        return Pattern(self.pattern, self.rounds, self.quiet, self.victims, self.loads, self.seed)
+
+    @property
+    def group_size(self) -> int:
+        """Ranks of the groups that collectives run in."""
+        return patterns.group_size(self.schedule, self.ranks)
 
     def sha256(self) -> str:
         """Digest of the plan's canonical JSON."""
@@ -140,7 +161,7 @@ def forms(entry: Operation, offers: Offers) -> tuple[tuple[str, ...], tuple[str,
 def _variants(plan: Plan, entry: Operation) -> Iterator[dict[str, object]]:
     offers = offers_of(plan.backend)
     placements, calls = forms(entry, offers)
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    n = plan.group_size
     axes = itertools.product(
         plan.dtypes if entry.sized else plan.dtypes[:1],
         plan.ops if entry.reduces else (None,),

@@ -13,6 +13,7 @@ from railgauge.backends import offers_of
 from railgauge.errors import UsageError
 from railgauge.plan import Plan, read_matrix, read_plan
 from railgauge.plan_rules import applicable, validate
+from railgauge.topology import read_leaves
 from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
 
 DEFAULT_RANKS = 2
@@ -21,7 +22,18 @@ _EVERYTHING = ("operations", "dtypes", "ops", "calls")
 _AS_TYPED = (
     *("pattern", "rounds", "backend", "op_implementation", "timing", "iterations", "warmup"),
     *("precision", "budget", "window", "buffers", "overlap", "check_every", "skew", "timeout"),
-    *("seed", "memory", "register", "streams", "functional", "explain", "clock", "spin"),
+    *(
+        "quiet",
+        "victims",
+        "seed",
+        "memory",
+        "register",
+        "streams",
+        "functional",
+        "explain",
+        "clock",
+        "spin",
+    ),
 )
 
 
@@ -64,7 +76,6 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
             f"  next: leave -n out, or start {fields['ranks']} ranks"
         )
     fields["ranks"] = ranks = fields.get("ranks", DEFAULT_RANKS) if ranks is None else ranks
-    group = patterns.group_sizes(typed["pattern"] or fields.get("pattern", "world"), ranks)[0]
     asked = {
         "operations": names_of(typed["operation"]),
         "dtypes": names_of(typed["dtype"]),
@@ -73,7 +84,9 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         "algorithms": names_of(typed["algorithm"]),
         "placements": typed["placement"]
         and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
-        "roots": _roots(typed["root"], group),
+        "loads": names_of(typed["load"]),
+        "load_bytes": _size(typed["load_bytes"], "--load-bytes"),
+        "leaves": None if typed["leaves"] is None else read_leaves(Path(typed["leaves"])),
         "sizes": sizes(typed),
         "matrix": None if typed["matrix"] is None else read_matrix(Path(typed["matrix"])),
         "max_memory": _size(typed["max_memory"], "--max-memory"),
@@ -84,6 +97,8 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     if typed["counters"] is not None:
         whole = {"none": (), "all": None}
         asked["counters"] = whole.get(typed["counters"], names_of(typed["counters"]))
+    if typed["sample_counters"] is not None:
+        asked["sample_counters"] = _seconds(typed["sample_counters"])
     if typed.get("config"):
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
@@ -95,6 +110,9 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     for key in everything:
         fields[key] = getattr(offers, key)
     plan = msgspec.convert(fields, Plan)
+    patterns.check_pattern(plan.pattern)
+    if typed["root"] is not None:
+        plan = msgspec.structs.replace(plan, roots=_roots(typed["root"], plan.group_size))
     left: dict[str, str] = {}
     if "operations" in everything:
         kept, left = applicable(plan, plan.operations)
@@ -106,12 +124,21 @@ def _size(text: str | None, field: str) -> int | None:
     return None if text is None else parse_size(text, field)
 
 
-def _roots(text: str | None, group: int) -> tuple[int, ...] | None:
+def _seconds(text: str) -> float:
+    try:
+        return 0.0 if text == "none" else float(text)
+    except ValueError:
+        raise UsageError(
+            f"--sample-counters {text}: expected seconds between two readings, or none.\n"
+            "  next: --sample-counters 1"
+        ) from None
+
+
+def _roots(text: str, group: int) -> tuple[int, ...]:
     if text == "all":
         return tuple(range(group))
-    names = names_of(text)
     try:
-        return None if names is None else tuple(int(name) for name in names)
+        return tuple(int(name) for name in names_of(text) or ())
     except ValueError:
         raise UsageError(f"--root {text}: expected ranks, as in 0 or 0,3, or all") from None
 

@@ -45,27 +45,26 @@ def validate(plan: Plan) -> Plan:
     _check_selection(plan, offers)
     for name in (
         *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
-        *("check_every", "max_memory"),
+        *("check_every", "max_memory", "load_bytes"),
     ):
         _positive(name, getattr(plan, name))
     _positive("warmup", plan.warmup, 0)
     for name in ("precision", "budget", "timeout"):
         _positive(name, getattr(plan, name), 1e-6)
+    _positive("sample_counters", plan.sample_counters or None, 0.01)  # drivers keep values 10 ms
     if not plan.sizes or min(plan.sizes) < 0:
         raise UsageError("--sizes: no size, or a negative one.\n  expected: bytes, as in 8,64K,1M")
     if not 0 <= plan.skew <= 1:
         raise UsageError(f"--skew: {plan.skew} is outside 0 (uniform) ... 1 (all to rank 0)")
+    _check_pattern(plan)
     for root in plan.roots:
-        if not 0 <= root < patterns.group_sizes(plan.pattern, plan.ranks)[0]:
+        if not 0 <= root < plan.group_size:
             raise UsageError(
                 f"--root {root}: the groups of pattern {plan.pattern} over {plan.ranks} ranks have"
-                f" no such rank.\n  expected: 0 to {patterns.group_sizes(plan.pattern, plan.ranks)[0] - 1}"
+                f" no such rank.\n  expected: 0 to {plan.group_size - 1}"
             )
-    if plan.pattern == "pairs" and plan.ranks < 2:
-        raise UsageError("--pattern pairs needs at least 2 ranks.\n  next: railgauge run -n 2")
     for name in plan.operations:
-        for n in patterns.group_sizes(plan.pattern, plan.ranks):
-            OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
+        OPERATIONS[name].check_group(plan.group_size, plan.pattern, plan.calls)
         _check_offered(plan, OPERATIONS[name])
     offers.refuse(plan)
     _check_matrix(plan)
@@ -168,6 +167,56 @@ def _check_selection(plan: Plan, offers: Offers) -> None:
         )
 
 
+def _check_pattern(plan: Plan) -> None:
+    """Raise UsageError where the pattern's own options mean nothing, or it has too few ranks."""
+    least = patterns.fewest(plan.pattern)
+    if plan.ranks < least:
+        raise UsageError(
+            f"--pattern {plan.pattern} needs at least {least} ranks.\n"
+            f"  next: railgauge run --pattern {plan.pattern} -n {least}"
+        )
+    if plan.pattern == "leaves" and plan.leaves is None:
+        raise UsageError(
+            "--pattern leaves: which hosts hang on which leaf is not known.\n"
+            "  next: railgauge run --pattern leaves --leaves /etc/slurm/topology.conf, or a file with"
+            " lines like `leaf0: node[0-3]`"
+        )
+    if plan.quiet and plan.pattern not in patterns.PAIRWISE:
+        raise UsageError(
+            f"--quiet: pattern {plan.pattern} has no groups that could run one after the other.\n"
+            f"  expected: --pattern {', '.join(patterns.PAIRWISE)}"
+        )
+    if plan.pattern == "victim":
+        _check_victims(plan)
+
+
+def _check_victims(plan: Plan) -> None:
+    if not 0 < plan.victims < 1 or plan.group_size >= plan.ranks:
+        raise UsageError(
+            f"--victims {plan.victims:g}: {plan.group_size} of {plan.ranks} ranks would be victims, and the"
+            " rest make load.\n  expected: a share between 0 and 1 that leaves ranks for both, as in 0.2"
+        )
+    for load in plan.loads:
+        kind, colon, path = load.partition(":")
+        if kind not in (*patterns.LOADS, patterns.STORAGE):
+            raise unknown("load", kind, [*patterns.LOADS, patterns.STORAGE], "railgauge run --help")
+        if bool(path) != (kind == patterns.STORAGE) or (colon and not path):
+            raise UsageError(
+                f"--load {load}: a path belongs to {patterns.STORAGE}, and only there.\n"
+                f"  expected: {', '.join(patterns.LOADS)}, {patterns.STORAGE}:/path/to/a/folder"
+            )
+    operations = offers_of(plan.backend).operations
+    if "incast" in plan.loads and "flows" not in operations:
+        raise UsageError(
+            f"--load incast: --backend {plan.backend} has no flows.\n"
+            "  next: railgauge run --pattern victim --load alltoall"
+        )
+    if not plan.loads:
+        raise UsageError(
+            "--load: nothing is named.\n  expected: at least one, comma separated, as in alltoall,incast"
+        )
+
+
 def _check_matrix(plan: Plan) -> None:
     if plan.matrix is None:
         return
@@ -175,7 +224,7 @@ def _check_matrix(plan: Plan) -> None:
         raise UsageError("--matrix is for --operation alltoallv alone")
     if plan.skew:
         raise UsageError("--skew cannot be combined with --matrix: each gives the whole traffic")
-    n = patterns.group_sizes(plan.pattern, plan.ranks)[0]
+    n = plan.group_size
     if len(plan.matrix) != n or any(len(row) != n for row in plan.matrix):
         raise UsageError(
             f"--matrix: {len(plan.matrix)} rows of {sorted({len(r) for r in plan.matrix})} numbers.\n"
@@ -193,8 +242,7 @@ def applicable(plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], dic
     kept, left = [], {}
     for name in names:
         try:
-            for n in patterns.group_sizes(plan.pattern, plan.ranks):
-                OPERATIONS[name].check_group(n, plan.pattern, plan.calls)
+            OPERATIONS[name].check_group(plan.group_size, plan.pattern, plan.calls)
             _check_offered(plan, OPERATIONS[name])
         except UsageError as error:
             left[name] = str(error).splitlines()[0]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 
-BACKENDS, FORMATS, COUNTERS = (
+AUDITS, BACKENDS, COUNTERS, FORMATS = (
+    "railgauge.audits",
     "railgauge.backends",
-    "railgauge_reports.formats",
     "railgauge.counters",
+    "railgauge_reports.formats",
 )
 
 

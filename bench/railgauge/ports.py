@@ -10,9 +10,9 @@ from fcntl import ioctl
 from pathlib import Path
 
 from railgauge import links
-from railgauge.counting import entries
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.links import Nic
+from railgauge.sysfs import entries
 
 VARIABLE = "NCCL_IB_HCA"
 SIOCGIFADDR = 0x8915  # linux/sockios.h

@@ -96,11 +96,37 @@ def join(typed: Mapping[str, Any]) -> int:
     signals = _Signals()
     parent = CONTROL in os.environ
     timeout = typed["timeout"] or DEFAULT_TIMEOUT
+    if not parent:
+        timeout = _check(typed)
+    spoken: list[Path] = []
+
+    def work(world: Any, watchdog: Watchdog) -> int:
+        from railgauge import mpi
+
+        with mpi.timed_communicator(world) as seconds:
+            code, output = _run(typed, world, watchdog, signals, seconds())
+        if world.rank == 0:
+            spoken.append(output)
+        return code
+
+    code = member(work, typed["ranks"], timeout)
+    if spoken and not parent:
+        if typed["format"] != "table":
+            code = hand_over(spoken[0], typed["format"]) or code
+        say(f"run folder: {spoken[0]}")
+    return code
+
+
+def member(work: Callable[[Any, Watchdog], int], ranks: int | None, timeout: float) -> int:
+    """Be one of the ranks that a launcher started: enter MPI, `work`, leave together; its exit code.
+
+    `work` gets the world and the watchdog; what it raises on one rank alone ends the job. Where
+    railgauge itself launched the ranks, they exit with 0: the parent knows the code by other means.
+    """
+    parent = CONTROL in os.environ
     if parent:
         # hydra, told to let the others live when a rank dies, tells them by this signal
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    else:
-        timeout = _check(typed)
     if pmi.needed():
         pmi.meet(timeout)  # has a deadline and a speaker of its own
     watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
@@ -116,27 +142,30 @@ def join(typed: Mapping[str, Any]) -> int:
     speaks = world.rank == 0 if world.size > 1 else launcher_rank() == 0
     try:
         watchdog.joined(world.rank if world.size > 1 else launcher_rank())
-        check_world(world.size, typed["ranks"])
+        check_world(world.size, ranks)
         if not parent:
             _collect_here(world, watchdog, timeout)
-        with mpi.timed_communicator(world) as seconds:
-            code, output = _run(typed, world, watchdog, signals, seconds())
+        code = work(world, watchdog)
     except Exception as error:
         if not isinstance(error, RailgaugeError) or not error.agreed:
             code = _give_up(watchdog, error, _named(world, world.rank))  # alone: the others wait
             mpi.abort(code)
             os._exit(code)  # MPICH's MPI_Abort may return
-        code, output = error.exit_code, None
+        code = error.exit_code
         if speaks:
             watchdog.fail(str(error), code)
     watchdog.enter("MPI_Finalize")
     mpi.finalize()
     watchdog.close()
-    if output and not parent and world.rank == 0:
-        if typed["format"] != "table":
-            code = hand_over(output, typed["format"]) or code
-        say(f"run folder: {output}")
     return EXIT_PASS if parent else code
+
+
+def check_start(ranks: int | None) -> None:
+    """Raise UsageError where the launcher that started us cannot be joined, before MPI is entered."""
+    found = started()
+    if found is not None and found.size > 1:
+        check_launcher(embedded_library())
+        check_world(found.size, ranks)
 
 
 def _check(typed: Mapping[str, Any]) -> float:
@@ -145,9 +174,7 @@ def _check(typed: Mapping[str, Any]) -> float:
     assert found is not None
     if typed["dry_run"]:
         raise UsageError("--dry-run measures nothing.\n  next: run it without a launcher")
-    if found.size > 1:
-        check_launcher(embedded_library())
-        check_world(found.size, typed["ranks"])
+    check_start(typed["ranks"])
     try:
         plan, _ = plan_from(typed, found.size)
     except UsageError:

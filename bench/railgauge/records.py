@@ -5,6 +5,8 @@ Format history (`Run.format`)
     2  GPUs: `Overlap.beside_seconds`, `Batch`, `Choice`, `GroupResult.batch`, `.init_seconds`,
        `.choice` and `.allowed`, `Run.functional`, columns ("duration", "launch"); all of them may be absent
     3  `Case.algorithm`, and what the fabric counted: `Moved`, `Counted`, `Result.counted`; may be absent
+    4  patterns of flows and loads: `FlowBlock`, `Pressure`, `Result.name`, `.flows`, `.pressure`,
+       `GroupResult.rail`; may be absent
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import msgspec
 
 from railgauge.plan import Case
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
     init_seconds: float | None = None  # of the group's communicator, the slowest rank's
     choice: Choice | None = None
     allowed: Allowed | None = None
+    rail: int | None = None
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +142,34 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     clock_ns: int = 0
 
 
+class FlowBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the times of messages lie in a node's file: int64 [flows, iterations] in ns.
+
+    A flow is (from rank, to rank); its receivers are on that node, and the time runs from when the
+    receiver entered until the message was there. `iterations` are the last ones, fewer than the
+    group's where the sample budget was reached.
+    """
+
+    node: int
+    offset: int
+    flows: tuple[tuple[int, int], ...]
+    iterations: int
+
+
+class Pressure(msgspec.Struct, frozen=True, kw_only=True):
+    """The load beside a round: what ranks made it, the bytes all of them moved and the seconds it took."""
+
+    kind: str
+    ranks: str  # encode_ranks
+    nbytes: int
+    seconds: float
+
+
 class Moved(msgspec.Struct, frozen=True, array_like=True):
     """A counter that moved during a case, in its unit (`railgauge.counting.Change`).
 
-    `delta` None: it was reset, vanished or appeared, as `note` says. Of a gauge, the larger value.
+    `delta` None: it was reset, vanished or appeared, as `note` says. Of a gauge, the larger value; of a
+    state, the later one.
     """
 
     source: str
@@ -157,8 +184,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """What a node's counters did during a case: everything on that node, whoever caused it.
 
     `seconds` lie between the two readings, which stand just outside the measurement (warm-up
-    included). A counter that is not listed did not move, unless `environment.json` names it as
-    unknown.
+    included). A counter that is not listed did not move, where `environment.json` says that there is
+    such a one and that it is neither unknown nor full (`railgauge.tally`).
     """
 
     node: int
@@ -179,6 +206,9 @@ class Result(msgspec.Struct, tag="case", tag_field="record", frozen=True, kw_onl
     transfers: int  # messages of one iteration: a sample divided by it is the time reported
     bus_factor: float
     idle: str = ""  # ranks that sat the round out
+    name: str = ""  # of the round
+    flows: tuple[FlowBlock, ...] = ()
+    pressure: Pressure | None = None
     counted: tuple[Counted, ...] = ()  # by node
 
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from railgauge import __version__, environment, links, patterns
+from railgauge import __version__, auditing, environment, links, patterns, rails
+from railgauge.audit_facts import settings_of
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
@@ -31,15 +33,19 @@ from railgauge.errors import (
 )
 from railgauge.gather import Gatherer
 from railgauge.journal import Folder
-from railgauge.measure import Measurement, check_data, memory_needed
-from railgauge.patterns import Groups
+from railgauge.layouts import NO_FLOWS, Ends
+from railgauge.load import Load, open_load
+from railgauge.measure import Measurement, check_data, ends_of, memory_needed
+from railgauge.patterns import Round
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
-from railgauge.sampling import sample
+from railgauge.sampler import Sampler
+from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
+from railgauge.topology import absent, located
 from railgauge.watchdog import Watchdog
-from railgauge.world import Backend, Communicator, Measuring, World
+from railgauge.world import Backend, Communicator, Measuring, World, together
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
 ENDINGS = {
@@ -48,6 +54,15 @@ ENDINGS = {
     EXIT_INCONCLUSIVE: "INCONCLUSIVE",
     EXIT_INTERRUPTED: "INTERRUPTED",
 }
+
+
+class Membership(NamedTuple):
+    """What a rank is in a round: a group, its flows in it, seconds to connect it, the load it makes."""
+
+    group: Communicator | None
+    ends: Ends
+    entered: float | None
+    load: Load | None
 
 
 class Runner:
@@ -69,11 +84,22 @@ class Runner:
         self.clocks = Clocks(world)
         self.wrong = self.gaps = 0
         self._reduced = False
+        hosts = {place.node: place.host for place in world.places}
+        self._hosts = [hosts[node] for node in sorted(hosts)]
+        self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
         node = world.places[world.rank].node
         self.tally = Tally(node, world.leaders is not None, plan.counters)
+        self.sampler: Sampler | None = None
 
     def run(self, resume: bool, communicator_seconds: float) -> int:
         """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
+        try:
+            return self._run(resume, communicator_seconds)
+        finally:
+            if self.sampler:
+                self.sampler.close()
+
+    def _run(self, resume: bool, communicator_seconds: float) -> int:
         plan, world = self.plan, self.world
         self.watchdog.enter("the compilation of the loops")
         self._agree_on_plan()
@@ -87,20 +113,41 @@ class Runner:
         done = self._open(resume, communicator_seconds)
         gatherer = Gatherer(plan, world, self.folder)
         stopped = False
-        for index, groups in enumerate(patterns.rounds(plan.pattern, plan.ranks, plan.rounds)):
+        for index, round_ in enumerate(patterns.rounds(plan.schedule, self.where)):
             todo = [case for case in self.cases if (case.index, index) not in done]
             if not todo or stopped:
                 continue
-            mine = next((ranks for ranks in groups if world.rank in ranks), None)
             self.watchdog.enter(f"the making of the groups of round {index}")
-            group = world.split(mine)
-            entered = self._enter(group)
+            made = self._join(round_)
             for case in todo:
-                stopped = stopped or self._case(case, index, groups, group, entered, gatherer)
-            if group is not None:
-                self.backend.leave(group)
-                group.free()
+                stopped = stopped or self._case(case, index, round_, made, gatherer)
+            self._part(made)
         return self._end(EXIT_INTERRUPTED if stopped else self._code())
+
+    def _join(self, round_: Round) -> Membership:
+        """This rank's part of a round: its group, its flows in it, or the load that it makes."""
+        rank = self.world.rank
+        mine = next((group for group in round_.groups if rank in group.ranks), None)
+        loads = rank in round_.loading
+        group = self.world.split(round_.loading if loads else mine.ranks if mine else None)
+        entered = self._enter(group)
+        ends = ends_of(mine, rank) if mine else NO_FLOWS
+        load = None
+        if round_.load:
+            load = together(self.world, lambda: self._open_load(round_, group if loads else None))
+        return Membership(group, ends, entered, load)
+
+    def _open_load(self, round_: Round, group: Communicator | None) -> Load | None:
+        if group is None:
+            return None
+        return open_load(self.plan, round_, group, self.backend, self.watchdog.cells)
+
+    def _part(self, made: Membership) -> None:
+        if made.load:
+            made.load.close()
+        if made.group is not None:
+            self.backend.leave(made.group)
+            made.group.free()
 
     def _enter(self, group: Communicator | None) -> float | None:
         """Seconds that the backend took to connect the group, of the slowest rank of the round."""
@@ -138,15 +185,15 @@ class Runner:
         self,
         case: Case,
         index: int,
-        groups: Groups,
-        group: Communicator | None,
-        entered: float | None,
+        round_: Round,
+        made: Membership,
         gatherer: Gatherer,
     ) -> bool:
         """Measure a case; True where the run was interrupted (the case is then left to --resume)."""
         world = self.world
+        group = None if made.load else made.group
         self.watchdog.enter(f"{case.describe()} (round {index})")
-        if reason := self._too_large(case, group):
+        if reason := self._too_large(case, group, made.ends):
             self.gaps += 1
             self._record(Gap(case=case, round=index, reason=reason))
             return False
@@ -163,18 +210,30 @@ class Runner:
         if group is not None:
             cells, backend = self.watchdog.cells, self.backend
             measurement = backend.measurement(case, group, cells) or Measurement(
-                self.plan, case, index, group, backend, cells, clock.clock_ns, entered
+                self.plan,
+                case,
+                index,
+                group,
+                backend,
+                cells,
+                clock.clock_ns,
+                made.entered,
+                made.ends,
             )
+        if made.load:
+            made.load.nbytes, made.load.seconds = 0, 0.0
         self.tally.begin()
-        outcome = sample(self.plan, world, measurement, self.interrupted)
+        others = len(round_.groups[0].ranks) < world.size
+        beside = Beside(others, bool(round_.load), made.load)
+        outcome = sample(self.plan, world, measurement, self.interrupted, beside)
         counted = self.tally.end()
         if outcome.stopped != "interrupted":
-            made = gatherer.gather(
-                case, index, groups, measurement, outcome, started, clock, counted
+            gathered = gatherer.gather(
+                case, index, round_, measurement, outcome, started, clock, counted, made.load
             )
-            if made:
-                self._say_once_what_was_kept(made[0])
-                self._record(*made)
+            if gathered:
+                self._say_once_what_was_kept(gathered[0])
+                self._record(*gathered)
             wrong = measurement is not None and measurement.wrong(world.places[world.rank])
             self.wrong += int(world.maximum(np.array([bool(wrong)], np.int64))[0])
         if measurement:
@@ -190,9 +249,9 @@ class Runner:
             )
             self._record(Note(text=text))
 
-    def _too_large(self, case: Case, group: Communicator | None) -> str:
+    def _too_large(self, case: Case, group: Communicator | None, ends: Ends) -> str:
         """Why the case does not fit into memory somewhere, the same sentence on all ranks."""
-        need = memory_needed(self.plan, case, group.size, group.rank) if group else 0
+        need = memory_needed(self.plan, case, group.size, group.rank, ends) if group else 0
         everybody = self.world.node.all_gather(need)
         # a GPU is one rank's, unless they share it
         alone = self.plan.memory == "device" and not self.plan.functional
@@ -227,13 +286,13 @@ class Runner:
             raise UsageError(claimed)
         self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
         seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
-        facts = world.gather(environment.rank_facts(self._library()) | self.backend.facts())
+        own = self.backend.facts()
+        facts = world.gather(environment.rank_facts(self._library()) | own)
+        gpu = own.get("device", {}).get("bus_id")
+        on_node = world.node.gather(rails.rank_here(world.rank, gpu))
         nodes = None
-        if world.leaders:
-            here = environment.node_facts() | self.tally.facts()
-            if plan.memory == "device":
-                here["hardware"] = msgspec.to_builtins(links.hardware())
-            nodes = world.leaders.gather(here)
+        if world.leaders and on_node:
+            nodes = world.leaders.gather(self._node_facts(on_node))
         if facts is not None and nodes is not None:
             self._record(
                 Run(
@@ -255,14 +314,19 @@ class Runner:
                     functional=plan.functional,
                 )
             )
+            nics = {rank: rail for node in nodes for rank, rail in node.pop("rails").items()}
             ranks = [
-                {"rank": p.rank, "node": p.node}
+                {"rank": p.rank, "node": p.node, "nics": f.get("nics", nics[p.rank])}
                 | {k: f[k] for k in ("cpus", "device", "nic") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})
+            audits = [node.pop("audit") for node in nodes if "audit" in node]
+            if audits:
+                self.folder.write_audit(audits)
             notes = environment.disagreements(facts, world.places)
-            notes.extend(filter(None, [environment.shared_cpus(facts, world.places)]))
+            odd = (environment.shared_cpus(facts, world.places), absent(plan.leaves, self._hosts))
+            notes.extend(filter(None, odd))
             if world.thread_level == "multiple":
                 notes.append(
                     "MPI runs at MPI_THREAD_MULTIPLE: small messages cost 1.6 to 6 times more"
@@ -277,14 +341,28 @@ class Runner:
                 self._record(Note(text=note))
         return {(index, round_) for index, round_, _ in claimed}
 
+    def _node_facts(self, ranks: Sequence[rails.Rank]) -> dict[str, Any]:
+        """What this node is, and which NICs its ranks use; its sampler starts here."""
+        plan = self.plan
+        here = environment.node_facts() | self.tally.facts()
+        here["rails"] = rails.rails(plan, ranks)
+        self.sampler, here["sampler"] = self.tally.sampler(
+            plan.sample_counters, self.folder.path, ranks
+        )
+        if plan.counters != ():
+            here["audit"] = auditing.of_this_node(self.world.rank)
+            here["configuration"] = settings_of(here["audit"])
+        if plan.memory == "device":
+            here["hardware"] = msgspec.to_builtins(links.hardware())
+        return here
+
     def _library(self) -> str:
         """What moves the data, and where that is not MPI also what the ranks agree through."""
         mpi = self.world.library
         return mpi if self.backend.library == mpi else f"{self.backend.library} (control: {mpi})"
 
     def _planned(self) -> int:
-        plan = self.plan
-        return len(self.cases) * patterns.round_count(plan.pattern, plan.ranks, plan.rounds)
+        return len(self.cases) * patterns.round_count(self.plan.schedule, self.where)
 
     def _record(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
         if self.world.rank == 0:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from railgauge.load import Load
 from railgauge.plan import Plan
 from railgauge.samples import Rows
 from railgauge.statistics import Samples
@@ -20,13 +21,27 @@ from railgauge.units import NANOSECONDS
 from railgauge.world import Measuring, World
 
 MOST_CHUNK = 100_000  # iterations: a device has room for the stamps of so many
+LEAD_SECONDS = 0.01  # that a load has to build up
+LOOK_SECONDS = 0.0002  # how often ranks look whether all others are through
 #: Why a series may end, the reason that says least about it last; groups agree on the last one.
 REASONS = ("", "count", "precision", "limit", "budget")
 
 
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """Do other ranks do something else meanwhile, make load, and is it this rank that makes it?"""
+
+    others: bool = False
+    loaded: bool = False
+    load: Load | None = None
+
+
 @dataclasses.dataclass
 class Outcome:
-    """What one rank has after sampling: its stamps int64 [n, columns], its group's maxima int64 [n]."""
+    """What one rank has after sampling: its stamps int64 [n, columns], its group's maxima int64 [n].
+
+    `flows` are the times of the messages that came in, int64 [n, messages].
+    """
 
     rows: Rows
     maxima: Rows
@@ -34,13 +49,18 @@ class Outcome:
     warmup_iterations: int = 0
     steady: bool = False
     stopped: str = ""
+    flows: Rows = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
 def sample(
-    plan: Plan, world: World, measurement: Measuring | None, interrupted: Callable[[], bool]
+    plan: Plan,
+    world: World,
+    measurement: Measuring | None,
+    interrupted: Callable[[], bool],
+    beside: Beside | None = None,
 ) -> Outcome:
     """Run the case's first call, warm-up and samples on this rank (None: it only agrees)."""
-    return _Sampling(plan, world, measurement, interrupted).run()
+    return _Sampling(plan, world, measurement, interrupted, beside or Beside()).run()
 
 
 class _Sampling:
@@ -50,9 +70,10 @@ class _Sampling:
         world: World,
         measurement: Measuring | None,
         interrupted: Callable[[], bool],
+        beside: Beside,
     ) -> None:
         self.plan, self.world, self.measurement = plan, world, measurement
-        self.interrupted = interrupted
+        self.interrupted, self.beside = interrupted, beside
         self.cost = 0.0  # wall seconds an iteration, of the slowest rank
         self.halt = ""
 
@@ -93,12 +114,15 @@ class _Sampling:
         stopping = Stopping(self.plan)
         rows: list[Rows] = []
         maxima: list[Rows] = []
+        flows: list[Rows] = []
         begin = time.monotonic()
         while not self.halt:
             wanted = max(1, min(stopping.target() - stopping.done, self._largest()))
             more_rows, more_maxima = self._chunk(self._agree(wanted))
             rows.append(more_rows)
             maxima.append(more_maxima)
+            if self.measurement:
+                flows.append(self.measurement.flows)
             stopping.done = self._agree(sum(len(m) for m in maxima))
             (elapsed,) = self.world.maximum(np.array([time.monotonic() - begin]))
             series = [_seconds(np.concatenate(maxima))] if self.measurement else []
@@ -113,14 +137,18 @@ class _Sampling:
             keep = self.plan.iterations
             outcome.rows = np.ascontiguousarray(np.concatenate(rows)[:keep])
             outcome.maxima = np.concatenate(maxima)[:keep]
+            outcome.flows = np.concatenate(flows or [outcome.flows])[:keep]
 
     def _chunk(self, iterations: int) -> tuple[Rows, Rows]:
         """(this rank's stamps, its group's maxima); afterwards all know whether to halt."""
         before = time.monotonic()
         rows, maxima = self._nothing()
         wrong = 0
-        if self.measurement:
+        if self.beside.others:
+            rows = self._beside_others(iterations, rows)
+        elif self.measurement:
             rows = self.measurement.chunk(iterations)
+        if self.measurement:
             maxima = self.measurement.completion(rows)
             wrong = int(self.measurement.faulty())
         cost = (time.monotonic() - before) / max(1, iterations)
@@ -128,6 +156,24 @@ class _Sampling:
         self.cost = float(agreed[0])
         self.halt = "wrong data" if agreed[1] else "interrupted" if agreed[2] else ""
         return rows, maxima
+
+    def _beside_others(self, iterations: int, rows: Rows) -> Rows:
+        """A chunk beside other groups, idle ranks and a load, which begins before and ends after all.
+
+        Those that have nothing to do sleep: waiting inside MPI would take a CPU from those that measure.
+        """
+        if self.beside.loaded:
+            self.world.barrier()
+        if self.beside.load:
+            self.beside.load.until(self.world.meet())
+            return rows
+        if self.measurement:
+            time.sleep(LEAD_SECONDS if self.beside.loaded else 0)
+            rows = self.measurement.chunk(iterations)
+        over = self.world.meet()
+        while not over():
+            time.sleep(LOOK_SECONDS)
+        return rows
 
     def _nothing(self) -> tuple[Rows, Rows]:
         """What `_chunk` returns, of no iterations."""

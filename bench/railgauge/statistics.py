@@ -15,7 +15,7 @@ import numpy.typing as npt
 BLOCKS = 16
 #: 0.975 quantile of Student's t with BLOCKS - 1 = 15 degrees of freedom (any table of t).
 T_975 = 2.1314495
-P99_SAMPLES = 1000
+P99_SAMPLES, P999_SAMPLES = 1000, 10_000
 
 Samples = npt.NDArray[np.float64]
 
@@ -33,9 +33,12 @@ class Summary:
     low: float | None = None
     high: float | None = None
     minimum: float | None = None
+    mean: float | None = None
     p99: float | None = None
+    p999: float | None = None
     maximum: float | None = None
     stable: bool = False
+    remark: str = ""  # what else a person should see beside it
 
 
 def median_interval(samples: Samples) -> tuple[float, float]:
@@ -83,7 +86,20 @@ def summarise(samples: Samples, precision: float = 0.01) -> Summary:
         low=low if math.isfinite(low) else None,
         high=high if math.isfinite(high) else None,
         minimum=float(samples.min()),
+        mean=float(samples.mean()),
         p99=float(np.quantile(samples, 0.99)) if n >= P99_SAMPLES else None,
+        p999=float(np.quantile(samples, 0.999)) if n >= P999_SAMPLES else None,
         maximum=float(samples.max()),
         stable=agree and relative_width(samples) <= precision,
     )
+
+
+def jain(rates: npt.ArrayLike) -> float | None:
+    """Jain's fairness index (sum x)^2 / (n sum x^2), from 1/n (one has all) to 1 (all the same).
+
+    R. Jain, D. Chiu, W. Hawe, DEC-TR-301 (1984). None where there is no rate.
+    """
+    made = np.asarray(rates, np.float64)
+    if not made.any():
+        return None
+    return float(made.sum() ** 2 / (made.size * (made**2).sum()))

@@ -66,6 +66,8 @@ def result_row(result: Result, summaries: Sequence[Summary], functional: bool = 
     if group.choice:
         told = (group.choice.algorithm, group.choice.protocol, group.choice.transport)
         marks += [" ".join(filter(None, told))] if any(told) else []
+    marks += [result.name] if result.name else []
+    marks += [summary.remark] if summary.remark else []
     if len(result.groups) > 1:
         marks.append(f"slowest of {len(result.groups)} groups, round {result.round}")
     interval = f"{micro(summary.low)} - {micro(summary.high)}" if summary.low is not None else ""

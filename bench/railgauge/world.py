@@ -17,6 +17,7 @@ from railgauge import records
 from railgauge.buffers import Buffers
 from railgauge.compute import Compute
 from railgauge.errors import RailgaugeError
+from railgauge.flow_clock import FlowClock
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Table, table
 from railgauge.memory import Memory
@@ -68,6 +69,9 @@ class World(Communicator, Protocol):
     thread_level: str
     library: str
     init_seconds: float
+
+    def meet(self) -> Callable[[], bool]:
+        """Come to a barrier and go on: says, each time it is asked, whether all have come."""
 
     def split(self, ranks: Sequence[int] | None) -> Communicator | None:
         """The group that this rank belongs to (None: it belongs to none); all ranks call it."""
@@ -127,7 +131,8 @@ class Bound:
 
     `programs` is int64[sets, steps, STEP_WIDTH], one program for each set of buffers; `waits_at` is
     the row of the first step that waits for what those before it have started, `wait` the steps
-    after a program that wait for a device. `barrier` lets the group meet; `settle` is what must be
+    after a program that wait for a device. `flow_clock` knows when each message came, where the
+    operation is `flows` and somebody can tell. `barrier` lets the group meet; `settle` is what must be
     done between the last iteration and a look at the results, where others write into this rank's
     memory by themselves; `close` frees requests; `keep` holds what the steps point to.
     """
@@ -139,6 +144,7 @@ class Bound:
     compute: Compute
     close: Callable[[], None]
     keep: list[Any]
+    flow_clock: FlowClock | None = None
     wait: Table = dataclasses.field(default_factory=lambda: table([]))
     settle: Table = dataclasses.field(default_factory=lambda: table([]))
 
@@ -158,6 +164,7 @@ class Measuring(Protocol):
     timed: bool
     init_seconds: float | None
     period_ns: int
+    flows: npt.NDArray[np.int64]  # arrivals of the last chunk, where they are stamped
 
     @property
     def backend(self) -> Backend:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
@@ -11,7 +11,19 @@ from railgauge.units import format_seconds
 
 NOTHING = "-"
 #: What tells rows apart besides operation, ranks and size; shown as columns only where it varies.
-IDENTITY = ("dtype", "op", "placement", "call", "selected", "timing", "root", "round", "group")
+IDENTITY = (
+    "dtype",
+    "op",
+    "placement",
+    "call",
+    "selected",
+    "timing",
+    "root",
+    "round",
+    "setting",
+    "rail",
+    "group",
+)
 CHOSEN = ("algorithm", "protocol", "transport")
 
 
@@ -27,7 +39,11 @@ class Table:
 def table(rows: pd.DataFrame) -> Table:
     """The table of a case frame for people."""
     varying = [name for name in IDENTITY if rows[name].nunique(dropna=False) > 1]
-    fixed = [name for name in IDENTITY if name not in varying and name not in ("round", "group")]
+    fixed = [
+        name
+        for name in IDENTITY
+        if name not in varying and name not in ("round", "setting", "group")
+    ]
     extra = [name for name in EXTRA if rows[name].notna().any()]
     chosen = [name for name in CHOSEN if rows[name].notna().any()]
     header = (
@@ -71,6 +87,17 @@ def align(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def pipes(header: Sequence[str], body: Iterable[Sequence[str]], right: bool = False) -> str:
+    """A pipe table of CommonMark; `right` puts the cells of numbers to the right."""
+    rows = [header, ["---:" if right else "---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)
+
+
+def escaped(cell: str) -> str:
+    """A cell that neither ends its column nor its line."""
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
 def seconds(value: float) -> str:
     """`12.3 us`."""
     return NOTHING if pd.isna(value) else format_seconds(float(value))
@@ -92,6 +119,13 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if value >= 999.5 else f"{value:#.3g}"
 
 
+def percent(value: float) -> str:
+    """`12.3%`; `<0.01%` of what is there and very small."""
+    if pd.isna(value):
+        return NOTHING
+    return "<0.01%" if 0 < value < 1e-4 else f"{value:.2%}"
+
+
 def _plain(value: object) -> str:
     return NOTHING if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
@@ -101,8 +135,8 @@ def _words(name: str, value: object) -> str:
         return ""
     if name == "placement":
         return "in place" if value == "in" else "out of place"
-    if name == "root":
-        return f"root {value}"
+    if name in ("root", "rail"):
+        return f"{name} {value}"
     return str(value).replace("_", " ")
 
 
@@ -116,4 +150,11 @@ EXTRA: dict[str, tuple[str, Callable[[float], str]]] = {
     "init_seconds": ("init", seconds),
     "allowed_GBps": ("allowed GB/s", significant),
     "allowed_share": ("share", significant),
+    "p999_seconds": ("p99.9", seconds),
+    "jain": ("Jain", significant),
+    "slowest_flow_GBps": ("slowest flow GB/s", significant),
+    "impact": ("impact x", significant),
+    "impact_p99": ("p99 impact x", significant),
+    "load_GBps": ("load GB/s", significant),
+    "pause_ratio": ("paused", percent),
 }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pandas as pd
 
-from railgauge.counting import Kind, source_named
+from railgauge.counting import Kind, difference, source_named
 from railgauge.records import Counted, Moved, Result
+from railgauge.sampler import file_of
 from railgauge.units import GIGA
-from railgauge_reports.stored import StoredRun
+from railgauge_reports.sampled import Point, read_samples
+from railgauge_reports.sharing import Sharing
+from railgauge_reports.stored import Measured, StoredRun
 
 #: Column -> pandas type.
 COLUMNS = {
@@ -19,6 +22,7 @@ COLUMNS = {
     "round": "Int64",
     "nbytes": "Int64",
     "host": "string",
+    "groups": "string",  # numbers of those of the round that share the place: `0-2,5`
     "source": "string",
     "device": "string",
     "port": "Int64",
@@ -27,55 +31,79 @@ COLUMNS = {
     "priority": "Int64",  # IEEE 802.1Q
     "unit": "string",
     "delta": "Int64",  # NA: reset, vanished or appeared (see `note`)
+    "seconds": "Float64",  # between the two readings
     "per_second": "Float64",
     "per_GB": "Float64",  # of data that the slowest group's ranks moved each, warm-up included
     "note": "string",
 }
+#: Of `sampled_frame`: a row for each value that a counter took while the run went on.
+SAMPLED = {
+    "host": "string",
+    "source": "string",
+    "device": "string",
+    "port": "Int64",
+    "counter": "string",
+    "event": "string",
+    "unit": "string",
+    "seconds": "Float64",  # since the run began, by the host's wall clock
+    "value": "Float64",  # in its unit
+    "per_second": "Float64",  # since the reading before; NA of gauges, of a first value and of resets
+}
+PLACE = ["host", "source", "device", "port", "counter"]
 
 
-def counter_frame(stored: StoredRun) -> pd.DataFrame:
-    """Every counter that moved, in the order of the journal; host-wide ones count all that went on."""
-    kinds = _Kinds(stored)
+#: Events that are traffic and no trouble.
+TRAFFIC = frozenset(
+    (
+        *("data_tx", "data_rx", "packets_tx", "rdma_bytes_tx", "priority_bytes_tx"),
+        *("phy_bits_rx", "phy_bytes_rx", "tcp_segments_out"),
+    )
+)
+
+
+def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> pd.DataFrame:
+    """Every counter that moved, in the order of the journal; host-wide ones count all that went on.
+
+    `wanted`: of these events only.
+    """
+    sharing = Sharing(stored)
     rows = [
         row
         for made in stored.results
         for counted in made.result.counted
-        for row in _rows(stored, kinds, made.result, counted)
+        for row in _rows(sharing, made, counted, wanted)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-class _Kinds:
-    """How the counters of a run count: by source, name, and what the run recorded of their place."""
+def gigabytes(result: Result) -> float:
+    """GB of data that each rank of the slowest group moved, warm-up included."""
+    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
+    return result.case.nbytes * min(iterations, default=0) / GIGA
 
-    def __init__(self, stored: StoredRun) -> None:
-        self._facts: dict[tuple[str, str, str, int], dict[str, str]] = {}
-        for node in stored.environment.get("nodes") or []:
-            for place in (node.get("counters") or {}).get("places", []):
-                key = (node["host"], place["source"], place["device"], place["port"])
-                self._facts[key] = place["facts"]
 
-    def of(self, host: str, moved: Moved) -> Kind:
-        facts = self._facts.get((host, moved.source, moved.device, moved.port), {})
-        kind: Kind = source_named(moved.source).kind(moved.name, facts)
-        return kind
+def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:
+    kind: Kind = source_named(moved.source).kind(moved.name, sharing.facts(host, moved))
+    return kind
 
 
 def _rows(
-    stored: StoredRun, kinds: _Kinds, result: Result, counted: Counted
+    sharing: Sharing, made: Measured, counted: Counted, wanted: Collection[str] | None
 ) -> Iterator[dict[str, Any]]:
-    host = stored.last.hosts[counted.node]
-    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
-    gigabytes = result.case.nbytes * min(iterations, default=0) / GIGA
+    result, host = made.result, made.start.run.hosts[counted.node]
+    size = gigabytes(result)
     for moved in counted.moved:
-        kind = kinds.of(host, moved)
-        rises = moved.delta is not None and kind.arithmetic != "gauge"
+        kind = _kind(sharing, host, moved)
+        if wanted is not None and not set(kind.canonical) & set(wanted):
+            continue
+        rises = moved.delta is not None and kind.counts
         yield {
             "operation": result.case.operation,
             "case": result.case.index,
             "round": result.round,
             "nbytes": result.case.nbytes,
             "host": host,
+            "groups": sharing.groups(made.start, result, host, moved),
             "source": moved.source,
             "device": moved.device,
             "port": moved.port,
@@ -84,12 +112,71 @@ def _rows(
             "priority": kind.priority,
             "unit": kind.unit or None,
             "delta": moved.delta,
+            "seconds": counted.seconds,
             "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
-            "per_GB": moved.delta / gigabytes if rises and moved.delta and gigabytes else None,
+            "per_GB": moved.delta / size if rises and moved.delta and size else None,
             "note": moved.note or None,
         }
 
 
 def events(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that tell of the fabric: known events, and counters that were reset or came and went."""
-    return frame[frame["event"].notna() | frame["note"].notna()]
+    told = frame["event"].notna() & ~frame["event"].isin(TRAFFIC)
+    return frame[told | frame["note"].notna()]
+
+
+def sampled_frame(stored: StoredRun) -> pd.DataFrame:
+    """What the samplers of all nodes saw, by host and time; a value stands until the next of its series.
+
+    `attrs["bad_lines"]` is how many lines of each host could not be read.
+    """
+    sharing = Sharing(stored)
+    bad: dict[str, int] = {}
+    columns: dict[str, list[Any]] = {name: [] for name in SAMPLED}
+    for node, host in enumerate(stored.last.hosts):
+        made = read_samples(file_of(stored.folder, node))
+        bad |= {host: made.bad_lines} if made.bad_lines else {}
+        for point in made.points:
+            for name, cell in _cells(sharing, host, point, stored.starts[0].run.started).items():
+                columns[name].append(cell)
+    frame = pd.DataFrame(columns).astype(SAMPLED)
+    frame.attrs["bad_lines"] = bad
+    return frame
+
+
+def _cells(sharing: Sharing, host: str, point: Point, began: float) -> dict[str, Any]:
+    source, device, port, name = point.counter
+    kind = _kind(sharing, host, Moved(source, device, port, name, None))
+    delta = None
+    if kind.counts and point.before is not None and point.since is not None:
+        delta, _ = difference(kind, point.before, point.value)
+    return {
+        "host": host,
+        "source": source,
+        "device": device,
+        "port": port,
+        "counter": name,
+        "event": " ".join(kind.canonical) or None,
+        "unit": kind.unit or None,
+        "seconds": point.seconds - began,
+        "value": point.value * kind.scale,
+        "per_second": None if delta is None or point.since is None else delta / point.since,
+    }
+
+
+def window(stored: StoredRun, made: Measured) -> tuple[float, float]:
+    """When a case ran: from and to, in `seconds` of the sampled frame."""
+    begin = made.result.started - stored.starts[0].run.started
+    return begin, begin + made.result.seconds
+
+
+def largest(sampled: pd.DataFrame, begin: float, end: float) -> pd.DataFrame:
+    """The largest value and rate of every series between two times, both in seconds.
+
+    A value counts from when it was seen until the next, so the one that stood at `begin` counts too.
+    """
+    seen = sampled[sampled["seconds"] <= end]
+    within = seen["seconds"] > begin
+    standing = seen[~within].drop_duplicates(PLACE, keep="last").assign(per_second=None)
+    both = pd.concat([standing.astype(SAMPLED), seen[within]])
+    return both.groupby(PLACE, sort=False, as_index=False)[["value", "per_second"]].max()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from railgauge import patterns
+from railgauge.patterns import ISOLATED
 from railgauge.plan import Case, Plan
 from railgauge.records import GroupResult, Result, decode_ranks, encode_ranks
 from railgauge.samples import (
@@ -29,8 +27,10 @@ from railgauge.samples import (
     seconds,
 )
 from railgauge.statistics import summarise
-from railgauge.units import NANOSECONDS
+from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
+from railgauge_reports.flows import Flow, flow_facts, flows_of, recovery
+from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.stored import Measured, Missed, Start, StoredRun, read_run
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
@@ -92,6 +92,22 @@ FURTHER = {
     "lateness_seconds": "Float64",  # median over these, against the median entry of the others
     "lateness_p90_seconds": "Float64",
     "late_iterations": "Int64",  # with anybody late; NA where the stamps cannot tell
+    "rail": "Int64",  # of the group's ranks: their order on their nodes
+    "setting": "string",  # of the round: `4 to 1`, `beside incast`, `shift 2`
+    "load_GBps": "Float64",  # that the ranks moved which made the load
+    "mean_seconds": "Float64",
+    "p999_seconds": "Float64",  # NA below 10,000 samples
+    "impact": "Float64",  # of a load: mean time beside it over that alone (GPCNeT's impact factor)
+    "impact_p99": "Float64",
+    "flows": "Int64",  # directed ones, whose times are known
+    "jain": "Float64",  # fairness of their rates
+    "mean_flow_GBps": "Float64",
+    "slowest_flow": "string",  # `from>to`
+    "slowest_flow_GBps": "Float64",
+    "disturbed_at_seconds": "Float64",  # into the series: where the rate fell below half
+    "recovery_seconds": "Float64",  # until it was back; NA while a disturbance lasted to the end
+    "pause_ratio": "Float64",  # largest of the group's hosts: share of time that somebody was stopped
+    "pause_bound": "boolean",  # it is at most this: drivers counted frames, and no time
     "gap": "boolean",
     "reason": "string",
 }
@@ -105,7 +121,10 @@ def case_frame(run: Path | StoredRun) -> pd.DataFrame:
     folder, its journal or its samples cannot be read.
     """
     stored = run if isinstance(run, StoredRun) else read_run(run)
-    return _typed([_row(stored, facts) for facts in group_facts(stored)], COLUMNS)
+    paused = pauses_of(stored)
+    rows = [_row(stored, facts) | _paused(paused, facts) for facts in group_facts(stored)]
+    _add_impact(rows)
+    return _typed(rows, COLUMNS)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -144,6 +163,7 @@ class GroupFacts:
     measured: Measured | None = None
     samples: GroupSamples | None = None
     reason: str | None = None
+    flows: tuple[Flow, ...] = ()
 
 
 def group_facts(run: StoredRun) -> Iterator[GroupFacts]:
@@ -151,13 +171,17 @@ def group_facts(run: StoredRun) -> Iterator[GroupFacts]:
     for made in run.pairs.values():
         if isinstance(made, Missed):
             gap = made.gap
-            for ranks in _groups(run.plan.pattern, run.plan.ranks, gap.round):
+            for ranks in _groups(run, made.start, gap.round):
                 yield GroupFacts(gap.case, gap.round, ranks, made.start, reason=gap.reason)
             continue
         result = made.result
-        for samples in group_samples(run.folder, result):
+        everything = list(group_samples(run.folder, result))
+        flows = tuple(flows_of(run, made, everything))
+        for samples in everything:
             ranks = samples.group.ranks
-            yield GroupFacts(result.case, result.round, ranks, made.start, made, samples)
+            yield GroupFacts(
+                result.case, result.round, ranks, made.start, made, samples, flows=flows
+            )
 
 
 def group_text(ranks: str) -> str:
@@ -186,10 +210,8 @@ def arrivals_of(facts: GroupFacts) -> Arrivals | None:
 # rows ---------------------------------------------------------------------------------------------
 
 
-@cache
-def _groups(pattern: str, ranks: int, index: int) -> tuple[str, ...]:
-    groups = next(islice(patterns.rounds(pattern, ranks), index, None))
-    return tuple(encode_ranks(group) for group in groups)
+def _groups(run: StoredRun, start: Start, index: int) -> tuple[str, ...]:
+    return tuple(encode_ranks(group.ranks) for group in start.round_at(run.plan, index).groups)
 
 
 def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
@@ -220,6 +242,8 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
     if facts.measured is not None and facts.samples is not None:
         row |= _measured(run.plan, facts.measured, facts.samples)
         row |= _device(facts.measured.result, facts.samples)
+        row |= flow_facts(case.nbytes, facts.flows, ranks)
+        row |= _tail(facts.measured.result, facts.samples)
         if facts.start.run.functional:
             row |= {"algbw_GBps": None, "busbw_GBps": None}
         elif row["algbw_GBps"] and row["allowed_GBps"]:
@@ -241,6 +265,8 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
         "median_high_seconds": summary.high,
         "min_seconds": summary.minimum,
         "p99_seconds": summary.p99,
+        "mean_seconds": summary.mean,
+        "p999_seconds": summary.p999,
         "max_seconds": summary.maximum,
         "stable": summary.stable if summary.samples else None,
         "algbw_GBps": rates[0],
@@ -255,6 +281,40 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
         "overlap": overlap_share(group.overlap),
         "missed_windows": group.missed_windows if result.case.timing == "synchronised" else None,
     }
+
+
+def _tail(result: Result, samples: GroupSamples) -> dict[str, Any]:
+    """Of a series the rail and the setting it belongs to, and whether it was disturbed."""
+    row: dict[str, Any] = {"rail": samples.group.rail, "setting": result.name or None}
+    if result.pressure and result.pressure.seconds:
+        row["load_GBps"] = result.pressure.nbytes / result.pressure.seconds / GIGA
+    if samples.rows.size:
+        took = np.multiply(seconds(samples, result), result.transfers)
+        stamped = samples.columns == ("entry", "exit")
+        # one clock is enough: what disturbs a group holds up all of its ranks
+        ends = samples.rows[0, :, 1] * NANOSECONDS if stamped else np.cumsum(took)
+        if found := recovery(ends, took):
+            row |= {
+                "disturbed_at_seconds": found.begin_seconds,
+                "recovery_seconds": found.seconds,
+            }
+    return row
+
+
+def _add_impact(rows: list[dict[str, Any]]) -> None:
+    """Time beside a load over that alone, of the same case and group."""
+    alone = {
+        (row["case"], row["group"]): row
+        for row in rows
+        if row["setting"] == ISOLATED and not row["gap"]
+    }
+    for row in rows:
+        before = alone.get((row["case"], row["group"]))
+        if before is None or row is before or row["gap"]:
+            continue
+        for name, of in (("impact", "mean_seconds"), ("impact_p99", "p99_seconds")):
+            if row[of] and before[of]:
+                row[name] = row[of] / before[of]
 
 
 def _device(result: Result, samples: GroupSamples) -> dict[str, Any]:
@@ -298,6 +358,18 @@ def _late(found: Arrivals | None) -> dict[str, Any]:
             "lateness_p90_seconds": found.late.lateness_p90_seconds,
         }
     return row
+
+
+def _paused(paused: Pauses, facts: GroupFacts) -> dict[str, Any]:
+    """The worst of the group's hosts; nothing where none of them counts pauses."""
+    hosts = facts.start.hosts(decode_ranks(facts.ranks))
+    found = [
+        ratio for host in hosts if (ratio := paused.get((facts.case.index, facts.round, host)))
+    ]
+    if not found:
+        return {}
+    value, bound = max(found)
+    return {"pause_ratio": value, "pause_bound": bound}
 
 
 def _typed(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

@@ -8,20 +8,34 @@ from pathlib import Path
 import pandas as pd
 
 from railgauge_reports.frames import case_frame
+from railgauge_reports.lossless import told
+from railgauge_reports.lossless.run import Fabric, fabric_of
 from railgauge_reports.stored import StoredRun, read_run
-from railgauge_reports.verdict import Verdict, judge
+from railgauge_reports.verdict import Verdict, judge, with_faults
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadedRun:
-    """`rows` is `frames.case_frame` of the folder that `stored` was read from."""
+    """`rows` is `frames.case_frame` of the folder that `stored` was read from.
+
+    `fabric` is what the rules say of it, and a fault that fails a run is in the verdict.
+    """
 
     stored: StoredRun
     rows: pd.DataFrame
     verdict: Verdict
+    fabric: Fabric
 
 
-def load(folder: Path) -> LoadedRun:
-    """Everything of a run folder; raises NotMeasuredError (exit 3) where it cannot be read."""
+def load(folder: Path, profile: str | None = None) -> LoadedRun:
+    """Everything of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
+
+    `profile` is what the fabric is judged as (None: as its ports suggest); raises UsageError for
+    one that does not exist.
+    """
     stored = read_run(folder)
-    return LoadedRun(stored, case_frame(stored), judge(stored))
+    rows = case_frame(stored)
+    fabric = fabric_of(stored, rows, profile)
+    faults = told.reasons(fabric)
+    verdict = with_faults(judge(stored), faults, told.next_commands(fabric))
+    return LoadedRun(stored, rows, verdict, fabric)

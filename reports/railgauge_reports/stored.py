@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import msgspec
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, read_journal, read_stored_plan
+from railgauge.patterns import Round, rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
+from railgauge.topology import Topology, located
 
 Pair = tuple[int, int]  # index of the case, index of the round
 
@@ -31,6 +34,15 @@ class Start:
     def host_of(self) -> tuple[str, ...]:
         """`host_of[rank]`."""
         return tuple(self.run.hosts[node] for node, times in self.run.nodes for _ in range(times))
+
+    def topology(self, plan: Plan) -> Topology:
+        """Where its ranks were."""
+        node_of = (node for node, times in self.run.nodes for _ in range(times))
+        return located(plan.leaves, self.run.hosts, node_of)
+
+    def round_at(self, plan: Plan, index: int) -> Round:
+        """A round of the plan's pattern."""
+        return next(islice(rounds(plan.schedule, self.topology(plan)), index, None))
 
     def hosts(self, ranks: list[int]) -> list[str]:
         """The hosts of these ranks, each once, in the order of the ranks."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 
 from railgauge import patterns
 from railgauge.errors import (
+    EXIT_FAIL,
     EXIT_HANG,
     EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
@@ -21,6 +23,7 @@ from railgauge.errors import (
 from railgauge.journal import PLAN
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Wrong
+from railgauge.topology import Topology
 from railgauge_reports.stored import Measured, Pair, StoredRun
 
 
@@ -90,9 +93,21 @@ class WrongElement:
         )
 
 
-def planned_pairs(plan: Plan) -> dict[Pair, Case]:
-    """All pairs of case and round that a plan stands for, with the case."""
-    rounds = range(patterns.round_count(plan.pattern, plan.ranks, plan.rounds))
+def with_faults(verdict: Verdict, faults: Sequence[str], commands: Sequence[str]) -> Verdict:
+    """The verdict of a run on a fabric with these faults: FAIL, but where worse is known already."""
+    if not faults:
+        return verdict
+    reasons = (*faults, *verdict.reasons)
+    if verdict.exit_code not in (EXIT_PASS, EXIT_INCONCLUSIVE):
+        return dataclasses.replace(verdict, reasons=(*verdict.reasons, *faults))
+    return Verdict(
+        "FAIL", EXIT_FAIL, reasons, verdict.coverage, (*commands, *verdict.next_commands)
+    )
+
+
+def planned_pairs(plan: Plan, where: Topology) -> dict[Pair, Case]:
+    """All pairs of case and round that a plan stands for where its ranks were, with the case."""
+    rounds = range(patterns.round_count(plan.schedule, where))
     return {(case.index, index): case for case in cases(plan) for index in rounds}
 
 
@@ -120,7 +135,7 @@ def _unchecked(made: Measured) -> bool:
 
 def coverage(run: StoredRun) -> Coverage:
     """What of the plan was measured; pure function of the folder."""
-    planned = planned_pairs(run.plan)
+    planned = planned_pairs(run.plan, run.starts[-1].topology(run.plan))
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),

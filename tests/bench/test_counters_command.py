@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -112,3 +115,58 @@ def test_watching_shows_what_rises_until_it_is_interrupted(host):
 def test_a_table_of_changes_is_printed_as_often_as_asked(host):
     text = shown("--source", "rdma", "--watch", "0.01", "--count", "2", *host.options)
     assert len(text.splitlines()) == 2
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """`meanwhile(first, second)`: what happens before each reading of --watch instead of waiting."""
+
+    def plan(*deeds):
+        waiting = iter(deeds)
+        monkeypatch.setattr(time, "sleep", lambda _: next(waiting)())
+
+    return plan
+
+
+def test_a_gauge_shows_the_value_that_it_has_now_and_no_rate(host, meanwhile):
+    gauge = "db_fifo_register"
+    host(**{gauge: 900})
+    meanwhile(lambda: host(**{gauge: 400}, port_rcv_data=105), lambda: None)
+    text = shown("--source", "rdma", "--watch", "1", "--count", "2", *host.options)
+    fell, rose, *rest = (line for line in text.splitlines() if line.startswith("  "))
+    assert fell.split()[-3:] == [gauge, "400", "gauge"]
+    assert "/s" not in fell
+    assert rose.split()[4:6] == ["port_rcv_data", "400"]
+    assert rose.endswith(" B/s")
+    assert not rest  # a gauge that stands still is not told again
+
+
+def test_a_device_that_goes_while_it_is_watched_is_told_and_ends_nothing(host, meanwhile):
+    folder = Path(host.options[1]) / "class/infiniband/mlx5_0"
+    meanwhile(lambda: shutil.rmtree(folder), lambda: None)
+    options = ("--source", "rdma", "--device", "mlx5_0", "--watch", "1", "--count", "2")
+    text = shown(*options, *host.options)
+    assert text.count("vanished") == 5
+
+
+def test_a_gpu_stands_for_its_links_too(fake_nvml, tmp_path):
+    folder = tmp_path / "bus/pci/devices/0000:10:00.0"
+    folder.mkdir(parents=True)
+    (folder / "class").write_text("0x030200\n")
+    (folder / "vendor").write_text("0x10de\n")
+    argv = [sys.executable, "-m", "railgauge", "counters", "--sysfs", str(tmp_path), "--all"]
+    machine = {"LD_PRELOAD": str(fake_nvml), "FAKE_NVML_LINKS": "2", "FAKE_NVML_POWER": "70000"}
+
+    def run(*more):
+        done = subprocess.run(
+            [*argv, *more], env=os.environ | machine, capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    lines = run("--device", "0000:11:00.0")
+    places = [line.split(" (")[0] for line in lines if not line.startswith(" ")]
+    links = [f"nvlink 0000:11:00.0/link{n}" for n in range(2)]
+    assert places == [*links, "nvml 0000:11:00.0"]
+    assert ["power", "70000", "mW"] in [line.split() for line in lines]
+    (only, *_) = run("--device", "0000:11:00.0/link1")
+    assert only.startswith("nvlink 0000:11:00.0/link1 (gpu 1, ")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -45,6 +47,28 @@ def test_a_counter_that_went_back_was_reset(arithmetic):
 def test_a_gauge_is_never_subtracted():
     assert difference(Kind(arithmetic="gauge"), 7, 3) == (7, "")
     assert difference(Kind(arithmetic="gauge"), 3, 7) == (7, "")
+
+
+def test_a_state_is_told_only_where_it_changes():
+    kind = Kind(arithmetic="state")
+    assert difference(kind, 16, 8) == (8, "")
+    place = Place("pcie", "0000:10:00.0")
+    stands, fell = (Change(place, "width", kind, 16, b, b) for b in (16, 8))
+    assert (stands.moved, fell.moved) == (False, True)
+    assert fell.rate(1.0) is None
+    assert not kind.counts
+
+
+@given(values=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
+def test_what_moved_is_the_same_whether_or_not_the_rest_is_told(values):
+    names = ("excessive_buffer_overrun_errors", "db_fifo_register", "out_of_sequence")
+    both = [
+        rdma({names[k % 3]: pair[way] for k, pair in enumerate(values)}, {"x": "refused"})
+        for way in range(2)
+    ]
+    before, after = (Snapshot(k, (reading,)) for k, reading in enumerate(both))
+    moved = [change for change in counting.changes(before, after) if change.moved]
+    assert list(counting.changes(before, after, still=False)) == moved
 
 
 def test_steps_become_the_unit():
@@ -126,6 +150,7 @@ def test_a_source_without_its_files_is_a_problem_and_the_others_are_read(tmp_pat
         (b"\xff\xfe17\n", "not a number"),
         (b"9" * 8000, "not a number"),
         (b"1 2\n", "not a number: '1 2'"),
+        (b"1_0\n", "not a number: '1_0'"),
         (b"18446744073709551616\n", "not a number"),
     ],
 )
@@ -146,17 +171,55 @@ def test_numbers_up_to_64_bits_are_read(tmp_path):
     assert unknown == {"none": "No such file or directory", ".": "Is a directory"}
 
 
-def test_permission_denied_is_unknown(tmp_path):
-    path = tmp_path / "c"
+@pytest.fixture
+def nobody(tmp_path, monkeypatch):
+    """`with nobody(): ...`: as a user who may enter the present folder, the test's own."""
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are closed to others
+
+    @contextlib.contextmanager
+    def become():
+        user = os.geteuid()
+        if user == 0:  # who may read everything
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+
+    return become
+
+
+@pytest.mark.parametrize("names", [["c"], None])
+def test_permission_denied_is_unknown(nobody, names):
+    path = Path("c")
     path.write_text("1")
     path.chmod(0)
     values, unknown = {}, {}
-    user = os.geteuid()
-    if user == 0:  # who may read everything
-        os.seteuid(65534)
-    try:
-        counting.read_counters(tmp_path, ["c"], values, unknown)
-    finally:
-        os.seteuid(user)
+    with nobody():
+        counting.read_counters(Path(), names, values, unknown)
     assert unknown == {"c": "Permission denied"}
     assert not values
+
+
+def test_a_folder_that_may_not_be_opened_is_unknown_as_a_whole(nobody):
+    closed = Path("counters")
+    closed.mkdir()
+    (closed / "c").write_text("1")
+    closed.chmod(0)
+    values, unknown = {}, {}
+    with nobody():
+        counting.read_counters(closed, None, values, unknown)
+    closed.chmod(0o700)
+    assert unknown == {"*": "Permission denied"}
+    counting.read_counters(Path("none"), None, values, unknown)
+    assert not values
+    assert unknown == {"*": "Permission denied"}
+
+
+def test_a_pipe_in_the_place_of_a_counter_stops_nothing(tmp_path):
+    os.mkfifo(tmp_path / "c")
+    values, unknown = {}, {}
+    counting.read_counters(tmp_path, None, values, unknown)
+    assert not values
+    assert "c" in unknown

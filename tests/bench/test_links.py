@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +12,6 @@ from railgauge import bounds, links, nvlink, pcie
 from railgauge.links import Gpu, Hardware, Nic
 from railgauge.pcie import Pcie
 
-RIG = Path(__file__).parents[1] / "rigs/fake_nvml"
 READ = """
 import sys, msgspec
 from pathlib import Path
@@ -70,18 +67,8 @@ def sysfs(tmp_path):
     return Sysfs(tmp_path / "sys")
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    """The fake libnvidia-ml.so.1."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler (cc) to build the fake NVML with")
-    folder = tmp_path_factory.mktemp("nvml")
-    subprocess.run([RIG / "build.sh", folder], check=True)
-    return folder / "libnvidia-ml.so.1"
-
-
 @pytest.fixture
-def read(library, sysfs):
+def read(fake_nvml, sysfs):
     """`read(GPUS=4, TOPOLOGY="direct")`: the hardware of a host in a process of its own."""
 
     def run(host="n0", pynvml="with", **knobs):
@@ -89,7 +76,7 @@ def read(library, sysfs):
         environment |= {f"FAKE_NVML_{name}": str(value) for name, value in knobs.items()}
         done = subprocess.run(
             [sys.executable, "-c", READ, sysfs.root, host, pynvml],
-            env=environment | {"LD_PRELOAD": str(library)},
+            env=environment | {"LD_PRELOAD": str(fake_nvml)},
             capture_output=True,
             check=True,
         )

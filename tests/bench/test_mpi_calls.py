@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from railgauge.backends import offers_of
+from railgauge.layouts import Ends
 from railgauge.measure import group_facts
-from railgauge.mpi_calls import Arguments, CallArguments, Calls, program, symbols
+from railgauge.mpi_calls import WAIT_EACH, Arguments, CallArguments, Calls, program, symbols
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan, cases, forms
 
@@ -28,13 +29,14 @@ def spelt(name: str, call: str, me: int, nbytes: int, skew: float = 0.0) -> tupl
         ranks=2, operations=(name,), sizes=(nbytes,), dtypes=("int8",), calls=(call,), skew=skew
     )
     case = cases(plan)[0]
-    return case, program(case, group_facts(plan, case, 2, me), ARGUMENTS, 1000, [2000] * 3)
+    facts = group_facts(plan, case, 2, me, Ends((1 - me,), (1 - me,)))
+    return case, program(case, facts, ARGUMENTS, 1000, [2000] * 3)
 
 
 def moving(calls: Calls) -> list[CallArguments]:
     """The calls that say how much is moved, but for the one element that acknowledges a window."""
     everything = calls.setup + calls.iteration
-    waiting = ("MPI_Start", "MPI_Wait")
+    waiting = ("MPI_Start", "MPI_Wait", WAIT_EACH)
     return [c for c in everything if not c[0].startswith(waiting) and 1 not in c[1][1:2]]
 
 

@@ -140,6 +140,27 @@ def test_every_form_of_a_copy_between_gpus_is_verified_where_it_arrives(gpus):
         assert result.groups[0].allowed is not None
 
 
+@pytest.mark.parametrize("pattern", ["incast", "shift"])
+def test_flows_are_verified_where_they_arrive(gpus, pattern):
+    run = gpus("-n", "4", "--operation", "flows", "--pattern", pattern, "--sizes", "4K")
+    assert run.code == 0, run.stderr
+    assert len(run.results) == {"incast": 3, "shift": 2}[pattern]
+    for result in run.results:
+        assert result.groups[0].checked_iterations
+        assert result.flows == ()  # NCCL does not say when each message came
+
+
+def test_victims_are_measured_beside_traffic_of_nccl(gpus):
+    run = gpus("-n", "4", "--pattern", "victim", "--victims", "0.5", "--sizes", "4K")
+    assert run.code == 0, run.stderr
+    assert [result.pressure.kind for result in run.results[1:]] == [
+        "alltoall",
+        "incast",
+        "broadcast",
+    ]
+    assert all(result.pressure.nbytes for result in run.results[1:])
+
+
 def test_a_gpu_copies_within_itself_and_from_and_to_the_host(gpus):
     done = gpus(
         *("-n", "1", "--operation", "copy", "--sizes", "5000"),

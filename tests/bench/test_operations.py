@@ -15,7 +15,7 @@ from railgauge.buffers import Buffers, Sets
 from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
 from railgauge.inputs import WRONG, data_record
-from railgauge.layouts import BETWEEN_PAIRS, COPIES, Group, copies, offsets, partner
+from railgauge.layouts import BETWEEN_PAIRS, COPIES, Ends, Group, copies, offsets, partner
 from railgauge.loop import execute, table
 from railgauge.operations import OPERATIONS, REDUCTIONS, operation_named
 from railgauge.plan import Case, Plan, cases
@@ -33,6 +33,11 @@ MATRICES = st.integers(1, 5).flatmap(
 
 def view(address: int, count: int) -> Elements:
     return np.frombuffer((ctypes.c_int32 * count).from_address(address), np.int32)
+
+
+def two_flows(me: int, n: int) -> Ends:
+    """Flows from each rank of a group to the two that come next."""
+    return Ends(((me - 1) % n, (me - 2) % n), ((me + 1) % n, (me + 2) % n))
 
 
 class Ranks:
@@ -59,7 +64,9 @@ class Ranks:
         record = data_record(dtype, "sum" if entry.reduces else None, n, SEED)
         self.buffers = []
         for me in range(n):
-            layout = entry.layout(Group(n, me, root, count, traffic, in_place, call, in_block))
+            ends = two_flows(me, n)
+            group = Group(n, me, root, count, traffic, in_place, call, in_block, ends)
+            layout = entry.layout(group)
             sets = Sets(slots, sends, in_place)
             self.buffers.append(Buffers(layout, dtype, record, me, sets))
 
@@ -156,6 +163,12 @@ class Ranks:
     def sendrecv(self, slot: int) -> None:
         for rank in range(self.n):
             self.slot((rank + 1) % self.n, slot, self.count)[:] = self.sent(rank, self.count)
+
+    def flows(self, slot: int) -> None:
+        """Every rank sends to the two that come next, itself among them where there are too few."""
+        for rank in range(self.n):
+            blocks = [self.sent(source, self.count) for source in two_flows(rank, self.n).sources]
+            self.slot(rank, slot, 2 * self.count)[:] = np.concatenate(blocks)
 
     def latency(self, slot: int) -> None:
         half = self.n // 2
@@ -393,7 +406,8 @@ def test_the_size_is_the_larger_of_what_one_rank_sends_and_receives(name, n, roo
     layouts = [
         entry.layout(Group(n, me, root, count, traffic, placement == "in", call)) for me in range(n)
     ]
-    assert entry.nbytes(count, 4, n) == max(max(x.sends, x.receives) for x in layouts) * 4
+    most = max(max(x.sends, x.receives) for x in layouts)
+    assert entry.nbytes(count, 4, n) == (count if name == "flows" else most) * 4
 
 
 def test_a_barrier_has_no_size():
@@ -455,7 +469,16 @@ def test_an_unknown_operation_names_the_closest_and_all_that_are_allowed():
 def test_the_table_holds_every_operation_that_the_main_job_promises():
     assert set(OPERATIONS) == {
         *("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "gather"),
-        *("scatter", "alltoall", "alltoallv", "sendrecv", "barrier", "latency", "bandwidth"),
+        *(
+            "scatter",
+            "alltoall",
+            "alltoallv",
+            "sendrecv",
+            "barrier",
+            "latency",
+            "bandwidth",
+            "flows",
+        ),
         *("bidirectional_bandwidth", "message_rate", "copy"),
         *(f"rdma_{verb}_{what}" for verb in VERBS for what in ("bandwidth", "latency")),
     }

@@ -14,13 +14,13 @@ from railgauge.world import Place
 
 
 class World:
-    """All ranks as rank 0 sees them where everybody agrees with it; two nodes."""
+    """All ranks as rank 0 sees them where everybody agrees with it; each on a node of its own."""
 
     rank, leaders = 0, None
 
     def __init__(self, size: int) -> None:
         self.size, self.groups = size, []
-        self.places = [Place(rank, f"n{rank % 2}", rank % 2, 0, 1) for rank in range(size)]
+        self.places = [Place(rank, f"n{rank}", rank, 0, 1) for rank in range(size)]
         self.node = types.SimpleNamespace(broadcast=lambda value: value)
 
     def all_gather(self, value):

@@ -78,7 +78,7 @@ def test_a_default_run_makes_a_folder_below_runs(jobs, tmp_path):
     assert ended.code == EXIT_PASS, ended
     (folder,) = (tmp_path / "runs").iterdir()
     names = {path.name for path in folder.iterdir()}
-    assert names == {"plan.json", "journal.jsonl", "environment.json", "samples"}
+    assert names == {"plan.json", "journal.jsonl", "environment.json", "audit.json", "samples"}
     assert f"PASS: runs/{folder.name}" in ended.stderr
 
 

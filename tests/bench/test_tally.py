@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from railgauge.audit_facts import settings_of
+from railgauge.audit_records import read_stored
+from railgauge.checks import all_checks
 from railgauge.counting import Roots
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.records import Moved
@@ -52,6 +55,39 @@ def test_what_is_unknown_is_a_fact_of_the_node(port, tmp_path):
     assert "tcp" in facts["counters"]["problems"]
 
 
+def test_counters_of_known_events_are_named_once_a_set(port, tmp_path):
+    port(symbol_error=65535, link_downed=0, never_heard_of=1)
+    other = tmp_path / PORT.replace("mlx5_0", "mlx5_1") / "counters"
+    other.mkdir(parents=True)
+    for name in ("link_downed", "symbol_error"):
+        (other / name).write_text("7\n")
+    counters = Tally(0, True, ["rdma"], Roots(tmp_path, tmp_path)).facts()["counters"]
+    assert counters["names"] == [["link_downed", "symbol_error"]]
+    assert [place["names"] for place in counters["places"]] == [0, 0]
+    assert [place.get("full") for place in counters["places"]] == [["symbol_error"], None]
+
+
+def test_what_moves_before_the_first_case_is_told(port, tmp_path, monkeypatch):
+    port(port_xmit_data=0, symbol_error=2, never_heard_of=1)
+
+    def others_send(_):
+        port(port_xmit_data=25_000, never_heard_of=2)
+
+    monkeypatch.setattr("railgauge.tally.time.sleep", others_send)
+    idle = Tally(3, True, ["rdma"], Roots(tmp_path, tmp_path)).facts()["counters"]["idle"]
+    assert idle["node"] == 3
+    assert [tuple(moved) for moved in idle["moved"]] == [
+        ("rdma", "mlx5_0", 1, "port_xmit_data", 100_000, "")
+    ]
+    assert idle["seconds"] > 0
+
+
+def test_a_host_without_rdma_ports_does_not_wait_for_an_idle_window(tmp_path):
+    (tmp_path / "class/net/eth7/statistics").mkdir(parents=True)
+    counters = Tally(0, True, ["netdev"], Roots(tmp_path, tmp_path)).facts()["counters"]
+    assert "idle" not in counters
+
+
 @pytest.mark.parametrize(("reads", "names"), [(False, ["rdma"]), (True, [])])
 def test_other_ranks_and_runs_without_sources_read_nothing(reads, names, tmp_path):
     tally = Tally(0, reads, names, Roots(tmp_path, tmp_path))
@@ -62,7 +98,8 @@ def test_other_ranks_and_runs_without_sources_read_nothing(reads, names, tmp_pat
 
 @pytest.mark.mpi
 def test_every_case_of_a_run_has_what_its_node_counted(measure):
-    done = measure(*BRIEF, "--operation", "all_reduce,broadcast")
+    options = ("--operation", "all_reduce,broadcast", "--set", "UCX_NET_DEVICES=eth7:1")
+    done = measure(*BRIEF, *options)
     assert done.code == EXIT_PASS, done.stderr
     assert len(done.results) == 2
     for result in done.results:
@@ -72,6 +109,9 @@ def test_every_case_of_a_run_has_what_its_node_counted(measure):
     environment = json.loads((done.folder / "environment.json").read_text())
     sources = {place["source"] for place in environment["nodes"][0]["counters"]["places"]}
     assert "tcp" in sources
+    assert [rank["nics"] for rank in environment["ranks"]] == [
+        {"names": ["eth7"], "why": "UCX_NET_DEVICES"}
+    ] * 2
 
 
 @pytest.mark.mpi
@@ -95,3 +135,21 @@ def test_an_unknown_source_is_refused_with_the_closest(measure):
     done = measure(*BRIEF, "--counters", "ntedev")
     assert done.code == EXIT_USAGE
     assert "Did you mean 'netdev'?" in done.stderr
+
+
+@pytest.mark.mpi
+def test_a_run_that_counts_keeps_the_audit_of_every_node(measure):
+    done = measure(*BRIEF)
+    (taken,) = read_stored(done.folder)
+    assert taken.leads
+    assert {read.check for read in taken.reads} == set(all_checks())
+    environment = json.loads((done.folder / "environment.json").read_text())
+    assert environment["nodes"][0]["configuration"] == settings_of(taken)
+
+
+@pytest.mark.mpi
+def test_a_run_without_counters_reads_no_configuration(measure):
+    done = measure(*BRIEF, "--counters", "none")
+    assert not (done.folder / "audit.json").exists()
+    environment = json.loads((done.folder / "environment.json").read_text())
+    assert "configuration" not in environment["nodes"][0]

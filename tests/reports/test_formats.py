@@ -118,6 +118,7 @@ def test_markdown_has_verdict_evidence_tables_machine_and_next(mixed):
         "## Wrong data",
         "## Results",
         "### all_reduce: float32, sum, out of place, blocking, barrier",
+        "## Lossless fabric",
         "## Notes",
         "## Machine",
         "## Next",

@@ -91,14 +91,14 @@ def test_a_gap_has_a_row_without_values(start):
 
 
 def test_pairs_have_one_row_a_round_and_group(start):
-    run = start(pattern="pairs", operations=("sendrecv",), sizes=(8,))
+    run = start(hosts=4, pattern="pairs", operations=("sendrecv",), sizes=(8,))
     for index in range(3):
         run.result(run.cases[0], index=index)
     rows = case_frame(run.end())
     assert rows["round"].tolist() == [0, 0, 1, 1, 2, 2]
     assert sorted(rows["group"]) == ["0 2", "0 3", "0-1", "1 3", "1-2", "2-3"]
     assert set(rows["ranks"]) == {2}
-    assert rows.set_index("group").loc["0-1", "hosts"] == "n0"
+    assert rows.set_index("group").loc["0-1", "hosts"] == "n0 n1"
 
 
 def test_a_windowed_operation_says_how_many_messages_a_second(start):

@@ -137,7 +137,7 @@ def test_types_have_the_names_that_nccl_tests_gives_them(start):
 
 
 def test_the_groups_of_a_pattern_are_runs_of_their_own(start):
-    run = start(pattern="pairs", operations=("sendrecv",), sizes=(4096,))
+    run = start(hosts=4, pattern="pairs", operations=("sendrecv",), sizes=(4096,))
     for index in range(3):
         run.result(run.cases[0], index=index)
     text = render(load(run.end()))

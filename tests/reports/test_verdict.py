@@ -139,6 +139,6 @@ def test_a_result_without_samples_never_passes(start):
 
 
 def test_every_round_of_a_pattern_is_planned(start):
-    run = start(pattern="pairs", operations=("sendrecv",), sizes=(8,))
+    run = start(hosts=4, pattern="pairs", operations=("sendrecv",), sizes=(8,))
     run.result(run.cases[0], index=0)
     assert judged(run.end("PASS", 0)).coverage.planned == 3

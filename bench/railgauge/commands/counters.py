@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from railgauge import counting
-from railgauge.counting import Change, Roots, Snapshot
+from railgauge.counting import Change, Reading, Roots, Snapshot
 from railgauge.errors import EXIT_PASS, UsageError
 from railgauge.plan_options import names_of
 from railgauge.units import NANOSECONDS
@@ -19,7 +19,9 @@ from railgauge.units import NANOSECONDS
 
 @click.command()
 @click.option("--source", help="Sources, comma separated (railgauge list).  [default: all]")
-@click.option("--device", help="Devices, comma separated.  [default: all]")
+@click.option(
+    "--device", help="Devices, comma separated; a GPU's stand for its links too.  [default: all]"
+)
 @click.option("--all", "everything", is_flag=True, help="Counters that stand at 0, too.")
 @click.option(
     "--watch", type=float, help="Seconds between two readings: show what rises, until ^C."
@@ -40,7 +42,7 @@ def command(
     sysfs: Path,
     proc: Path,
 ) -> int:
-    """Show counters of RDMA devices, network devices, drivers and TCP on this host.
+    """Show counters of RDMA devices, network devices, drivers, GPUs, NVLink, PCIe and TCP on this host.
 
     Neither root nor a vendor's tool is needed. What cannot be read is shown as unknown, with why.
     """
@@ -56,7 +58,10 @@ def command(
             "--count is how many readings --watch shows.\n  next: --watch 1 --count 10"
         )
     roots = Roots(sysfs, proc)
-    first = _read(roots, names, device)
+    devices = names_of(device)
+    first = counting.snapshot(roots, names)
+    _check_devices(first, devices)
+    first = _only(first, devices)
     if watch is None:
         print(msgspec.json.encode(first).decode() if as_json else _shown(first, everything))
         return EXIT_PASS
@@ -64,24 +69,33 @@ def command(
     with contextlib.suppress(KeyboardInterrupt):  # how watching ends
         while count is None or number < count:
             time.sleep(watch)
-            now = _read(roots, names, device)
+            now = _only(counting.snapshot(roots, names), devices)
             _tell(first, now, as_json)
             first, number = now, number + 1
     return EXIT_PASS
 
 
-def _read(roots: Roots, names: Sequence[str], device: str | None) -> Snapshot:
-    made = counting.snapshot(roots, names)
-    wanted = names_of(device)
-    if not wanted:
+def _only(made: Snapshot, devices: Sequence[str] | None) -> Snapshot:
+    """What there is of the devices asked for; one that has gone meanwhile lacks in it."""
+    if not devices:
         return made
-    kept = tuple(r for r in made.readings if r.place.device in wanted)
-    if lacking := set(wanted) - {r.place.device for r in kept}:
-        there = ", ".join(sorted({r.place.device for r in made.readings})) or "none"
-        raise UsageError(
-            f"--device {', '.join(sorted(lacking))}: not on this host.\n  there are: {there}"
-        )
+    kept = tuple(r for r in made.readings if not _goes_by(r).isdisjoint(devices))
     return msgspec.structs.replace(made, readings=kept)
+
+
+def _goes_by(reading: Reading) -> set[str]:
+    """`0000:10:00.0/link3` is a part of `0000:10:00.0`."""
+    device = reading.place.device
+    return {device, device.partition("/")[0]}
+
+
+def _check_devices(made: Snapshot, devices: Sequence[str] | None) -> None:
+    there: set[str] = set().union(*map(_goes_by, made.readings))
+    if lacking := set(devices or ()) - there:
+        raise UsageError(
+            f"--device {', '.join(sorted(lacking))}: not on this host.\n"
+            f"  there are: {', '.join(sorted(there)) or 'none'}"
+        )
 
 
 def _shown(made: Snapshot, everything: bool) -> str:
@@ -118,19 +132,25 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
         return
     print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
     for change in moved:
-        gauge = change.kind.arithmetic == "gauge"
-        told = change.note or ("gauge" if gauge else "")
-        rate = change.rate(seconds)
-        each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
+        told = change.note or ("" if change.kind.counts else change.kind.arithmetic)
         print(
-            f"  {_place(change.place):28} {change.name:40} {_number(change.delta):>18} {each:>22} {told}"
+            f"  {_place(change.place):28} {change.name:40} {_figures(change, seconds)} {told}".rstrip()
         )
 
 
+def _figures(change: Change, seconds: float) -> str:
+    """How much and how fast; of a gauge or state the value that it has now."""
+    if not change.kind.counts:
+        now = None if change.after is None else change.after * change.kind.scale
+        return f"{f'{_number(now)} {change.kind.unit}'.rstrip():>41}"
+    rate = change.rate(seconds)
+    each = "" if rate is None else f"{rate:,.1f} {change.kind.unit}/s"
+    return f"{_number(change.delta):>18} {each:>22}"
+
+
 def _moved(change: Change) -> bool:
-    if change.kind.arithmetic == "gauge":
-        return change.before != change.after
-    return change.moved
+    """Is there anything to show? Of a gauge and a state, another value."""
+    return change.moved if change.kind.counts else change.before != change.after
 
 
 def _number(value: int | None) -> str:

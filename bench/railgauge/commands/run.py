@@ -23,8 +23,15 @@ from railgauge.terminal import TERMINAL
 _help = {
     "backend": "What moves the data (railgauge list).",
     "operation": "Operations, comma separated, or all.  [default: all_reduce]",
-    "pattern": "Which ranks work together: world, pairs.  [default: world]",
-    "rounds": "Run the pattern's first N rounds only.",
+    "pattern": "Who works together: world, pairs, leaves, bisection, victim; who sends to whom: incast,"
+    " permutation, shift (railgauge list).  [default: world]",
+    "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
+    "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",
+    "leaves": "Leaf switches and their hosts: Slurm's topology.conf, or lines `leaf0: node[0-3]`.",
+    "victims": "Share of the ranks that are measured in pattern victim.  [default: 0.2]",
+    "load": "What the others do meanwhile, a round each: alltoall, incast, broadcast, storage:PATH."
+    "  [default: alltoall,incast,broadcast]",
+    "load_bytes": "Size of a message of the load.  [default: 64K]",
     "min_bytes": "First size: 8, 64K, 1M, 1G (binary).  [default: 8]",
     "max_bytes": "Last size.  [default: 64M]",
     "step_factor": "Growth from size to size.  [default: 2]",
@@ -40,6 +47,8 @@ _help = {
     "algorithm": "Algorithms that NCCL's calls name, comma separated: ring, tree, nvls (NCCL 2.31; before,"
     " --sweep NCCL_ALGO=Ring,Tree).",
     "counters": "Fabric counters read around every case: none, all, or sources.  [default: all]",
+    "sample_counters": "Seconds between two readings of the counters while cases run, or none.  [default:"
+    " 1 where a CPU is left for it]",
     "config": "A field of NCCL's communicator configuration (max_ctas=16, cta_policy=1), or what perftest is"
     " asked: device, port, gid_index, tclass, sl, qps, mtu, iterations, connection, address=host or fabric,"
     " dmabuf. Repeatable.",
@@ -100,6 +109,11 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--algorithm")
 @_option("--pattern")
 @_option("--rounds", type=int)
+@_option("--quiet", is_flag=True, default=None)
+@_option("--leaves")
+@_option("--victims", type=float)
+@_option("--load")
+@_option("--load-bytes")
 @_option("--backend")
 @_option("--timing", type=click.Choice(["barrier", "back_to_back", "synchronised"]))
 @_option("--iterations", type=int)
@@ -121,6 +135,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--functional", is_flag=True, default=None)
 @_option("--explain", is_flag=True, default=None)
 @_option("--counters")
+@_option("--sample-counters")
 @_option("--config", multiple=True)
 @_option("--set", multiple=True)
 @_option("--sweep", multiple=True)

@@ -1,53 +1,66 @@
 """Drivers' own statistics of network devices: pauses by priority, discards, FEC, by the ethtool ioctl.
 
 SIOCETHTOOL with ETHTOOL_GSSET_INFO, GSTRINGS and GSTATS (include/uapi/linux/ethtool.h), which anybody
-may ask. Names and meanings are the drivers'; those known here are mlx5's, bnxt's, ice's and ionic's.
+may ask. Names and meanings are the drivers'; those known here are mlx5's, bnxt's, ice's,
+i40e's and ionic's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from ctypes import addressof, create_string_buffer
 
 from railgauge.counting import Kind, Place, Reading, Roots, entries
+from railgauge.ethtool import ask
 
 CLASS = "class/net"
-_SIOCETHTOOL = 0x8946
 _GSSET_INFO, _GSTRINGS, _GSTATS = 0x37, 0x1B, 0x1D
 _SS_STATS, _NAME = 1, 32  # ETH_SS_STATS, ETH_GSTRING_LEN
 MOST = 1 << 16  # statistics of one device
-_GAUGES = re.compile(r"outbound_pci_stalled_(rd|wr)|.*_high_temp|.*link_speed")
+_GAUGES = re.compile(r"outbound_pci_stalled_(rd|wr)|.*link_speed")
 _MICROSECONDS = re.compile(r".*(_duration|_duration_us|_1us_count)")
 _PRIORITY = re.compile(r"(?:^|[_-])(?:prio|priority_|pri|pripause_|prio-)(\d)(?:[_.]|$)")
-#: What counts the same thing with several drivers; {p} is a priority.
-_CANONICAL = (
-    (re.compile(r"rx_prio\d_pause|rx_pfc_ena_frames_pri\d|rx_priority_\d_xoff\.nic"), "pause_rx"),
-    (re.compile(r"tx_prio\d_pause|tx_pfc_ena_frames_pri\d|tx_priority_\d_xoff\.nic"), "pause_tx"),
-    (
-        re.compile(r"rx_prio\d_pause_duration|pfc_pri\d_rx_duration_us|rx_pripause_\d_1us_count"),
-        "pause_rx_us",
-    ),
-    (
-        re.compile(r"tx_prio\d_pause_duration|pfc_pri\d_tx_duration_us|tx_pripause_\d_1us_count"),
-        "pause_tx_us",
-    ),
-    (re.compile(r"rx_global_pause|rx_pause_frames|link_xoff_rx\.nic"), "global_pause_rx"),
-    (re.compile(r"tx_global_pause|tx_pause_frames|link_xoff_tx\.nic"), "global_pause_tx"),
-    (re.compile(r"rx_discards_phy|rx_stat_discard|hw_rx_dropped"), "discard_rx"),
-    (re.compile(r"tx_discards_phy|hw_tx_dropped"), "discard_tx"),
-    (re.compile(r"rx_crc_errors_phy|rx_crc_errors\.nic"), "crc_error"),
-    (re.compile(r"rx_pcs_symbol_err(_phy)?|rx_fec_uncorrectable_blocks"), "uncorrected_error"),
-    (re.compile(r"rx_corrected_bits_phy|rx_fec_corrected_blocks"), "corrected_error"),
-    (re.compile(r"link_down_events(_phy)?"), "link_down"),
-    (re.compile(r"rx_oversize_pkts_phy|rx_ovrsz_frames"), "mtu_drop"),
-)
+#: What counts the same thing with several drivers: the event, and names of counters as a pattern.
+#: `*_us` are microseconds of pause; a storm is what a driver's own watchdog took for one.
+EVENTS: Mapping[str, str] = {
+    "pause_rx": r"rx_prio\d_pause|rx_pfc_ena_frames_pri\d|(port\.)?rx_priority_\d_xoff(\.nic)?",
+    "pause_tx": r"tx_prio\d_pause|tx_pfc_ena_frames_pri\d|(port\.)?tx_priority_\d_xoff(\.nic)?",
+    "pause_rx_us": r"rx_prio\d_pause_duration|pfc_pri\d_rx_duration_us|rx_pripause_\d_1us_count",
+    "pause_tx_us": r"tx_prio\d_pause_duration|pfc_pri\d_tx_duration_us|tx_pripause_\d_1us_count",
+    "global_pause_rx": r"rx_global_pause|rx_pause_frames|link_xoff_rx\.nic|port\.link_xoff_rx",
+    "global_pause_tx": r"tx_global_pause|tx_pause_frames|link_xoff_tx\.nic|port\.link_xoff_tx",
+    "global_pause_rx_us": r"rx_global_pause_duration",
+    "global_pause_tx_us": r"tx_global_pause_duration",
+    "pause_wire_rx": r"rx_pause_ctrl_phy|rx_pfc_frames|frames_rx_pripause|pfc_frames_received",
+    "pause_wire_tx": r"tx_pause_ctrl_phy|tx_pfc_frames|frames_tx_pripause|pfc_frames_sent",
+    "pause_storm": r"tx_pause_storm_(warning|error)_events|pfc_wd_storms_detected_p\d",
+    "discard_rx": r"rx_discards_phy|rx_stat_discard|hw_rx_dropped|rx_dropped\.nic|port\.rx_dropped"
+    r"|rx_brb_discard",
+    "discard_tx": r"tx_discards_phy|tx_stat_discard|hw_tx_dropped",
+    "priority_discard_rx": r"rx_prio\d(_buf|_cong)?_discards?",
+    "priority_marked": r"rx_prio\d_marked",
+    "buffer_threshold": r"rx_buffer_passed_thres_phy",
+    "crc_error": r"rx_crc_errors_phy|rx_crc_errors\.nic|port\.rx_crc_errors",
+    "uncorrected_error": r"rx_pcs_symbol_err(_phy)?|rx_fec_uncorrectable_blocks",
+    "corrected_error": r"rx_corrected_bits_phy|rx_fec_corrected_blocks",
+    "lane_error": r"rx_err_lane_\d_phy",
+    "link_down": r"link_down_events(_phy)?",
+    "module_error": r"module_(unplug|bus_stuck|high_temp|bad_shorted)",
+    "mtu_drop": r"rx_oversize_pkts_phy|rx_ovrsz_frames|rx_oversize\.nic|port\.rx_oversize",
+    "pci_signal": r"[rt]x_pci_signal_integrity",
+    "pci_stalled": r"outbound_pci_stalled_wr",
+    "pci_overflow": r"outbound_pci_buffer_overflow",
+    "phy_bits_rx": r"rx_bits_phy",
+    "phy_bytes_rx": r"rx_bytes_phy",
+    "rdma_bytes_tx": r"tx_vport_rdma_unicast_bytes",
+    "priority_bytes_tx": r"tx_prio\d_bytes|tx_bytes_pri\d",
+}
+_PATTERNS = {event: re.compile(names) for event, names in EVENTS.items()}
 
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
@@ -58,12 +71,12 @@ def kind(name: str, facts: Mapping[str, str]) -> Kind:
 
 @functools.cache  # a host has thousands of names, and each case asks for them
 def _kind(name: str) -> Kind:
+    canonical = tuple(event for event, names in _PATTERNS.items() if names.fullmatch(name))
     if _GAUGES.fullmatch(name):
-        return Kind(unit="%" if "stalled" in name else "", arithmetic="gauge")
+        return Kind("%" if "stalled" in name else "", arithmetic="gauge", canonical=canonical)
     unit = "us" if _MICROSECONDS.fullmatch(name) else "B" if "bytes" in name else ""
     found = _PRIORITY.search(name)
     priority = int(found[1]) if found else None
-    canonical = tuple(event for pattern, event in _CANONICAL if pattern.fullmatch(name))
     return Kind(unit, canonical=canonical, priority=priority)
 
 
@@ -85,13 +98,13 @@ def read(roots: Roots) -> Iterator[Reading]:
 def statistics(device: str) -> dict[str, int]:
     """What `ethtool -S` shows; raises OSError (not supported, no such device)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        head = _ask(control, device, struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SS_STATS, 0))
+        head = ask(control, device, struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SS_STATS, 0))
         mask, count = struct.unpack_from("=QI", head, 8)
         if not mask or not 0 < count <= MOST:
             return {}
         asked = struct.pack("=III", _GSTRINGS, _SS_STATS, count) + bytes(_NAME * count)
-        strings = _ask(control, device, asked)
-        values = _ask(control, device, struct.pack("=II", _GSTATS, count) + bytes(8 * count))
+        strings = ask(control, device, asked)
+        values = ask(control, device, struct.pack("=II", _GSTATS, count) + bytes(8 * count))
     return decoded(strings[12:], values[8:], count)
 
 
@@ -104,10 +117,3 @@ def decoded(strings: bytes, values: bytes, count: int) -> dict[str, int]:
         if name:
             found.setdefault(name, value)
     return found
-
-
-def _ask(control: socket.socket, device: str, request: bytes) -> bytes:
-    data = create_string_buffer(request, len(request))
-    ifreq = struct.pack("=16sQ", device.encode()[:15], addressof(data)).ljust(40, b"\0")
-    fcntl.ioctl(control, _SIOCETHTOOL, ifreq)
-    return data.raw

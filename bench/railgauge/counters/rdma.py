@@ -9,11 +9,12 @@ device that wrap (drivers/infiniband/hw/mlx5/counters.c); its congestion counter
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.pcie import text
+from railgauge.counting import ALL, Kind, Place, Reading, Roots, entries, read_counters
+from railgauge.sysfs import text
 
 CLASS = "class/infiniband"
 FOLDERS = ("counters", "counters_ext", "hw_counters")
@@ -74,7 +75,26 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "cnp_rx": ("rp_cnp_handled", "rx_cnp_pkts", "cnpHandled", "rx_rdma_cnp_pkts"),
     "cnp_ignored": ("rp_cnp_ignored", "cnpIgnored"),
     "mtu_drop": ("rx_rdma_mtu_discard_pkts",),
+    "icrc_error": ("rx_icrc_encapsulated", "CRC errors"),
+    "impaired_remote": ("impaired_remote_conn_events",),
+    "unresponsive_remote": ("unresponsive_remote_events",),
+    "cqe_error": (*("req_cqe_error", "resp_cqe_error", "req_rx_cqe_err", "resp_rx_cqe_err"),),
+    "cqe_flush": (
+        *("req_cqe_flush_error", "resp_cqe_flush_error", "req_rx_cqe_flush", "resp_rx_cqe_flush"),
+    ),
+    "link_down": ("link_downed",),
+    "link_recovery": ("link_error_recovery",),
+    "symbol_error": ("symbol_error",),
+    "receive_error": ("port_rcv_errors",),
+    "remote_physical_error": ("port_rcv_remote_physical_errors",),
+    "xmit_discard": ("port_xmit_discards",),
+    "xmit_wait": ("port_xmit_wait",),
+    "data_tx": ("port_xmit_data", "tx_rdma_ucast_bytes"),
+    "data_rx": ("port_rcv_data", "rx_rdma_ucast_bytes"),
+    "packets_tx": ("port_xmit_packets", "tx_rdma_ucast_pkts"),
 }
+#: Words that mean this with EFA and may mean something else with other drivers.
+_EFA: Mapping[str, str] = {"tx_bytes": "data_tx", "rx_bytes": "data_rx", "tx_pkts": "packets_tx"}
 
 
 @functools.cache
@@ -84,10 +104,13 @@ def _canonical(name: str) -> tuple[str, ...]:
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     """Of any driver's counter; one that is unknown runs freely in 64 bits."""
+    canonical = _canonical(name)
     if name in _PORT_BITS:
-        return Kind(bits=_PORT_BITS[name], arithmetic="saturate")
+        return Kind(bits=_PORT_BITS[name], arithmetic="saturate", canonical=canonical)
     if name in ("port_rcv_data", "port_xmit_data", "port_rcv_data_64", "port_xmit_data_64"):
-        return Kind(unit="B", scale=4)
+        return Kind(unit="B", scale=4, canonical=canonical)
+    if facts.get("driver") == "efa" and name in _EFA:
+        canonical = (_EFA[name],)
     if name in _GAUGES:
         return Kind(arithmetic="gauge")
     unit = "B" if name.endswith("_bytes") else ""
@@ -95,8 +118,8 @@ def kind(name: str, facts: Mapping[str, str]) -> Kind:
         ("port_", "unicast_", "multicast_")
     )
     if queue and name not in _MLX5_FREE:
-        return Kind(unit, bits=32, arithmetic="wrap", canonical=_canonical(name))
-    return Kind(unit, canonical=_canonical(name))
+        return Kind(unit, bits=32, arithmetic="wrap", canonical=canonical)
+    return Kind(unit, canonical=canonical)
 
 
 def read(roots: Roots) -> Iterator[Reading]:
@@ -104,34 +127,40 @@ def read(roots: Roots) -> Iterator[Reading]:
     devices = roots.sysfs / CLASS
     for device in entries(devices):
         folder = devices / device
-        facts = {
-            "driver": _driver(folder),
-            "netdev": " ".join(entries(folder / "device/net")),
-            "board_id": text(folder / "board_id"),
-            "fw_ver": text(folder / "fw_ver"),
-        }
-        own = _reading(Place("rdma", device), folder, facts)
-        if own.values or own.unknown:
-            yield own
-        for port in entries(folder / "ports"):
-            if port.isdigit():
-                at = folder / "ports" / port
-                more = {name: text(at / name) for name in ("state", "rate", "link_layer")}
-                yield _reading(Place("rdma", device, int(port)), at, facts | more)
+        try:
+            yield from _device(device, folder)
+        except OSError as error:
+            yield Reading(Place("rdma", device), {}, {ALL: error.strerror or str(error)})
+
+
+def _device(device: str, folder: Path) -> Iterator[Reading]:
+    facts = {
+        "driver": _driver(folder),
+        "netdev": " ".join(entries(folder / "device/net")),
+        "board_id": text(folder / "board_id"),
+        "fw_ver": text(folder / "fw_ver"),
+    }
+    own = _reading(Place("rdma", device), folder, facts)
+    if own.values or own.unknown:
+        yield own
+    for port in entries(folder / "ports"):
+        if port.isdecimal():
+            at = folder / "ports" / port
+            more = {name: text(at / name) for name in ("state", "rate", "link_layer")}
+            yield _reading(Place("rdma", device, int(port)), at, facts | more)
 
 
 def _reading(place: Place, folder: Path, facts: Mapping[str, str | None]) -> Reading:
     values: dict[str, int] = {}
     why: dict[str, str] = {}
     for name in FOLDERS:
-        files = (file for file in entries(folder / name) if file not in _SETTINGS)
-        read_counters(folder / name, files, values, why)
+        read_counters(folder / name, None, values, why, _SETTINGS)
     return Reading(place, values, why, {name: told for name, told in facts.items() if told})
 
 
 def _driver(folder: Path) -> str:
     """The kernel's driver, or what the device's name says of it where sysfs shows none."""
-    link = folder / "device/driver"
-    if link.is_symlink():
-        return link.readlink().name
-    return "mlx5_core" if folder.name.startswith("mlx5_") else ""
+    try:
+        return os.readlink(folder / "device/driver").rpartition("/")[2]
+    except OSError:
+        return "mlx5_core" if folder.name.startswith("mlx5_") else ""

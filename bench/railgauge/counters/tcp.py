@@ -19,14 +19,18 @@ _SETTINGS = (
     *("Ip.Forwarding", "Ip.DefaultTTL"),
 )
 _GAUGES = ("Tcp.CurrEstab",)
-_CANONICAL = {"Tcp.RetransSegs": "tcp_retransmits", "IpExt.InCEPkts": "ip_ce_marks"}
+CANONICAL = {
+    "Tcp.RetransSegs": "tcp_retransmits",
+    "Tcp.OutSegs": "tcp_segments_out",
+    "IpExt.InCEPkts": "ip_ce_marks",
+}
 
 
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     del facts
     if name in _GAUGES:
         return Kind(arithmetic="gauge")
-    canonical = (_CANONICAL[name],) if name in _CANONICAL else ()
+    canonical = (CANONICAL[name],) if name in CANONICAL else ()
     return Kind(unit="B" if name.endswith("Octets") else "", canonical=canonical)
 
 
@@ -48,7 +52,7 @@ def _pair(names: bytes, numbers: bytes, values: dict[str, int], why: dict[str, s
     other, *cells = numbers.split() or [b""]
     if not title.endswith(":") or other.decode(errors="replace") != title:
         return
-    if any(number(column.encode()) is not None for column in columns):
+    if not all(column[0].isalpha() for column in columns):
         return  # two lines of numbers, of the same protocol
     for column, cell in itertools.zip_longest(columns, cells):
         if column is None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from railgauge_reports.crosscheck.launches import Launches, check_library
 from railgauge_reports.crosscheck.pairing import Pairing, peer_of
 from railgauge_reports.crosscheck.parity import SLOWER, UNDECIDED, Row, exit_code
 from railgauge_reports.crosscheck.table import lines
+from railgauge_reports.progress import bar
 
 DEFAULT_SIZES = "8,64,1K,64K,1M"
 RESULT = "crosscheck.json"
@@ -87,7 +88,7 @@ def command(
         pairing = peer.pairing(binary.name, operation, options)
         plan = batches(pairing, pairing.sizes(asked, ranks), iterations, peer.reachable)
         run = Interleaved(launches, pairing, options, plan, folder, seed)
-        with _progress(rounds * 3 * len(plan)) as advance:
+        with bar("crosscheck", rounds * 3 * len(plan)) as advance:
             rows = run.run(rounds, advance)
         report = Report(
             peer=str(binary),
@@ -185,18 +186,3 @@ def _folder(output: str | None) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"--output {path}: {error.strerror or error}") from None
     yield path
-
-
-@contextmanager
-def _progress(launches: int) -> Iterator[Callable[[], None]]:
-    """One bar on stderr; nothing where that is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    # not for runs without a terminal
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("crosscheck", total=launches)
-        yield lambda: bar.advance(task)

@@ -11,6 +11,7 @@ import click
 
 from railgauge.errors import UsageError
 from railgauge_reports import formats
+from railgauge_reports.lossless.catalogue import PROFILES
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -27,18 +28,26 @@ from railgauge_reports import formats
     type=click.Path(path_type=Path),
     help="Write to this file and print its path (parquet is binary and needs it).",
 )
-def command(run: Path, name: str | None, as_json: bool, output: Path | None) -> int:
+@click.option(
+    "--profile",
+    metavar="|".join(PROFILES),
+    help="What the fabric is judged as.  [default: as its ports suggest]",
+)
+def command(
+    run: Path, name: str | None, as_json: bool, output: Path | None, profile: str | None
+) -> int:
     """Show what the run folder RUN holds, judged from its raw facts.
 
     The exit code is the run's verdict: 0 PASS, 1 FAIL, 4 wrong data, 5 hang, 6 inconclusive, 75
-    interrupted; 3 where the run ended without a word or its folder cannot be read.
+    interrupted; 3 where the run ended without a word or its folder cannot be read. A fault of the
+    fabric that its profile does not allow is a FAIL.
     """
     if as_json and name not in (None, "json"):
         raise UsageError(f"--json means --format json, and --format {name} asks for another.")
     render = formats.renderer("json" if as_json else name or "table")
     from railgauge_reports.loaded import load
 
-    loaded = load(run)
+    loaded = load(run, profile)
     made = render(loaded)
     if output is not None:
         write(output, made)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from railgauge.errors import HangError, NotMeasuredError
+from railgauge.errors import NotMeasuredError
 from railgauge.launch import Launcher
 from railgauge_reports.crosscheck.pairing import Figures, Pairing, Peer, Seconds, Size
 from railgauge_reports.crosscheck.series import read_series
+from railgauge_reports.processes import execute, quoted
 
-QUOTED_LINES = 12
-GRACE_SECONDS = 5.0
 #: Libraries by the name that the dynamic linker looks for: MPICH's ABI is shared by its relatives.
 _FAMILIES = ((r"libmpi\.so\.(?:20|40)", "openmpi"), (r"libmpi(?:ch|_abi)?\.so\.\d+", "mpich"))
 
@@ -65,13 +62,13 @@ class Launches:
         if done.returncode:
             raise NotMeasuredError(
                 f"{self.binary} ended with {done.returncode}:\n"
-                f"{_quoted(done.stderr or done.stdout)}\n  command: {' '.join(done.args)}"
+                f"{quoted(done.stderr or done.stdout)}\n  command: {' '.join(done.args)}"
             )
         found = self.peer.figures(pairing, done.stdout, self.ranks)
         if not set(asked) & set(found):
             raise NotMeasuredError(
                 f"{self.binary} printed no row for size {asked[0]}:\n"
-                f"{_quoted(done.stdout + done.stderr)}\n  command: {' '.join(done.args)}"
+                f"{quoted(done.stdout + done.stderr)}\n  command: {' '.join(done.args)}"
             )
         return found
 
@@ -87,7 +84,7 @@ class Launches:
         done = execute(command, os.environ, self.timeout)
         if done.returncode:
             raise OursFailedError(
-                f"railgauge run ended with {done.returncode}:\n{_quoted(done.stderr)}\n"
+                f"railgauge run ended with {done.returncode}:\n{quoted(done.stderr)}\n"
                 f"  command: {' '.join(command)}",
                 done.returncode,
             )
@@ -115,48 +112,6 @@ def our_command(
     if pairing.window:
         made += ["--window", str(pairing.window)]
     return [*made, *pairing.more]
-
-
-def execute(
-    command: Sequence[str], environment: Mapping[str, str], timeout: float
-) -> subprocess.CompletedProcess[str]:
-    """Run to the end; HangError after `timeout` seconds, with the whole session ended."""
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise HangError(
-            f"no end within {timeout:g} s: {' '.join(command)}\n"
-            "  next: a larger --timeout, or fewer --iterations"
-        ) from None
-    finally:
-        _end(process)
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=GRACE_SECONDS)
-
-
-def _quoted(text: str) -> str:
-    """The last lines, each once: every rank prints the same."""
-    lines = list(dict.fromkeys(line.rstrip() for line in text.splitlines() if line.strip()))
-    return "\n".join(f"  | {line}" for line in lines[-QUOTED_LINES:]) or "  | (it printed nothing)"
 
 
 # the library that a binary is linked with ------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One JSON object: run, verdict, exit_code, coverage, notes, rows; null for missing values."""
+"""One JSON object: run, verdict, exit_code, coverage, notes, fabric, rows; null for missing values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.lossless import told
 from railgauge_reports.verdict import wrong_elements
 
 
@@ -31,6 +32,7 @@ def head(run: LoadedRun) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "notes": [*stored.notes, *doubts(run)],
         "slow_arrivals": slow_arrivals(run),
+        "fabric": told.as_data(run.fabric),
         "wrong": [
             {"case": w.case.index, "round": w.round, **msgspec.to_builtins(w.wrong)}
             for w in wrong_elements(stored)

@@ -9,16 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from railgauge.patterns import PAIRWISE
 from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
 from railgauge_reports.cells import NOTHING, table
+from railgauge_reports.cells import escaped as _escaped
+from railgauge_reports.cells import pipes as _pipes
 from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.flows import flow_frame
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.lossless import told
+from railgauge_reports.lossless.run import Fabric
 from railgauge_reports.stored import StoredRun
 from railgauge_reports.verdict import wrong_elements
 
-MOST_COUNTERS = 30
+MOST_COUNTERS = MOST_FLOWS = 30
 
 
 def render(run: LoadedRun) -> str:
@@ -31,8 +37,10 @@ def render(run: LoadedRun) -> str:
         *_section("Wrong data", _wrong(stored)),
         *_section("Late arrivals", _bullets(slow_arrivals(run))),
         *_section("Results", _results(run)),
+        *_section("Flows", _flows(stored)),
+        *_section("Lossless fabric", _fabric(run.fabric)),
         *_section("Counters", _counters(stored)),
-        *_section("Notes", _bullets([*stored.notes, *doubts(run)])),
+        *_section("Notes", _bullets([*stored.notes, *_byes(stored), *doubts(run)])),
         *_section("Machine", [_pipes(("fact", "value"), machine_facts(stored))]),
         *_section("Next", [f"```\n{chr(10).join(verdict.next_commands)}\n```"]),
     ]
@@ -56,6 +64,51 @@ def _results(run: LoadedRun) -> list[str]:
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
     return parts or ["Nothing was measured."]
+
+
+def _flows(stored: StoredRun) -> list[str]:
+    """The slowest flows by their share of the mean of their group."""
+    found = flow_frame(stored)
+    if found.empty:
+        return []
+    shown = found.nsmallest(MOST_FLOWS, "share", keep="first")
+    rows: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
+    header = (
+        *("nbytes", "round", "setting", "from", "to", "median", "p99", "GB/s", "of the mean"),
+        "samples",
+    )
+    body = [
+        (
+            *(_or_nothing(row[name]) for name in ("nbytes", "round", "setting")),
+            f"{row['source']} ({row['source_host']})",
+            f"{row['target']} ({row['target_host']})",
+            *(
+                NOTHING if pd.isna(row[name]) else format_seconds(row[name])
+                for name in ("median_seconds", "p99_seconds")
+            ),
+            _or_nothing(row["GBps"], ".4g"),
+            _or_nothing(row["share"], ".0%"),
+            _or_nothing(row["samples"]),
+        )
+        for row in rows
+    ]
+    left = len(found) - len(shown)
+    more = [f"{left} faster ones are in the run folder."] if left else []
+    return [_pipes(header, body), *more]
+
+
+def _byes(stored: StoredRun) -> list[str]:
+    """Who sat rounds out, which a reader takes for a gap otherwise."""
+    if stored.plan.pattern not in PAIRWISE or stored.plan.quiet:
+        return []  # others leave ranks out by design
+    idle: dict[str, list[str]] = {}
+    for made in stored.results:
+        if made.result.idle and made.result.case.index == stored.results[0].result.case.index:
+            idle.setdefault(made.result.idle, []).append(str(made.result.round))
+    return [
+        f"ranks {ranks} sat out round{'s' * (len(rounds) > 1)} {', '.join(rounds)}"
+        for ranks, rounds in idle.items()
+    ]
 
 
 def _counters(stored: StoredRun) -> list[str]:
@@ -82,6 +135,37 @@ def _counters(stored: StoredRun) -> list[str]:
     left = len(found) - len(shown)
     more = [f"{left} smaller ones are in the journal."] if left else []
     return [_pipes(header, body), *more]
+
+
+def _fabric(fabric: Fabric) -> list[str]:
+    """What the rules say: the profile, every finding with its evidence, and what is unknown."""
+    judgement = fabric.judgement
+    parts = [told.summary(fabric)]
+    if sentence := judgement.pauses.sentence():
+        parts.append(f"{sentence}.")
+    for finding in told.shown(judgement):
+        rule = finding.rule
+        after = f"; consequence of {finding.consequence_of}" if finding.consequence_of else ""
+        parts += [
+            f"### {rule.id} {rule.name}: {told.WORDS[finding.severity]}{after}",
+            f"{_escaped(finding.site.words())}: {_escaped(finding.words)}.",
+            *_bullets(
+                (
+                    rule.diagnosis,
+                    f"At fault: {rule.blame}.",
+                    f"Remedy: {rule.remedy}",
+                    f"Source: {rule.source}.",
+                )
+            ),
+            _pipes(told.HEADER, (told.cells(row, NOTHING) for row in finding.evidence)),
+        ]
+        if finding.next:
+            parts.append(f"```\n{chr(10).join(finding.next)}\n```")
+    parts += _bullets(told.left_out(judgement))
+    unknown = [] if fabric.silent else told.unknowns(judgement)
+    if unknown:
+        parts += ["UNKNOWN, for want of:", _pipes(("rule", "missing"), unknown)]
+    return parts
 
 
 def _or_nothing(value: Any, form: str = "") -> str:
@@ -162,13 +246,3 @@ def _clocks(run: Run) -> str:
 
 def _pairs(facts: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def _pipes(header: Sequence[str], body: Iterable[Sequence[str]], right: bool = False) -> str:
-    """A pipe table; `right` puts the cells of numbers to the right."""
-    rows = [header, ["---:" if right else "---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")

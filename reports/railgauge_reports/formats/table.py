@@ -5,6 +5,7 @@ from __future__ import annotations
 from railgauge_reports.cells import align, table
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.lossless import told
 from railgauge_reports.verdict import wrong_elements
 
 
@@ -23,6 +24,7 @@ def render(run: LoadedRun) -> str:
     evidence = [f"wrong data: {wrong.sentence()}" for wrong in wrong_elements(stored)]
     notes = [f"note: {note}" for note in (*stored.notes, *doubts(run))]
     late = [f"late: {sentence}" for sentence in slow_arrivals(run)]
-    told = [*verdict.reasons, *evidence, *late, *notes]
+    warned = [f"warning: {sentence}" for sentence in told.warnings(run.fabric)]
+    sentences = [*verdict.reasons, *evidence, *late, *warned, *notes]
     commands = [f"next: {command}" for command in verdict.next_commands]
-    return "\n".join([*lines, "", *told, *commands]).replace("\n\n\n", "\n\n") + "\n"
+    return "\n".join([*lines, "", *sentences, *commands]).replace("\n\n\n", "\n\n") + "\n"

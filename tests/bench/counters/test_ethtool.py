@@ -52,8 +52,21 @@ def test_a_device_whose_driver_says_nothing_is_unknown_with_the_reason(tmp_path)
         ("rx_global_pause", "global_pause_rx", None, ""),
         ("rx_discards_phy", "discard_rx", None, ""),
         ("link_down_events_phy", "link_down", None, ""),
+        ("port.rx_priority_2_xoff", "pause_rx", 2, ""),
+        ("tx_pause_frames", "global_pause_tx", None, ""),
+        ("tx_global_pause_duration", "global_pause_tx_us", None, "us"),
+        ("rx_pfc_frames", "pause_wire_rx", None, ""),
+        ("rx_prio3_discards", "priority_discard_rx", 3, ""),
+        ("rx_prio3_buf_discard", "priority_discard_rx", 3, ""),
+        ("rx_prio5_marked", "priority_marked", 5, ""),
+        ("rx_err_lane_3_phy", "lane_error", None, ""),
+        ("module_high_temp", "module_error", None, ""),
+        ("outbound_pci_stalled_wr", "pci_stalled", None, "%"),
+        ("tx_vport_rdma_unicast_bytes", "rdma_bytes_tx", None, "B"),
+        ("tx_bytes_pri4", "priority_bytes_tx", 4, "B"),
         ("rx_vport_rdma_unicast_bytes", None, None, "B"),
         ("rx_prio0_bytes", None, 0, "B"),
+        ("rx_total_ring_discards", None, None, ""),
     ],
 )
 def test_drivers_names_are_understood(name, event, priority, unit):
@@ -65,3 +78,7 @@ def test_drivers_names_are_understood(name, event, priority, unit):
 def test_stalls_of_the_last_second_are_a_gauge():
     assert ethtool.kind("outbound_pci_stalled_wr", {}).arithmetic == "gauge"
     assert ethtool.kind("outbound_pci_stalled_wr_events", {}).arithmetic == "free"
+
+
+def test_how_often_a_module_was_too_hot_is_a_count():
+    assert ethtool.kind("module_high_temp", {}).arithmetic == "free"

@@ -31,3 +31,8 @@ def test_statistics_and_carrier_are_read_and_the_loopback_is_not(tmp_path):
 def test_sent_bytes_of_a_real_device_are_counted(tmp_path):
     del tmp_path
     assert all(reading.values for reading in netdev.read(Roots()))
+
+
+def test_a_carrier_that_went_is_a_link_that_went_down():
+    assert netdev.kind("carrier_down_count", {}).canonical == ("link_down",)
+    assert netdev.kind("carrier_up_count", {}).canonical == ()

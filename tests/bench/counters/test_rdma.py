@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from railgauge import counting
 from railgauge.counters import rdma
 from railgauge.counting import Place, Roots
 
@@ -78,6 +81,30 @@ def test_the_driver_is_the_kernels_link_where_there_is_one(tree, tmp_path):
     assert reading.facts["driver"] == "bnxt_re"
 
 
+def test_a_device_whose_ports_may_not_be_listed_is_unknown_and_the_others_are_read(
+    tree, monkeypatch
+):
+    def entries(folder):
+        if "mlx5_0/ports" in str(folder):
+            raise PermissionError(13, "Permission denied")
+        return counting.entries(folder)
+
+    monkeypatch.setattr(rdma, "entries", entries)
+    name = "ports/1/counters/symbol_error"
+    found = tree({f"mlx5_0/{name}": 3, f"mlx5_1/{name}": 4})
+    assert found[Place("rdma", "mlx5_0")].unknown == {"*": "Permission denied"}
+    assert found[Place("rdma", "mlx5_1", 1)].values == {"symbol_error": 4}
+
+
+def test_a_port_that_vanishes_while_it_is_read_is_vanished_and_not_0(tree, tmp_path):
+    name = "mlx5_0/ports/1/counters/symbol_error"
+    before = counting.Snapshot(0, tuple(tree({name: 3}).values()))
+    shutil.rmtree(tmp_path / "class/infiniband/mlx5_0/ports/1")
+    after = counting.Snapshot(1, tuple(tree({}).values()))
+    (change,) = counting.changes(before, after, still=False)
+    assert (change.delta, change.note) == (None, "vanished")
+
+
 def test_a_host_without_rdma_has_no_readings(tree):
     assert tree({}) == {}
 
@@ -127,3 +154,23 @@ def test_the_same_event_has_one_name_whatever_the_driver(names, event):
 def test_what_one_counter_says_of_two_events_is_both():
     assert set(rdma.kind("to_retransmits", {}).canonical) == {"ack_timeout", "retransmits"}
     assert rdma.kind("never_heard_of", {}).canonical == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "driver"),
+    [
+        ("link_downed", "link_down", "mlx5_core"),
+        ("symbol_error", "symbol_error", "mlx5_core"),
+        ("port_xmit_data", "data_tx", "mlx5_core"),
+        ("rx_icrc_encapsulated", "icrc_error", "mlx5_core"),
+        ("tx_rdma_ucast_pkts", "packets_tx", "ionic"),
+        ("tx_pkts", "packets_tx", "efa"),
+        ("impaired_remote_conn_events", "impaired_remote", "efa"),
+    ],
+)
+def test_what_rules_judge_has_one_name_whatever_the_driver(name, event, driver):
+    assert rdma.kind(name, {"driver": driver}).canonical == (event,)
+
+
+def test_words_of_efa_mean_nothing_elsewhere():
+    assert rdma.kind("tx_pkts", {"driver": "irdma"}).canonical == ()

@@ -18,6 +18,14 @@
  * FAKE_NVML_LOST        a GPU that is lost
  * FAKE_NVML_INIT        what nvmlInit returns (0)
  * FAKE_NVML_MEMORY      0: no memory clock
+ * FAKE_NVML_VALUES      more field values, GPU:FIELD:SCOPE=VALUE,...; the last of a field counts
+ * FAKE_NVML_FILLED      FIRST:LAST: so have all other fields from one number to another
+ * FAKE_NVML_FIELDS_CODE what nvmlDeviceGetFieldValues returns (0)
+ * FAKE_NVML_POWER       mW (unset: not supported), FAKE_NVML_CELSIUS (40), FAKE_NVML_SM_CLOCK (1980)
+ * FAKE_NVML_REASONS     mask of clocks event reasons (0), by its name before driver 535 if
+ *                       FAKE_NVML_THROTTLE is 1
+ * FAKE_NVML_XIDS        GPU:XID,...: events so far; those that are new are handed out
+ * FAKE_NVML_EVENTS      what registering for events returns (0)
  *
  * Structures and numbers as in NVIDIA's nvml.h.
  */
@@ -25,9 +33,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, GPU_IS_LOST = 15 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, TIMEOUT = 10, GPU_IS_LOST = 15 };
 enum { GPU = 0, SWITCH = 2 };
-enum { UNSIGNED_INT = 1, CLOCK_MEM = 2 };
+enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, CLOCK_SM = 1, CLOCK_MEM = 2, XID = 8 };
 enum { NVLINK_GET_SPEED = 164, C2C_LINK_COUNT = 170, C2C_LINK_GET_MAX_BW = 172 };
 
 typedef struct {
@@ -240,15 +248,34 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *handle, unsigned link, Pci *pci) {
   return link_result(link);
 }
 
+/* whether FAKE_NVML_VALUES has the field; its value */
+static int listed(unsigned gpu, const FieldValue *asked, unsigned long long *value) {
+  const char *text = getenv("FAKE_NVML_VALUES");
+  int found = 0;
+  for (; text && *text; text = strchr(text, ',') ? strchr(text, ',') + 1 : NULL) {
+    unsigned long long number;
+    unsigned of, field, scope;
+    if (sscanf(text, "%u:%u:%u=%llu", &of, &field, &scope, &number) == 4 && of == gpu &&
+        field == asked->field && scope == asked->scope) {
+      *value = number;
+      found = 1;
+    }
+  }
+  return found;
+}
+
 int nvmlDeviceGetFieldValues(void *handle, int length, FieldValue *values) {
-  unsigned links = 0, speed = 0;
+  unsigned links = 0, speed = 0, first = 1, last = 0;
+  int filled = pair("FAKE_NVML_FILLED", &first, &last);
   int c2c = pair("FAKE_NVML_C2C", &links, &speed);
-  (void)handle;
+  if (number("FAKE_NVML_FIELDS_CODE", 0)) return (int)number("FAKE_NVML_FIELDS_CODE", 0);
   for (int i = 0; i < length; i++) {
     FieldValue *value = &values[i];
     value->result = SUCCESS;
     value->type = UNSIGNED_INT;
-    if (c2c && value->field == C2C_LINK_COUNT)
+    if (listed(index_of(handle), value, &value->value.ull))
+      value->type = UNSIGNED_LONG_LONG;
+    else if (c2c && value->field == C2C_LINK_COUNT)
       value->value.ui = links;
     else if (c2c && value->field == C2C_LINK_GET_MAX_BW)
       value->value.ui = speed;
@@ -257,6 +284,8 @@ int nvmlDeviceGetFieldValues(void *handle, int length, FieldValue *values) {
     else if (value->field == number("FAKE_NVML_SPEED_FIELD", NVLINK_GET_SPEED) &&
              number("FAKE_NVML_SPEED", 1))
       value->value.ui = number("FAKE_NVML_SPEED", 26562);
+    else if (filled && first <= value->field && value->field <= last)
+      value->value.ui = 1000 * value->field + value->scope;
     else
       value->result = NOT_SUPPORTED;
   }
@@ -276,4 +305,75 @@ int nvmlDeviceGetGpuFabricInfoV(void *handle, Fabric *fabric) {
   fabric->clique = number("FAKE_NVML_CLIQUE", 0);
   fabric->state = number("FAKE_NVML_STATE", 3);
   return SUCCESS;
+}
+
+int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts) {
+  (void)handle;
+  *milliwatts = number("FAKE_NVML_POWER", 0);
+  return getenv("FAKE_NVML_POWER") ? SUCCESS : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetTemperature(void *handle, unsigned sensor, unsigned *celsius) {
+  (void)handle;
+  *celsius = number("FAKE_NVML_CELSIUS", 40);
+  return sensor == 0 ? SUCCESS : INVALID_ARGUMENT;
+}
+
+int nvmlDeviceGetClockInfo(void *handle, unsigned kind, unsigned *mhz) {
+  (void)handle;
+  *mhz = kind == CLOCK_SM ? number("FAKE_NVML_SM_CLOCK", 1980) : 2619;
+  return kind == CLOCK_SM || kind == CLOCK_MEM ? SUCCESS : INVALID_ARGUMENT;
+}
+
+static int reasons(int old, unsigned long long *mask) {
+  *mask = number("FAKE_NVML_REASONS", 0);
+  return (int)number("FAKE_NVML_THROTTLE", 0) == old ? SUCCESS : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(void *handle, unsigned long long *mask) {
+  (void)handle;
+  return reasons(0, mask);
+}
+
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *handle, unsigned long long *mask) {
+  (void)handle;
+  return reasons(1, mask);
+}
+
+typedef struct {
+  void *device;
+  unsigned long long type, data;
+  unsigned gpu_instance, compute_instance;
+} Event;
+
+int nvmlEventSetCreate(void **set) {
+  static int one;
+  *set = &one;
+  return SUCCESS;
+}
+
+int nvmlEventSetFree(void *set) {
+  (void)set;
+  return SUCCESS;
+}
+
+int nvmlDeviceRegisterEvents(void *handle, unsigned long long types, void *set) {
+  (void)handle;
+  (void)set;
+  return types == XID ? (int)number("FAKE_NVML_EVENTS", SUCCESS) : INVALID_ARGUMENT;
+}
+
+int nvmlEventSetWait_v2(void *set, Event *event, unsigned milliseconds) {
+  static int told;
+  const char *text = getenv("FAKE_NVML_XIDS");
+  unsigned gpu, xid;
+  (void)set;
+  (void)milliseconds;
+  for (int k = 0; text && *text; k++, text = strchr(text, ',') ? strchr(text, ',') + 1 : NULL)
+    if (k == told && sscanf(text, "%u:%u", &gpu, &xid) == 2) {
+      told++;
+      *event = (Event){.device = (void *)(size_t)(gpu + 1), .type = XID, .data = xid};
+      return SUCCESS;
+    }
+  return TIMEOUT;
 }

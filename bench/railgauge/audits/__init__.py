@@ -1,0 +1,1 @@
+"""Checks of a configuration, one file a subject: the file's name is the subject's."""

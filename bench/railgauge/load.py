@@ -1,0 +1,154 @@
+"""What the other ranks of a `victim` pattern do while the victims are measured.
+
+Traffic (all to all, all into one, one to all) by the backend that is measured, in bursts: after each
+burst the ranks agree whether to go on, so that all of them run the same number. Or reads and writes
+of a path, past the page cache, by each rank for itself. Nothing here is verified or timed one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from railgauge import patterns
+from railgauge.backends import offers_of
+from railgauge.dtypes import dtype_named
+from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.loop import Table
+from railgauge.measure import Measurement, ends_of
+from railgauge.operations import OPERATIONS
+from railgauge.patterns import STORAGE, Round
+from railgauge.plan import Case, Plan, forms
+from railgauge.world import Backend, Communicator
+
+BURST_SECONDS = 0.005
+MOST_ITERATIONS = 10_000  # of a burst
+MOST_BYTES = 16 << 20  # that a rank of an all-to-all sends at once
+BLOCK_BYTES, FILE_BLOCKS = 4 << 20, 16
+_OPERATIONS = {"alltoall": "alltoall", "incast": "flows", "broadcast": "broadcast"}
+
+
+class Load(Protocol):
+    """`nbytes` is what this rank has sent (or written and read) in `seconds`, since they were set to 0."""
+
+    nbytes: int
+    seconds: float
+
+    def until(self, over: Callable[[], bool]) -> None:
+        """Make load until `over` says so."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class Traffic:
+    """Bursts of an operation among the ranks that load, back to back."""
+
+    def __init__(
+        self, plan: Plan, round_: Round, group: Communicator, backend: Backend, cells: Table
+    ) -> None:
+        self._group, self._cells = group, cells
+        self.nbytes, self.seconds = 0, 0.0
+        case = traffic_case(plan, round_.load, group.size)
+        ranks = round_.loading
+        into_first = tuple((rank, ranks[0]) for rank in ranks[1:])
+        members = patterns.Group(ranks, into_first if round_.load == "incast" else ())
+        ends = ends_of(members, ranks[group.rank])
+        self._measurement = Measurement(plan, case, 0, group, backend, cells, 0, None, ends)
+        self._sent = case.nbytes if self._measurement.buffers.layout.sends else 0
+        self._iterations = 1
+
+    def until(self, over: Callable[[], bool]) -> None:
+        while True:
+            before = time.monotonic()
+            code, _ = self._measurement.bound.leg.run(self._iterations, self._cells)
+            if code:
+                raise NotMeasuredError(f"load: {self._measurement.backend.explain(code)}")
+            took = time.monotonic() - before
+            self.nbytes += self._sent * self._iterations
+            self.seconds += took
+            longest, on = self._group.maximum(np.array([took, not over()], np.float64))
+            if not on:
+                return
+            fitting = int(self._iterations * BURST_SECONDS / max(longest, 1e-9))
+            self._iterations = max(1, min(MOST_ITERATIONS, fitting, 2 * self._iterations))
+
+    def close(self) -> None:
+        self._measurement.close()
+
+
+def traffic_case(plan: Plan, load: str, n: int) -> Case:
+    """The operation that makes the load among n ranks, in messages of `plan.load_bytes`."""
+    entry = OPERATIONS[_OPERATIONS[load]]
+    (placement, *_), calls = forms(entry, offers_of(plan.backend))
+    nbytes = plan.load_bytes
+    if load == "alltoall":
+        nbytes = min(nbytes * n, max(MOST_BYTES, n))
+    dtype = plan.dtypes[0]  # what the backend has prepared for
+    itemsize = dtype_named(dtype).itemsize
+    count = entry.count(nbytes, itemsize, n)
+    return Case(
+        index=0,
+        operation=entry.name,
+        call=calls[0],
+        timing="back_to_back",
+        dtype=dtype,
+        op=None,
+        root=0 if entry.rooted else None,
+        placement="in" if placement == "in" else "out",
+        nbytes=entry.nbytes(count, itemsize, n),
+        count=count,
+    )
+
+
+class Storage:
+    """Writes a block of 4 MiB and reads it back, over and over, with O_DIRECT; its file is removed."""
+
+    def __init__(self, path: Path, rank: int) -> None:
+        self.nbytes, self.seconds = 0, 0.0
+        self._file = path / f".railgauge-load-{os.uname().nodename}-{rank}-{os.getpid()}"
+        try:
+            self._descriptor = os.open(
+                self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DIRECT, 0o600
+            )
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.unlink()
+            raise UsageError(
+                f"--load {STORAGE}:{path}: {error.strerror} on {os.uname().nodename}.\n"
+                "  expected: a folder that every node may write, on a file system that has O_DIRECT\n"
+                f"  next: railgauge run --pattern victim --load {STORAGE}:ANOTHER_FOLDER"
+            ) from None
+        self._block = mmap.mmap(-1, BLOCK_BYTES)  # O_DIRECT wants whole pages
+        self._block.write(os.urandom(BLOCK_BYTES))
+
+    def until(self, over: Callable[[], bool]) -> None:
+        before, block = time.monotonic(), 0
+        while not over():
+            at = block % FILE_BLOCKS * BLOCK_BYTES
+            self.nbytes += os.pwritev(self._descriptor, [self._block], at)
+            self.nbytes += os.preadv(self._descriptor, [self._block], at)
+            block += 1
+        self.seconds += time.monotonic() - before
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+        self._file.unlink(missing_ok=True)
+        self._block.close()
+
+
+def open_load(
+    plan: Plan, round_: Round, group: Communicator, backend: Backend, cells: Table
+) -> Load:
+    """The load of a round on one of its `loading` ranks."""
+    kind, _, path = round_.load.partition(":")
+    if kind == STORAGE:
+        return Storage(Path(path), round_.loading[group.rank])
+    return Traffic(plan, round_, group, backend, cells)

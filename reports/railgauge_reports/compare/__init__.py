@@ -1,0 +1,1 @@
+"""Two configurations beside each other: an effect, its interval, and the truth where nobody can tell."""

@@ -1,0 +1,149 @@
+"""What a run sent, as the rules want to know it: flows, fair shares, share of the line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from railgauge.patterns import ISOLATED, PAIRWISE
+from railgauge.statistics import jain
+from railgauge_reports.flows import flow_frame
+from railgauge_reports.lossless.evidence import Flow, Port, Traffic, Victim
+from railgauge_reports.stored import StoredRun
+
+#: Below it a bandwidth says more of latency than of the line.
+LARGE_BYTES = 16 << 20
+#: Of a run's data that a port must have carried for its line rate to matter.
+CARRIED = 0.1
+#: Operations in which every rank sends as much as every other.
+SYMMETRIC = ("all_reduce", "all_gather", "reduce_scatter", "alltoall")
+#: An iteration is an outlier from this many medians on.
+OUTLIER = 10
+
+
+def traffic_of(
+    stored: StoredRun, rows: pd.DataFrame, ports: Sequence[Port], gigabytes: float | None
+) -> Traffic:
+    """What can be told of the traffic from the rows of a case frame; the rest stays unknown."""
+    measured = rows[rows["busbw_GBps"].notna()]
+    flows, fairness = _flows(stored) or _pairs(stored, measured) or (None, None)
+    share, stable = _line(measured, ports, gigabytes)
+    return Traffic(
+        pattern=stored.plan.pattern,
+        flows=flows,
+        fairness=fairness,
+        ideal_GBps=_ideal(stored),
+        victims=_victims(measured) or None,
+        line_share=share,
+        stable=stable,
+        symmetric=_symmetric(stored, ports),
+        outliers=_outliers(rows),
+    )
+
+
+def _flows(stored: StoredRun) -> tuple[tuple[Flow, ...], float | None] | None:
+    """Every flow at the largest size, of an incast with most senders, and the least fair group."""
+    frame = flow_frame(stored)
+    if frame.empty:
+        return None
+    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    if stored.plan.pattern == "incast":
+        largest = largest[largest["round"] == largest["round"].max()]
+    flows = tuple(
+        Flow(str(source), str(target), float(rate))
+        for source, target, rate in zip(
+            largest["source_host"], largest["target_host"], largest["GBps"], strict=True
+        )
+        if source != target
+    )
+    groups = largest.groupby(["case", "round", "group"])["GBps"]
+    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
+    return flows, min((index for index in indexes if index is not None), default=None)
+
+
+def _ideal(stored: StoredRun) -> float | None:
+    """The fair share of a flow of the largest incast: what one has alone, by the number of them."""
+    if stored.plan.pattern != "incast":
+        return None
+    frame = flow_frame(stored)
+    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    alone = largest[largest["round"] == 0]["GBps"]
+    most = largest[largest["round"] == largest["round"].max()]
+    if alone.empty or most["round"].eq(0).all():
+        return None
+    senders = most.groupby(["case", "group"]).size().max()
+    return float(alone.max()) / int(senders)
+
+
+def _victims(rows: pd.DataFrame) -> tuple[Victim, ...]:
+    """The hosts of victims at the largest size: bandwidth alone, and the least beside a load."""
+    largest = rows[rows["nbytes"] == rows["nbytes"].max()]
+    alone = largest[largest["setting"] == ISOLATED]
+    beside = largest[largest["impact"].notna()]
+    found = []
+    for before in alone.to_dict("records"):
+        same = beside[(beside["case"] == before["case"]) & (beside["group"] == before["group"])]
+        if not same.empty:
+            least = float(same["busbw_GBps"].min())
+            found += [
+                Victim(host, float(before["busbw_GBps"]), least)
+                for host in str(before["hosts"]).split()
+            ]
+    return tuple(found)
+
+
+def _pairs(
+    stored: StoredRun, rows: pd.DataFrame
+) -> tuple[tuple[Flow, ...] | None, float | None] | None:
+    """Both directions of every pair of hosts at the largest size, and the least fair round."""
+    if stored.plan.pattern not in PAIRWISE:
+        return None
+    largest = rows[rows["nbytes"] == rows["nbytes"].max()]
+    flows = []
+    for row in largest.to_dict("records"):
+        hosts = str(row["hosts"]).split()
+        if len(hosts) == 2:
+            rate = float(row["busbw_GBps"])
+            flows += [Flow(hosts[0], hosts[1], rate), Flow(hosts[1], hosts[0], rate)]
+    groups = largest.groupby(["case", "round"])["busbw_GBps"]
+    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
+    least = min((index for index in indexes if index is not None), default=None)
+    return (tuple(flows) or None), least
+
+
+def _line(
+    rows: pd.DataFrame, ports: Sequence[Port], gigabytes: float | None
+) -> tuple[float | None, bool | None]:
+    """(best bandwidth between hosts over the line rate, were its times stable)."""
+    fabric = [port for port in ports if port.kind == "fabric"]
+    rates = [port.rate_Gbps for port in fabric]
+    sent = [c.delta or 0 for port in fabric for c in port.by_event.get("data_tx", ())]
+    large = rows[(rows["nbytes"] >= LARGE_BYTES) & rows["hosts"].str.contains(" ")]
+    known = [rate for rate in rates if rate]
+    carried = bool(gigabytes) and max(sent, default=0) >= CARRIED * (gigabytes or 0) * 1e9
+    if large.empty or not carried or len(known) < len(rates):
+        return None, None
+    best = float(large["busbw_GBps"].max())
+    return best * 8 / min(known), bool(large["stable"].fillna(False).all())
+
+
+def _symmetric(stored: StoredRun, ports: Sequence[Port]) -> bool | None:
+    """Do all hosts send the same over all their NICs? None where it cannot be told."""
+    nodes = [node for node, times in stored.last.nodes for _ in range(times)]
+    each = {nodes.count(node) for node in set(nodes)}
+    rails: dict[str, int] = {}
+    for port in ports:
+        if port.kind == "fabric":
+            rails[port.host] = rails.get(port.host, 0) + 1
+    plan = stored.plan
+    even = plan.pattern == "world" and all(name in SYMMETRIC for name in plan.operations)
+    if not even or len(each) != 1 or len(set(nodes)) < 2 or not rails:
+        return None
+    return True if min(each) >= max(rails.values()) else None
+
+
+def _outliers(rows: pd.DataFrame) -> tuple[float, ...]:
+    """The slowest iteration of every row in which one stands far out."""
+    far = rows[rows["max_seconds"] >= OUTLIER * rows["median_seconds"]]
+    return tuple(float(seconds) for seconds in far["max_seconds"])
