@@ -13,7 +13,7 @@ import pandas as pd
 from railgauge_reports.compare import signed_rank
 from railgauge_reports.compare.effects import ALPHA
 from railgauge_reports.compare.measured import Key, Launch, Matched
-from railgauge_reports.counters import counter_frame, gigabytes
+from railgauge_reports.counters import counter_frame, events, gigabytes
 from railgauge_reports.stored import Pair
 
 #: An event is worth a sentence where one side has this many times the other's.
@@ -86,12 +86,10 @@ def counts_of(launch: Launch, matched: Matched) -> Counts:
     sources = frozenset(str(place["source"]) for place in places)
     counted = any(made.result.counted for made in stored.results)
     found: dict[_Event, int] = {}
-    for row in counter_frame(stored).to_dict("records"):
-        if (
-            pd.isna(row["event"])
-            or pd.isna(row["delta"])
-            or (row["case"], row["round"]) not in wanted
-        ):
+    for row in events(counter_frame(stored)).to_dict("records"):
+        if pd.isna(row["event"]) or pd.isna(row["delta"]):
+            continue
+        if (row["case"], row["round"]) not in wanted:
             continue
         if pd.isna(row["per_second"]):
             continue  # a gauge

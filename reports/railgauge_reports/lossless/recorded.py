@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from railgauge import counting
 from railgauge.counting import Kind, Note, Place, source_named
 from railgauge.records import Moved
-from railgauge.units import GIGA
+from railgauge_reports.counters import gigabytes
 from railgauge_reports.lossless.evidence import (
     Configuration,
     Count,
@@ -246,9 +246,4 @@ def _enabled(port: Port) -> str | None:
 
 def gigabytes_of(stored: StoredRun) -> float | None:
     """What the slowest group's ranks moved each, warm-up included, in 10^9 bytes."""
-    moved = 0
-    for made in stored.results:
-        groups = made.result.groups
-        iterations = min((g.iterations + g.warmup_iterations for g in groups), default=0)
-        moved += made.result.case.nbytes * iterations
-    return moved / GIGA if moved else None
+    return sum(gigabytes(made.result) for made in stored.results) or None

@@ -208,7 +208,9 @@ def test_folders_without_runs_are_named(tmp_path):
 
 def test_pairs_of_ranks_are_compared_group_by_group(start):
     for folder, slow in (("a", 1.0), ("bb", 1.4)):
-        writer = start(folder=folder, sizes=(1024,), pattern="pairs", operations=("sendrecv",))
+        writer = start(
+            folder=folder, hosts=4, sizes=(1024,), pattern="pairs", operations=("sendrecv",)
+        )
         for turn in range(3):
             index = 0
             times = np.round(noisy(1e-5) * 1e9).astype(np.int64)
