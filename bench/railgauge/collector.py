@@ -33,7 +33,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True):
 
     A `failed` beat carries the error's text as its phase, and its exit code. `state` is the main
     thread's in proc(5): R runs (or polls), S sleeps, D waits for a device; `idle` are the seconds
-    since the rank's last progress.
+    since the rank's last progress. `lost`: its host's links that have lost their carrier since it began.
     """
 
     key: str
@@ -48,6 +48,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True):
     state: str = ""
     idle: float = 0.0
     exit_code: int = 0
+    lost: str = ""
 
 
 class Collector:
@@ -201,7 +202,15 @@ class Collector:
                 lines += [f"  {word}: {_ranks(ranks)}", *self._named(ranks)]
         if not any(blamed.values()):
             lines += self._all_entered(looping)
-        return "\n".join([*lines, f"  next: {self.next}"])
+        return "\n".join([*lines, *self._lost_links(), f"  next: {self.next}"])
+
+    def _lost_links(self) -> list[str]:
+        """Whatever the ranks wait for: hosts whose links went since the run began."""
+        lost = {beat.host: beat.lost for _, beat in sorted(self.places.items()) if beat.lost}
+        if not lost:
+            return []
+        hosts = [f"    host {host}: {links}" for host, links in list(lost.items())[:NAMED_RANKS]]
+        return [f"  {len(lost)} host(s) lost links since the run began:", *hosts]
 
     def mourn(self, ranks: list[int]) -> str:
         """That ranks died, and what the others were doing."""

@@ -40,6 +40,18 @@ def needed(environ: Mapping[str, str] = os.environ) -> bool:
     return found is not None and found.rank_variable == "RANK"
 
 
+def end_job(exit_code: int, environ: Mapping[str, str] = os.environ) -> None:
+    """Have hydra, where it has started this process, end all ranks of the job.
+
+    Of a rank that exits by itself hydra thinks nothing bad: it waits for the others, for ever if
+    one of them is stopped. This is MPI_Abort without MPI, for a thread beside one that hangs in it.
+    """
+    number = environ.get("PMI_FD", "")
+    if "PMI_HOSTNAME" in environ and number.isdecimal():  # other servers may speak PMI-2
+        with contextlib.suppress(OSError):
+            os.write(int(number), f"cmd=abort exitcode={exit_code}\n".encode())
+
+
 def job_key(environ: Mapping[str, str]) -> str:
     """The same word on all ranks of one start of one job, another one elsewhere."""
     text = "\n".join(environ.get(name, "") for name in _JOB_VARIABLES)

@@ -25,6 +25,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from railgauge import pmi
+from railgauge.carriers import carriers_lost, lost_since
 from railgauge.collector import (
     BUSY,
     GRACE_SECONDS,
@@ -63,6 +65,8 @@ def _leave(exit_code: int) -> None:
     for path in shared_memory(os.getpid()):
         with contextlib.suppress(OSError):
             os.unlink(path)
+    if CONTROL not in os.environ:
+        pmi.end_job(exit_code)
     os._exit(exit_code)
 
 
@@ -86,6 +90,7 @@ class Watchdog:
         self._parent, self._main = os.getppid(), threading.main_thread()
         self._last = self._looked = time.monotonic()
         self._seen = (0, 0)
+        self._carriers = carriers_lost()
         self._called: float | None = None
         self._borrowed = 0.0
         self._deputy = self._said = False
@@ -154,10 +159,11 @@ class Watchdog:
 
     def _send(self, kind: Kind, exit_code: int = 0, text: str = "") -> None:
         where, state = ("", "") if kind in ("hello", "joined", "bye") else self._where()
+        lost = lost_since(self._carriers) if kind in ("stalled", "here") else ""
         place = (self.rank, os.getpid(), self._host, self.step, text or self.phase)
         for address, key in self._collectors:
             idle = time.monotonic() - self._last
-            beat = Beat(key, kind, *place, int(self.cells[0]), where, state, idle, exit_code)
+            beat = Beat(key, kind, *place, int(self.cells[0]), where, state, idle, exit_code, lost)
             with contextlib.suppress(OSError):  # the collector is gone: the deadline still holds
                 self._socket.sendto(msgspec.json.encode(beat), address)
 

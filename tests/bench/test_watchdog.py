@@ -253,6 +253,18 @@ def test_when_all_have_entered_nobody_is_accused(collector, beat):
     assert "asleep" not in message
 
 
+def test_links_that_were_lost_meanwhile_are_named_with_their_host_once(collector, beat):
+    for rank in range(4):
+        host, lost = (("n1", "fab0 (once, down now)"), ("n0", ""))[rank < 2]
+        said = beat(rank, "stalled", step=7, iteration=3, where="loop")
+        collector.take(msgspec.structs.replace(said, host=host, lost=lost))
+    message = collector.verdict()
+    told = (
+        "  1 host(s) lost links since the run began:\n    host n1: fab0 (once, down now)\n  next:"
+    )
+    assert told in message
+
+
 def test_a_stall_that_resolves_itself_is_forgotten(collector, beat):
     collector.take(beat(0, "stalled", step=7))
     assert collector.verdict() is None

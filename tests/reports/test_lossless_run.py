@@ -103,6 +103,36 @@ def test_a_run_that_recorded_no_names_says_unknown_and_never_clear(start):
     assert {status.state for status in statuses} == {"UNKNOWN"}
 
 
+def settings(host, **broken):
+    """What an audit of a host with one RoCE port tells the rules, as it stands in environment.json."""
+    facts = {
+        "pfc:eth0": [3],
+        "mtu:eth0": 9000,
+        "pcie_width:mlx5_0": 16,
+        "pcie_width_max:mlx5_0": 16,
+    }
+    facts |= {"pcie_speed:mlx5_0": 32.0, "pcie_speed_max:mlx5_0": 32.0}
+    return host | {"configuration": facts | broken}
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        ({"pfc:eth0": []}, "S08"),
+        ({"pcie_width:mlx5_0": 8}, "S07"),
+        ({"pcie_speed:mlx5_0": 16.0}, "S07"),
+        ({}, None),
+    ],
+)
+def test_what_the_audit_found_is_what_rules_of_configuration_judge(ran, broken, rule):
+    folder = ran(nodes=(settings(node()), settings(node(), **broken)))
+    found = fired(folder, "roce-lossless")
+    assert set(found) == ({rule} if rule else set())
+    if rule:
+        assert "n1" in str(found[rule])
+        assert load(folder, "roce-lossless").verdict.exit_code == 1
+
+
 def test_deltas_are_summed_over_the_cases_and_the_worst_rate_is_kept(ran):
     folder = ran(n0=[Moved(*PORT, "packet_seq_err", 5)], cases=2)
     port = evidence_of(read_run(folder), case_frame(folder)).fabric[0]

@@ -1,4 +1,4 @@
-"""Show the fabric's counters of this host: what they stand at, or live, how fast they rise."""
+"""Show the fabric's counters: of this host, live, or those in files of captured output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from railgauge import counting
+from railgauge import captured, captures, counting
+from railgauge.capture_text import change_text, problems_text, rows_text
+from railgauge.captured import Capture
 from railgauge.counting import Change, Reading, Roots, Snapshot
 from railgauge.errors import EXIT_PASS, UsageError
 from railgauge.plan_options import names_of
@@ -18,6 +20,7 @@ from railgauge.units import NANOSECONDS
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE [FILE]]")
 @click.option("--source", help="Sources, comma separated (railgauge list).  [default: all]")
 @click.option(
     "--device", help="Devices, comma separated; a GPU's stand for its links too.  [default: all]"
@@ -30,25 +33,48 @@ from railgauge.units import NANOSECONDS
 @click.option(
     "--json", "as_json", is_flag=True, help="JSON: one object, with --watch one a reading."
 )
+@click.option(
+    "--tool", help="Which tool's output a FILE holds (railgauge list).  [default: find out]"
+)
 @click.option("--sysfs", type=click.Path(path_type=Path), default=Path("/sys"), hidden=True)
 @click.option("--proc", type=click.Path(path_type=Path), default=Path("/proc/self"), hidden=True)
 def command(
+    files: tuple[Path, ...],
     source: str | None,
     device: str | None,
     everything: bool,
     watch: float | None,
     count: int | None,
     as_json: bool,
+    tool: str | None,
     sysfs: Path,
     proc: Path,
 ) -> int:
     """Show counters of RDMA devices, network devices, drivers, GPUs, NVLink, PCIe and TCP on this host.
 
     Neither root nor a vendor's tool is needed. What cannot be read is shown as unknown, with why.
+
+    With a FILE, what a tool printed elsewhere (perfquery, ethtool -S, rdma, mlnx_qos, ...): its counters,
+    settings and topology. With two, before and after: what changed.
     """
     names = names_of(source) or counting.sources()
     for name in names:
         counting.source_named(name)
+    if tool and not files:
+        raise UsageError(
+            "--tool says what a FILE holds.\n  next: railgauge counters --tool NAME FILE"
+        )
+    if files:
+        if watch is not None or count is not None:
+            raise UsageError("--watch reads this host; a FILE stands still.\n  next: leave one out")
+        wanted = set(names) if source else None
+        made = [_kept(captures.read(path, tool), wanted, device) for path in _two_at_most(files)]
+        print(
+            _one(made[0], everything, as_json)
+            if len(made) == 1
+            else _both(made[0], made[1], as_json)
+        )
+        return EXIT_PASS
     if watch is not None and not watch >= 0.01:
         raise UsageError(
             f"--watch {watch}: expected seconds, at least 0.01 (drivers keep values 10 ms)"
@@ -157,7 +183,7 @@ def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
-def _row(change: Change, seconds: float) -> dict[str, object]:
+def _row(change: Change, seconds: float | None) -> dict[str, object]:
     return {
         "source": change.place.source,
         "device": change.place.device,
@@ -169,6 +195,82 @@ def _row(change: Change, seconds: float) -> dict[str, object]:
         "before": change.before,
         "after": change.after,
         "delta": change.delta,
-        "rate_per_second": change.rate(seconds),
+        "rate_per_second": None if seconds is None else change.rate(seconds),
         "note": change.note,
     }
+
+
+# files of captured output ------------------------------------------------------------------------
+
+
+def _two_at_most(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    if len(files) > 2:
+        raise UsageError(
+            f"{len(files)} files: expected one, or two of the same tool, before and after.\n"
+            f"  next: railgauge counters {files[0]} {files[-1]}"
+        )
+    return files
+
+
+def _kept(made: Capture, sources: set[str] | None, device: str | None) -> Capture:
+    """The readings of these sources and devices, and with a device its rows."""
+    wanted = set(names_of(device) or ())
+    readings = tuple(
+        reading
+        for reading in made.readings
+        if (sources is None or reading.place.source in sources)
+        and (not wanted or reading.place.device in wanted)
+    )
+    rows = [
+        row
+        for row in made.rows
+        if not wanted or wanted & {str(row.get(key)) for key in ("device", "netdev", "pci", "node")}
+    ]
+    if wanted and not readings and not rows:
+        there = ", ".join(sorted({r.place.device for r in made.readings})) or "none by name"
+        raise UsageError(f"--device {device}: not in the file.\n  there are: {there}")
+    return msgspec.structs.replace(made, readings=readings, rows=tuple(rows))
+
+
+def _one(made: Capture, everything: bool, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.encode(made).decode()
+    lines = [made.format]
+    if made.readings:
+        lines.append(_shown(Snapshot(0, made.readings), everything))
+    lines += [*rows_text(made.rows), *rows_text([made.facts] if made.facts else [])]
+    return "\n".join([*lines, *problems_text(made)])
+
+
+def _both(before: Capture, after: Capture, as_json: bool) -> str:
+    """What counters did and which settings changed; seconds are not known, so there are no rates."""
+    if before.format != after.format:
+        raise UsageError(
+            f"one is {before.format}, the other {after.format}: expected the same tool, before and after"
+        )
+    found = list(captured.changes(before, after))
+    tell = [c for c in found if c.delta is None or _moved(c)]
+    gone, new = captured.changed_rows(before, after)
+    if as_json:
+        told = {
+            "format": before.format,
+            "changes": [_row(change, None) for change in tell],
+            "unchanged": len(found) - len(tell),
+            "rows_before": gone,
+            "rows_after": new,
+            "problems": {"before": before.problems, "after": after.problems},
+        }
+        return msgspec.json.encode(told).decode()
+    unknown = [change for change in tell if change.note == "unknown"]
+    lines = [before.format, *(change_text(c) for c in tell if c.note != "unknown")]
+    if found:
+        lines.append(f"  ({len(found) - len(tell)} unchanged)")
+    if unknown:
+        some = ", ".join(change.name for change in unknown[:5])
+        more = ", ..." if len(unknown) > 5 else ""
+        lines.append(f"  ({len(unknown)} UNKNOWN in one of the two: {some}{more})")
+    lines += [*rows_text(gone, "- "), *rows_text(new, "+ ")]
+    if before.rows and not gone and not new:
+        lines.append(f"  ({len(before.rows)} rows of settings, unchanged)")
+    lines += [f"before, {told}" for told in problems_text(before)]
+    return "\n".join([*lines, *(f"after, {told}" for told in problems_text(after))])

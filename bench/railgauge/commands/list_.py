@@ -1,4 +1,4 @@
-"""Show what there is: operations, patterns, backends, counters, dtypes, formats."""
+"""Show what there is: operations, patterns, backends, counters, captures, dtypes, formats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from railgauge import counting, plans, plugins
+from railgauge import captures, counting, plans, plugins
 from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.operations import OPERATIONS, REDUCTIONS
@@ -20,6 +20,7 @@ def inventory() -> dict[str, dict[str, str]]:
         "patterns": dict(PATTERNS),
         "backends": {name: _offered(name) for name in plugins.names(plugins.BACKENDS)},
         "counters": {name: counting.source_named(name).summary for name in counting.sources()},
+        "captures": {name: captures.format_named(name).summary for name in captures.names()},
         "dtypes": {d.name: f"{d.itemsize} bytes" for d in DTYPES.values()},
         "reductions": dict.fromkeys(REDUCTIONS, "")
         | {
@@ -42,7 +43,7 @@ def _offered(backend: str) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(as_json: bool) -> int:
-    """Show operations, patterns, backends, counters, dtypes, reductions, plans and formats."""
+    """Show operations, patterns, backends, counters, captures, dtypes, reductions, plans, formats."""
     found = inventory()
     if as_json:
         print(json.dumps(found))

@@ -27,6 +27,20 @@ _PORT_BITS = {
     **dict.fromkeys(("local_link_integrity_errors", "excessive_buffer_overrun_errors"), 4),
     "port_xmit_wait": 32,
 }
+#: PortRcvErrorDetails and PortXmitDiscardDetails (IBTA volume 1, 16.1.4), which sysfs does not show.
+_DETAIL_BITS = dict.fromkeys(
+    (
+        *("port_local_physical_errors", "port_malformed_pkt_errors", "port_buffer_overrun_errors"),
+        *("port_dlid_mapping_errors", "port_vl_mapping_errors", "port_looping_errors"),
+        *("port_inactive_discards", "port_neighbor_mtu_discards"),
+        *("port_sw_lifetime_limit_discards", "port_sw_hoq_lifetime_limit_discards"),
+    ),
+    16,
+)
+#: The attribute of the performance agent that a MAD asked for (facts["attribute"]), where it was not
+#: sysfs that was read: the one has 32 bits for data and packets, the other 64 for everything.
+NARROW, EXTENDED = "PortCounters", "PortCountersExtended"
+_TRAFFIC = ("port_rcv_data", "port_xmit_data", "port_rcv_packets", "port_xmit_packets")
 _MLX5_FREE = (
     *("np_ecn_marked_roce_packets", "np_cnp_sent", "rp_cnp_handled", "rp_cnp_ignored"),
     *("rx_icrc_encapsulated", "cc_rx_ce_pkts", "cc_rx_cnp_pkts", "cc_tx_cnp_pkts"),
@@ -102,8 +116,27 @@ def _canonical(name: str) -> tuple[str, ...]:
     return tuple(event for event, names in ALIASES.items() if name in names)
 
 
+def driver_of(device: str) -> str:
+    """The kernel's driver, where only one names its devices so; else empty."""
+    return "mlx5_core" if device.startswith("mlx5_") else ""
+
+
+def _asked(name: str, attribute: str | None) -> Kind | None:
+    """Of a counter that a MAD asked for, where it is not as in sysfs."""
+    if name in _DETAIL_BITS:
+        return Kind(bits=_DETAIL_BITS[name], arithmetic="saturate", canonical=_canonical(name))
+    if attribute == NARROW and name in _TRAFFIC:
+        unit, scale = ("B", 4) if name.endswith("_data") else ("", 1)
+        return Kind(unit, 32, "saturate", scale, canonical=_canonical(name))
+    if attribute == EXTENDED and name in _PORT_BITS:
+        return Kind(bits=64, arithmetic="saturate", canonical=_canonical(name))
+    return None
+
+
 def kind(name: str, facts: Mapping[str, str]) -> Kind:
     """Of any driver's counter; one that is unknown runs freely in 64 bits."""
+    if asked := _asked(name, facts.get("attribute")):
+        return asked
     canonical = _canonical(name)
     if name in _PORT_BITS:
         return Kind(bits=_PORT_BITS[name], arithmetic="saturate", canonical=canonical)
@@ -163,4 +196,4 @@ def _driver(folder: Path) -> str:
     try:
         return os.readlink(folder / "device/driver").rpartition("/")[2]
     except OSError:
-        return "mlx5_core" if folder.name.startswith("mlx5_") else ""
+        return driver_of(folder.name)

@@ -39,11 +39,14 @@ def read(roots: Roots) -> Iterator[Reading]:
     values: dict[str, int] = {}
     why: dict[str, str] = {}
     for file in FILES:
-        path = roots.proc / "net" / file
-        lines = path.read_bytes()[:MOST].splitlines()
-        for names, numbers in itertools.pairwise(lines):
-            _pair(names, numbers, values, why)
+        take((roots.proc / "net" / file).read_bytes()[:MOST], values, why)
     yield Reading(Place("tcp", "host"), values, why)
+
+
+def take(text: bytes, values: dict[str, int], why: dict[str, str]) -> None:
+    """What one of the files says: into `values`, or into `why` with what was wrong."""
+    for names, numbers in itertools.pairwise(text.splitlines()):
+        _pair(names, numbers, values, why)
 
 
 def _pair(names: bytes, numbers: bytes, values: dict[str, int], why: dict[str, str]) -> None:

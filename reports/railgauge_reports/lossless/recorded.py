@@ -209,7 +209,17 @@ def configuration_of(
             here = made.setdefault(port.host, {})
             _add_pfc(here, port)
             _add_routing(here, port, variables.get(port.host, {}), backend)
+    _share_priority(made)
     return made
+
+
+def _share_priority(made: dict[str, dict[str, Setting]]) -> None:
+    """The one lossless priority of all hosts that tell is the others' too: PFC may be off there."""
+    told = {here["lossless_priority"] for here in made.values() if "lossless_priority" in here}
+    if len(told) == 1:
+        (priority,) = told
+        for here in made.values():
+            here.setdefault("lossless_priority", priority)
 
 
 def _add_pfc(here: dict[str, Setting], port: Port) -> None:
