@@ -12,7 +12,7 @@ from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
 from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
-from railgauge.measure import Measurement, columns_of
+from railgauge.measure import columns_of
 from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import (
@@ -29,7 +29,7 @@ from railgauge.samples import Rows
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, jain, summarise
 from railgauge.units import GIGA, NANOSECONDS
-from railgauge.world import World
+from railgauge.world import Measuring, World
 
 _RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
 
@@ -45,7 +45,7 @@ class Gatherer:
         case: Case,
         index: int,
         round_: Round,
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         outcome: Outcome,
         started: float,
         clock: Offset,
@@ -104,7 +104,7 @@ class Gatherer:
         ]
 
     def _group(
-        self, round_: Round, measurement: Measurement | None, outcome: Outcome
+        self, round_: Round, measurement: Measuring | None, outcome: Outcome
     ) -> GroupResult | None:
         if measurement is None:
             return None
@@ -172,7 +172,7 @@ class Gatherer:
         self,
         case: Case,
         groups: Sequence[tuple[int, ...]],
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         outcome: Outcome,
         clock: Offset,
     ) -> list[Block]:
@@ -204,7 +204,7 @@ class Gatherer:
     def _slowest(
         self,
         groups: Sequence[tuple[int, ...]],
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         outcome: Outcome,
     ) -> list[Block]:
         """Per group and iteration the duration of the slowest rank and which it was."""

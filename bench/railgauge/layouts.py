@@ -196,5 +196,24 @@ def copy(g: Group) -> Layout:
     return Layout(g.count, g.count, (Segment(0, g.count, g.me, 0),))
 
 
+#: Forms of an RDMA operation: rank 0 starts it, rank 1 does, or both at once.
+RDMA = ("forth", "back", "both")
+
+
+def rdma_out(g: Group) -> Layout:
+    """The data leaves the rank that starts the operation: a write, a send."""
+    if g.call == "both":
+        return both_ways(g)
+    if (g.me == 0) == (g.call != "back"):
+        return Layout(g.count, 0)
+    return Layout(0, g.count, (Segment(0, g.count, partner(g.me, g.n), 0),))
+
+
+def rdma_in(g: Group) -> Layout:
+    """The data goes to the rank that starts the operation: a read."""
+    swapped = {"both": "both", "back": "forth"}.get(g.call, "back")
+    return rdma_out(dataclasses.replace(g, call=swapped))
+
+
 def barrier(_g: Group) -> Layout:
     return Layout(0, 0)

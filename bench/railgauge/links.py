@@ -9,6 +9,7 @@ is absent.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from railgauge.nvlink import Board, boards
 from railgauge.pcie import NVIDIA, SPEEDS, Pcie, displays, narrowest, pcie_of
 from railgauge.sysfs import numa_node, number, text
 
-SYSFS = Path("/sys")
+#: A container may have the host's sysfs elsewhere.
+SYSFS = Path(os.environ.get("RAILGAUGE_SYSFS", "/sys"))
 #: NVML's states (32: unknown) in which a GPU saves power and may let its PCIe link drop to 2.5 GT/s
 #: until it works; P0 to P2 are those of work.
 _IDLE_STATES = range(3, 16)

@@ -47,6 +47,8 @@ def sets_of(plan: Plan, case: Case) -> Sets:
     """Buffers of a rank: a window's, a rotation's (back to back), or one of each side."""
     size, in_place = max(case.nbytes, 1), case.placement == "in"
     on_host = {"to_device": "send", "from_device": "receive"}.get(case.call, "")
+    if case.entry.external:
+        return Sets()
     if case.entry.windowed:
         return Sets(max(1, min(plan.window, WINDOW_BYTES // size)), 1, in_place)
     if case.timing != "back_to_back":
@@ -320,6 +322,10 @@ class Measurement:
             elements=int(report[WRONG]),
             iteration=int(self.cells[FIRST_FAULTY]) if self.cells[FIRST_FAULTY] >= 0 else None,
         )
+
+    def faulty(self) -> bool:
+        """Has this rank found wrong data?"""
+        return bool(self.buffers.report[WRONG])
 
     def batch(self) -> Batch | None:
         """All legs as one batch, the slowest rank of the group; None where none was timed so."""

@@ -9,12 +9,10 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from railgauge.cuda import DeviceFacts
-from railgauge.errors import HostError, UsageError, unknown
+from railgauge.errors import HostError, UsageError
 from railgauge.nccl_calls import SELECTING
-from railgauge.plan import Plan
+from railgauge.plan import Plan, typed_fields
 
 LEAST_VERSION, WINDOWS, FP8, SELECTION = 21_800, 22_700, 22_400, 23_100  # NCCL 2.18, 2.27, ...
 FP8_CAPABILITY = (9, 0)
@@ -81,16 +79,12 @@ class Library:
         if not asked:
             return None
         kinds = typing.get_type_hints(self.core.NCCLConfig)
-        allowed = [name for name in kinds if not name.startswith("_") and name not in _NOT_OURS]
-        fields = {}
-        for name, value in asked:
-            if name not in allowed:
-                raise unknown("field of --config", name, allowed, "railgauge run --help")
-            try:
-                fields[name] = msgspec.convert(value, kinds[name], strict=False)
-            except (msgspec.ValidationError, TypeError) as error:
-                raise UsageError(f"--config {name}={value}: {error}") from None
-        return self.core.NCCLConfig(**fields)
+        allowed = {
+            name: kind
+            for name, kind in kinds.items()
+            if not name.startswith("_") and name not in _NOT_OURS
+        }
+        return self.core.NCCLConfig(**typed_fields(asked, allowed))
 
     def selection(self, algorithm: str) -> Any:
         """ncclCollConfig_t that admits one algorithm; kept by whoever passes its `ptr`."""

@@ -30,7 +30,7 @@ from railgauge.memory import Memory
 from railgauge.nccl_log import NcclLog
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Allowed, Choice
-from railgauge.world import Bound, World, together
+from railgauge.world import Bound, Plain, World, together
 
 SYMMETRIC = 1  # NCCL_WIN_COLL_SYMMETRIC (nccl.h)
 SUCCESS, IN_PROGRESS, LAST_RESULT = 0, 7, 8
@@ -56,7 +56,7 @@ class NcclMemory(DeviceMemory):
             super()._free(address)
 
 
-class NcclBackend:
+class NcclBackend(Plain):
     """One GPU of the run; `library` names NCCL's version."""
 
     memory: Memory

@@ -47,6 +47,7 @@ class Operation:
     windowed: bool = False  # an iteration is a window of messages
     copies: bool = False  # a GPU copies memory; no library between
     directed: bool = False  # its messages are the flows of the pattern
+    external: bool = False  # programs of their own on two ranks move the data; nobody verifies it
 
     def count(self, nbytes: int, itemsize: int, n: int) -> int:
         """Elements a block so that the message has at least `nbytes` (whole blocks, at least one)."""
@@ -68,6 +69,12 @@ class Operation:
             raise UsageError(
                 f"--operation {self.name}: pattern {pattern} is of one-way flows, not of groups that"
                 f" run collectives.\n  next: railgauge run --pattern {pattern} --operation flows"
+            )
+        if self.external and n != 2:
+            raise UsageError(
+                f"--operation {self.name} is one rank's with another, and pattern {pattern} makes groups"
+                f" of {n}.\n  expected: groups of 2 ranks\n"
+                f"  next: railgauge run --operation {self.name} --pattern pairs"
             )
         if self.copies and calls and not set(calls) & set(layouts.BETWEEN_PAIRS):
             return
@@ -240,7 +247,42 @@ _COPIES = (
     ),
 )
 
-OPERATIONS = {o.name: o for o in (*_COLLECTIVES, *_POINT_TO_POINT, *_COPIES)}
+
+def _rdma(
+    verb: str, summary: str, layout: Callable[[layouts.Group], layouts.Layout]
+) -> list[Operation]:
+    """Bandwidth and latency of one verb; a sample of bandwidth is a window of messages."""
+    bandwidth = Operation(
+        f"rdma_{verb}_bandwidth",
+        f"{summary}, a window of messages in flight",
+        layout,
+        bus_factor=lambda _n: 1.0,
+        transfers=lambda _n, window: window,
+        placements=("out",),
+        calls=layouts.RDMA,
+        timing="back_to_back",
+        windowed=True,
+        external=True,
+    )
+    latency = dataclasses.replace(
+        bandwidth,
+        name=f"rdma_{verb}_latency",
+        summary=f"{summary}, one message at a time",
+        layout=layout if verb == "read" else layouts.both_ways,
+        transfers=lambda _n, _window: 1,
+        calls=("forth", "back"),
+        windowed=False,
+    )
+    return [bandwidth, latency]
+
+
+_RDMA = (
+    *_rdma("write", "a NIC writes into the memory of another host", layouts.rdma_out),
+    *_rdma("read", "a NIC reads from the memory of another host", layouts.rdma_in),
+    *_rdma("send", "a NIC sends to one that has receives posted", layouts.rdma_out),
+)
+
+OPERATIONS = {o.name: o for o in (*_COLLECTIVES, *_POINT_TO_POINT, *_COPIES, *_RDMA)}
 REDUCTIONS = ("sum", "prod", "min", "max", "avg", "premul_sum")
 
 

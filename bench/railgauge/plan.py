@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,8 +37,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     95 % interval of the median. None means: chosen per operation (placement, call, timing), by where
     the buffers lie (buffers), or
     unlimited (rounds) or adaptive (iterations, warmup). `variables` are environment variables, name
-    and value, that a sweep sets before the library starts; `config` are fields of NCCL's communicator
-    configuration, and `algorithms` those that its calls name, a case each (None: NCCL chooses).
+    and value, that a sweep sets before the library starts; `config` are fields of the configuration of
+    NCCL's communicators, or of perftest, and `algorithms` those that NCCL's calls name, a case each
+    (None: NCCL chooses).
     `counters` are the sources of counters that are read around every case (None: all), and in between
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
@@ -209,6 +210,19 @@ def case_traffic(plan: Plan, count: int, n: int) -> Traffic:
 @functools.lru_cache(maxsize=8)
 def _traffic(matrix: Weights | None, skew: float, count: int, n: int) -> Traffic:
     return skewed(n, count, skew) if matrix is None else weighed(matrix, count, n)
+
+
+def typed_fields(asked: Sequence[tuple[str, str]], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """`NAME=VALUE` of --config as values of those types; raises UsageError that names the field."""
+    fields = {}
+    for name, value in asked:
+        if name not in kinds:
+            raise unknown("field of --config", name, kinds, "railgauge run --help")
+        try:
+            fields[name] = msgspec.convert(value, kinds[name], strict=False)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise UsageError(f"--config {name}={value}: {error}") from None
+    return fields
 
 
 def read_matrix(path: Path) -> Weights:

@@ -104,7 +104,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
     offers = offers_of(fields.get("backend", "mpi"))
-    fields.setdefault("memory", offers.memories[0])
+    fields = {"memory": offers.memories[0], **offers.defaults, **fields}
     # a plan file has lists where the command line makes tuples
     everything = [key for key in _EVERYTHING if tuple(fields.get(key) or ()) == ("all",)]
     for key in everything:

@@ -66,6 +66,7 @@ def validate(plan: Plan) -> Plan:
     for name in plan.operations:
         OPERATIONS[name].check_group(plan.group_size, plan.pattern, plan.calls)
         _check_offered(plan, OPERATIONS[name])
+    offers.refuse(plan)
     _check_matrix(plan)
     if plan.skew and "alltoallv" not in plan.operations:
         raise UsageError(
@@ -85,6 +86,11 @@ def _check_offered(plan: Plan, entry: Operation) -> None:
         raise UsageError(
             f"--operation {entry.name}: --backend {plan.backend} has no such operation.\n"
             f"  allowed: {', '.join(offers.operations)}\n  next: {_backends_with(entry.name)}"
+        )
+    if entry.external and plan.timing not in (None, offers.timing):
+        raise UsageError(
+            f"--timing {plan.timing}: {entry.name} is timed by the program that --backend {plan.backend}"
+            " starts.\n  next: without --timing"
         )
     placements, calls = forms(entry, offers)
     for field, asked, exist in (
@@ -144,8 +150,11 @@ def _check_offers(plan: Plan, offers: Offers) -> None:
 
 def _check_selection(plan: Plan, offers: Offers) -> None:
     """Raise UsageError where a call names no algorithm, or a communicator has no configuration."""
-    for option, asked in (("algorithm", plan.algorithms), ("config", plan.config)):
-        if asked and not offers.selected:
+    for option, asked, offered in (
+        ("algorithm", plan.algorithms, offers.selected),
+        ("config", plan.config, offers.configured),
+    ):
+        if asked and not offered:
             raise UsageError(
                 f"--{option}: --backend {plan.backend} has no such choice.\n"
                 f"  next: railgauge run --backend nccl --{option}"

@@ -45,7 +45,7 @@ from railgauge.statistics import Summary
 from railgauge.tally import Tally
 from railgauge.topology import absent, located
 from railgauge.watchdog import Watchdog
-from railgauge.world import Backend, Communicator, World, together
+from railgauge.world import Backend, Communicator, Measuring, World, together
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
 ENDINGS = {
@@ -206,15 +206,16 @@ class Runner:
             )
         clock = self.clocks.offset
         started = time.time()
-        measurement = None
+        measurement: Measuring | None = None
         if group is not None:
-            measurement = Measurement(
+            cells, backend = self.watchdog.cells, self.backend
+            measurement = backend.measurement(case, group, cells) or Measurement(
                 self.plan,
                 case,
                 index,
                 group,
-                self.backend,
-                self.watchdog.cells,
+                backend,
+                cells,
                 clock.clock_ns,
                 made.entered,
                 made.ends,
@@ -315,8 +316,8 @@ class Runner:
             )
             nics = {rank: rail for node in nodes for rank, rail in node.pop("rails").items()}
             ranks = [
-                {"rank": p.rank, "node": p.node, "nics": nics[p.rank]}
-                | {k: f[k] for k in ("cpus", "device") if k in f}
+                {"rank": p.rank, "node": p.node, "nics": f.get("nics", nics[p.rank])}
+                | {k: f[k] for k in ("cpus", "device", "nic") if k in f}
                 for p, f in zip(world.places, facts, strict=True)
             ]
             self.folder.write_environment({"nodes": nodes, "ranks": ranks})

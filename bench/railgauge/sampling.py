@@ -12,15 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from railgauge.inputs import WRONG
 from railgauge.load import Load
-from railgauge.measure import Measurement
 from railgauge.plan import Plan
 from railgauge.samples import Rows
 from railgauge.statistics import Samples
 from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
 from railgauge.units import NANOSECONDS
-from railgauge.world import World
+from railgauge.world import Measuring, World
 
 MOST_CHUNK = 100_000  # iterations: a device has room for the stamps of so many
 LEAD_SECONDS = 0.01  # that a load has to build up
@@ -57,7 +55,7 @@ class Outcome:
 def sample(
     plan: Plan,
     world: World,
-    measurement: Measurement | None,
+    measurement: Measuring | None,
     interrupted: Callable[[], bool],
     beside: Beside | None = None,
 ) -> Outcome:
@@ -70,7 +68,7 @@ class _Sampling:
         self,
         plan: Plan,
         world: World,
-        measurement: Measurement | None,
+        measurement: Measuring | None,
         interrupted: Callable[[], bool],
         beside: Beside,
     ) -> None:
@@ -152,7 +150,7 @@ class _Sampling:
             rows = self.measurement.chunk(iterations)
         if self.measurement:
             maxima = self.measurement.completion(rows)
-            wrong = int(self.measurement.buffers.report[WRONG] > 0)
+            wrong = int(self.measurement.faulty())
         cost = (time.monotonic() - before) / max(1, iterations)
         agreed = self.world.maximum(np.array([cost, wrong, self.interrupted()], np.float64))
         self.cost = float(agreed[0])

@@ -81,7 +81,7 @@ def result_row(result: Result, summaries: Sequence[Summary], functional: bool = 
         micro(summary.p99),
         f"{rate[0]:.3f}" if rate else "",
         f"{rate[1]:.3f}" if rate else "",
-        str(wrong),
+        "" if case.entry.external else str(wrong),
         str(summary.samples),
         ", ".join(marks),
     ]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from railgauge import records
 from railgauge.buffers import Buffers
 from railgauge.compute import Compute
 from railgauge.errors import RailgaugeError
@@ -21,7 +22,7 @@ from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Table, table
 from railgauge.memory import Memory
 from railgauge.plan import Case, Plan
-from railgauge.records import Allowed, Choice
+from railgauge.records import Allowed, Choice, Overlap, Wrong
 
 T = TypeVar("T")
 
@@ -148,6 +149,45 @@ class Bound:
     settle: Table = dataclasses.field(default_factory=lambda: table([]))
 
 
+class Measuring(Protocol):
+    """One case in one round on this rank: compiled loops (`railgauge.measure`), or what a backend brings.
+
+    All ranks of the group call the same methods together. `columns` are those of a chunk's rows,
+    `timed` says whether this rank's are kept, `cells` what the watchdog reads; `period_ns` is set by
+    the caller once a time is known. Groups of a round return equally many rows for a chunk.
+    """
+
+    case: Case
+    group: Communicator
+    cells: Table
+    columns: tuple[str, ...]
+    timed: bool
+    init_seconds: float | None
+    period_ns: int
+    flows: npt.NDArray[np.int64]  # arrivals of the last chunk, where they are stamped
+
+    @property
+    def backend(self) -> Backend:
+        """What made it."""
+
+    def first_call(self) -> npt.NDArray[np.int64]:
+        """The group's time of the very first iteration in ns, int64 [1]."""
+
+    def chunk(self, iterations: int) -> npt.NDArray[np.int64]:
+        """int64 [n, columns] in ns, n being `iterations` or what one start gives at once."""
+
+    def completion(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Time of each iteration over the whole group in ns, int64 [n], the same on all of its ranks."""
+
+    def faulty(self) -> bool:
+        """Has this rank found wrong data?"""
+
+    def wrong(self, place: Place) -> Wrong | None: ...
+    def batch(self) -> records.Batch | None: ...
+    def overlap(self, pure_seconds: float) -> Overlap: ...
+    def close(self) -> None: ...
+
+
 class Backend(Protocol):
     """One way to move data: a file of `railgauge.backends`."""
 
@@ -179,6 +219,9 @@ class Backend(Protocol):
     ) -> Bound:
         """The programs of a case for this rank."""
 
+    def measurement(self, case: Case, group: Any, cells: Table) -> Measuring | None:
+        """What measures the case where a program of its own does; None: the loops do, by `bind`."""
+
     def choice(self, case: Case) -> Choice | None:
         """What the library chose for the case that ran last, where that can be known."""
 
@@ -207,6 +250,10 @@ class Plain:
 
     def leave(self, group: Any) -> None:
         """Nothing was made."""
+
+    def measurement(self, case: Case, group: Any, cells: Table) -> Measuring | None:
+        del case, group, cells  # the loops measure
+        return None
 
     def choice(self, case: Case) -> Choice | None:
         del case  # the library does not say

@@ -76,8 +76,13 @@ def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> p
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def gigabytes(result: Result) -> float:
-    """GB of data that each rank of the slowest group moved, warm-up included."""
+def gigabytes(result: Result) -> float | None:
+    """GB of data that each rank of the slowest group moved, warm-up included.
+
+    None of an external program, of whose messages a sample stands for more than it counts.
+    """
+    if result.case.entry.external:
+        return None
     iterations = [group.iterations + group.warmup_iterations for group in result.groups]
     return result.case.nbytes * min(iterations, default=0) / GIGA
 

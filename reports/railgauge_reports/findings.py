@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from railgauge.operations import OPERATIONS
 from railgauge.units import format_seconds
 from railgauge_reports.loaded import LoadedRun
 
@@ -64,6 +65,12 @@ def doubts(run: LoadedRun) -> list[str]:
     cold = int((rows["steady"] == False).sum())  # noqa: E712 (NA stays NA)
     if cold:
         sentences.append(f"{cold} of {len(rows)} rows were timed before the warm-up was steady")
+    external = [name for name in rows["operation"].unique() if OPERATIONS[str(name)].external]
+    if external:
+        sentences.append(
+            f"the data of {', '.join(external)} is unverified: {run.stored.last.backend} moves it and"
+            " checks nothing"
+        )
     missed = int(rows["missed_windows"].fillna(0).sum())
     if missed:
         sentences.append(f"{missed} iterations missed the start of their time window")

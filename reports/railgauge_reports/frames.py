@@ -274,7 +274,7 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
         "wrong": wrong,
         "checked_iterations": group.checked_iterations,
         "warmup_iterations": group.warmup_iterations,
-        "steady": group.steady,
+        "steady": None if result.case.entry.external else group.steady,  # each start is a cold one
         "stopped": result.stopped,
         "first_call_seconds": group.first_call_ns * NANOSECONDS,
         "messages_per_second": 1 / median if median and result.case.entry.windowed else None,

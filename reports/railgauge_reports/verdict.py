@@ -32,8 +32,9 @@ class Coverage:
     """How much of the plan was measured, in pairs of case and round.
 
     A pair counts as measured when every group of the round has samples of the planned case;
-    `not_reached` has neither a result nor a gap; `unchecked` moved data that nobody verified. Of all
-    `iterations`, warm-up and first calls included, the buffers of `checked` were verified.
+    `not_reached` has neither a result nor a gap; `unchecked` moved data that nobody verified, though
+    it could be. Of all `iterations`, warm-up and first calls included, the buffers of `checked` were
+    verified.
     """
 
     planned: int
@@ -127,8 +128,9 @@ def _whole(made: Measured, planned: dict[Pair, Case]) -> bool:
 
 
 def _unchecked(made: Measured) -> bool:
-    sized = made.result.case.entry.sized
-    return sized and not all(group.checked_iterations for group in made.result.groups)
+    entry = made.result.case.entry
+    verifiable = entry.sized and not entry.external
+    return verifiable and not all(group.checked_iterations for group in made.result.groups)
 
 
 def coverage(run: StoredRun) -> Coverage:

@@ -485,6 +485,39 @@ def test_between_hosts_the_slower_nic_bounds(sysfs):
     assert bound.words == "200 Gb/s / 8 of mlx5_1:1 on n0"
 
 
+@pytest.mark.parametrize(
+    ("layer", "mtu", "nbytes", "written", "share"),
+    [
+        ("Ethernet", 4096, 4096, False, 4096 / 4178),
+        ("Ethernet", 4096, 1 << 20, True, 2**20 / (2**20 + 256 * 82 + 16)),
+        ("Ethernet", 1024, 4097, False, 4097 / (4097 + 5 * 82)),
+        ("InfiniBand", 4096, 4096, False, 4096 / 4122),
+        ("InfiniBand", 2048, 8, True, 8 / 50),
+        ("Fibre Channel", 4096, 4096, False, None),
+        (None, 4096, 4096, False, None),
+        ("Ethernet", 0, 4096, False, None),
+    ],
+)
+def test_what_headers_leave_of_a_line_depends_on_layer_mtu_and_size(
+    layer, mtu, nbytes, written, share
+):
+    assert bounds.payload_share(layer, mtu, nbytes, written) == (share and pytest.approx(share))
+
+
+def test_the_headers_of_the_network_come_off_the_rate_but_not_off_a_narrow_slot(sysfs):
+    sysfs.nic("mlx5_0", "pci0000:00/0000:00:02.0")
+    (nic,) = links.nic_facts(sysfs.root, "n0")
+    bound = bounds.network_bound(nic, nic, 0.98)
+    assert (bound.GBps, bound.raw_GBps) == (pytest.approx(49), 50)
+    assert bound.words == "400 Gb/s / 8 of mlx5_0:1 on n0, 98.0% of it data"
+    sysfs.nic("mlx5_1", "pci0000:00/0000:00:03.0", current_link_width="4")
+    slow = links.nic_facts(sysfs.root, "n0")[1]
+    narrow = bounds.network_bound(slow, slow)
+    assert narrow.GBps is not None
+    assert narrow.GBps < 49
+    assert bounds.network_bound(nic, slow, 0.98) == narrow
+
+
 def test_a_nic_in_a_narrow_slot_is_bound_by_it(sysfs):
     # as in a kernel's log: available PCIe bandwidth, limited by 8.0 GT/s PCIe x8 link
     narrow = {"current_link_speed": "8.0 GT/s PCIe", "current_link_width": "8"}

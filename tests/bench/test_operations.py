@@ -23,6 +23,7 @@ from railgauge.traffic import Traffic, skewed
 
 Elements = npt.NDArray[np.int32]
 SEED = 29
+VERBS = ("write", "read", "send")
 MATRICES = st.integers(1, 5).flatmap(
     lambda n: st.lists(
         st.lists(st.integers(0, 4), min_size=n, max_size=n).map(tuple), min_size=n, max_size=n
@@ -184,6 +185,22 @@ class Ranks:
 
     message_rate = bandwidth
 
+    def rdma(self, slot: int, out: bool) -> None:
+        """Out: the data leaves the rank that starts; of a call that is not named, that is rank 0."""
+        for starts in {"back": [1], "both": [0, 1]}.get(self.form, [0]):
+            source = starts if out else 1 - starts
+            self.slot(1 - source, slot, self.count)[:] = self.sent(source, self.count)
+
+    def rdma_write_bandwidth(self, slot: int) -> None:
+        self.rdma(slot, out=True)
+
+    def rdma_read_bandwidth(self, slot: int) -> None:
+        self.rdma(slot, out=False)
+
+    rdma_send_bandwidth = rdma_write_bandwidth
+    rdma_read_latency = rdma_read_bandwidth
+    rdma_write_latency = rdma_send_latency = latency
+
     def barrier(self, slot: int) -> None:
         pass
 
@@ -200,13 +217,15 @@ class Ranks:
 
 
 def groups_of(name: str) -> list[int]:
+    if OPERATIONS[name].external:
+        return [2]
     return [2, 4, 6] if OPERATIONS[name].even else [1, 2, 3, 4, 5, 6]
 
 
 FORMS = [
     (name, n, root, placement, call)
     for name, entry in OPERATIONS.items()
-    for call in (entry.calls if entry.copies else ("",))
+    for call in (entry.calls if entry.copies or entry.external else ("",))
     for n in ([1, 3] if entry.copies and call not in BETWEEN_PAIRS else []) + groups_of(name)
     for root in (range(n) if entry.rooted else (0,))
     for placement in entry.placements
@@ -414,6 +433,15 @@ def test_operations_in_pairs_refuse_an_odd_group_and_say_what_to_type(name):
         OPERATIONS[name].check_group(3, "world")
 
 
+@pytest.mark.parametrize("name", [name for name, o in OPERATIONS.items() if o.external])
+def test_operations_of_a_program_on_each_side_are_of_two_ranks_and_say_what_to_type(name):
+    OPERATIONS[name].check_group(2, "world")
+    with pytest.raises(
+        UsageError, match=rf"--operation {name} .*groups\n? of 4.*\n.*\n.*--pattern pairs"
+    ):
+        OPERATIONS[name].check_group(4, "world")
+
+
 @pytest.mark.parametrize("call", [c for c in COPIES if c not in BETWEEN_PAIRS])
 def test_a_copy_within_a_rank_needs_no_partner(call):
     OPERATIONS["copy"].check_group(3, "world", (call,))
@@ -452,6 +480,7 @@ def test_the_table_holds_every_operation_that_the_main_job_promises():
             "flows",
         ),
         *("bidirectional_bandwidth", "message_rate", "copy"),
+        *(f"rdma_{verb}_{what}" for verb in VERBS for what in ("bandwidth", "latency")),
     }
     assert REDUCTIONS == ("sum", "prod", "min", "max", "avg", "premul_sum")
     assert all(name == entry.name and entry.summary for name, entry in OPERATIONS.items())

@@ -360,6 +360,7 @@ def test_all_operations_leaves_out_what_the_plan_cannot_have_and_says_why():
     assert set(left) == {
         *("broadcast", "latency", "bandwidth", "bidirectional_bandwidth", "message_rate", "copy"),
         "flows",
+        *(name for name, entry in OPERATIONS.items() if entry.external),
     }
     assert set(kept) | set(left) == set(OPERATIONS)
     assert all("\n" not in why for why in left.values())

@@ -10,7 +10,6 @@ import pytest
 from railgauge.backends import offers_of
 from railgauge.commands.run import _rank_command, command
 from railgauge.errors import UsageError
-from railgauge.operations import OPERATIONS
 from railgauge.plan import DEFAULT_SIZES, Plan
 from railgauge.plan_options import plan_from
 
@@ -169,7 +168,7 @@ def test_sizes_are_lists_ranges_and_factors(arguments, sizes):
 def test_all_stands_for_every_name_that_means_something():
     plan, left = plan_from(typed("-n", "3", "--operation", "all", "--dtype", "all", "--op", "all"))
     offers = offers_of("mpi")
-    assert set(plan.operations) | set(left) == set(OPERATIONS) - {"copy"}
+    assert set(plan.operations) | set(left) == set(offers_of("mpi").operations)
     even = {"latency", "bandwidth", "bidirectional_bandwidth", "message_rate"}
     assert set(left) == {*even, "flows"}  # which the world has none of
     assert plan.dtypes == offers.dtypes
@@ -223,7 +222,7 @@ def test_all_in_a_plan_file_is_everything_as_on_the_command_line(tmp_path, field
     path = tmp_path / "plan.toml"
     path.write_text(f'ranks = 3\noperations = ["all"]\n{field} = ["all"]\n')
     plan, left = plan_from(typed("--plan", str(path)))
-    assert set(plan.operations) | set(left) == set(OPERATIONS) - {"copy"}
+    assert set(plan.operations) | set(left) == set(offers_of("mpi").operations)
     assert getattr(plan, field) == getattr(offers_of("mpi"), field)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from railgauge_reports.frames import case_frame
 from railgauge_reports.stored import read_run
 from railgauge_reports.verdict import judge
 
@@ -65,6 +66,18 @@ def test_data_that_nobody_checked_never_passes(start):
     verdict = judged(run.end("PASS", 0))
     assert (verdict.word, verdict.exit_code) == ("INCONCLUSIVE", 6)
     assert "1 not checked" in verdict.reasons[0]
+
+
+def test_data_that_nobody_can_check_passes_and_is_called_unverified(start):
+    plan = {"ranks": 2, "backend": "perftest", "operations": ("rdma_write_bandwidth",)}
+    run = start(sizes=(8,), dtypes=("uint8",), window=128, **plan)
+    run.result(run.cases[0], checked=0, columns=("duration", "launch"))
+    loaded = read_run(run.end("PASS", 0))
+    verdict = judge(loaded)
+    assert (verdict.word, verdict.exit_code) == ("PASS", 0)
+    assert "the buffers of 0 of" in verdict.coverage.sentence()
+    frame = case_frame(loaded)
+    assert frame[["wrong", "steady"]].isna().all(axis=None)
 
 
 def test_wrong_data_of_the_first_start_is_not_forgotten_by_a_resumed_run(start, flipped):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from railgauge import plugins
 from railgauge.errors import unknown
@@ -37,6 +38,11 @@ class Offers:
     in_block: bool = False  # see `railgauge.layouts.Group`
     unsupported: str = ""  # why nothing can be asked of it yet
     reciprocal_average: bool = False  # averages floats by multiplying each contribution by 1/n
+    configured: bool = False  # `--config` means something
+    #: Fields of a plan that are something else here unless they are asked for.
+    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    #: Raises UsageError for what the backend knows to be wrong before it is opened.
+    refuse: Callable[[Any], None] = lambda _plan: None  # of a `railgauge.plan.Plan`
 
 
 @functools.cache

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from railgauge.world import Backend, World
 
 OFFERS = Offers(
-    operations=tuple(o.name for o in OPERATIONS.values() if not o.copies),
+    operations=tuple(o.name for o in OPERATIONS.values() if not o.copies and not o.external),
     dtypes=tuple(name for name in DTYPES if not name.startswith("float8")),
     ops=("sum", "prod", "min", "max", "avg"),
     calls=("blocking", "nonblocking", "persistent"),

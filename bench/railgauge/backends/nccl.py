@@ -23,6 +23,7 @@ OFFERS = Offers(
     placements={"alltoall": ("out",)},  # NCCL wants both sides apart (nccl.h, ncclAlltoAll)
     device_clock=True,
     selected=SELECTED,
+    configured=True,
     in_block=True,
     reciprocal_average=True,
 )

@@ -43,13 +43,15 @@ _help = {
     "placement": "Out of place, in place, or both.  [default: what the operation has]",
     "call": "Forms of call, comma separated, or all: blocking, nonblocking, persistent (mpi); stream,"
     " graph (nccl); one_shot, two_shot, low_latency (peer); pull, push, both, local, to_device,"
-    " from_device (copy; _sm: by a kernel).",
+    " from_device (copy; _sm: by a kernel); forth, back, both (perftest).",
     "algorithm": "Algorithms that NCCL's calls name, comma separated: ring, tree, nvls (NCCL 2.31; before,"
     " --sweep NCCL_ALGO=Ring,Tree).",
     "counters": "Fabric counters read around every case: none, all, or sources.  [default: all]",
     "sample_counters": "Seconds between two readings of the counters while cases run, or none.  [default:"
     " 1 where a CPU is left for it]",
-    "config": "A field of NCCL's communicator configuration: max_ctas=16, cta_policy=1. Repeatable.",
+    "config": "A field of NCCL's communicator configuration (max_ctas=16, cta_policy=1), or what perftest is"
+    " asked: device, port, gid_index, tclass, sl, qps, mtu, iterations, connection, address=host or fabric,"
+    " dmabuf. Repeatable.",
     "overlap": "Measure how much computation a non-blocking operation hides.",
     "ranks": "Number of ranks to start (this is not nccl-tests' -n, which counts iterations).",
     "iterations": "A fixed number of iterations instead of --precision and --budget.",

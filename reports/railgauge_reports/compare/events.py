@@ -77,7 +77,7 @@ def counts_of(launch: Launch, matched: Matched) -> Counts:
     stored = launch.stored
     wanted = set(_pairs(launch, matched, set(matched.keys)))
     moved = sum(
-        gigabytes(made.result)
+        gigabytes(made.result) or 0.0
         for made in stored.results
         if (made.result.case.index, made.result.round) in wanted
     )

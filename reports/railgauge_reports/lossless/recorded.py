@@ -256,4 +256,4 @@ def _enabled(port: Port) -> str | None:
 
 def gigabytes_of(stored: StoredRun) -> float | None:
     """What the slowest group's ranks moved each, warm-up included, in 10^9 bytes."""
-    return sum(gigabytes(made.result) for made in stored.results) or None
+    return sum(gigabytes(made.result) or 0.0 for made in stored.results) or None
