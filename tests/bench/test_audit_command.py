@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from railgauge.cli import main
+from railgauge.launch import ROOT_ALLOWED
 
 
 def audit(*arguments):
@@ -137,9 +138,8 @@ def test_an_output_that_cannot_be_written_is_said(bare, tmp_path, capsys):
 
 
 def started(argv, **environ):
-    return subprocess.run(
-        argv, capture_output=True, text=True, timeout=250, env=os.environ | environ, check=False
-    )
+    env = os.environ | ROOT_ALLOWED | environ
+    return subprocess.run(argv, capture_output=True, text=True, timeout=250, env=env, check=False)
 
 
 COMMAND = ("-m", "railgauge", "audit", "--json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
+from railgauge.layouts import Ends
 from railgauge.measure import group_facts
 from railgauge.mpi_calls import Arguments, program, waits_at
 from railgauge.operations import OPERATIONS
@@ -50,7 +51,8 @@ def test_computation_goes_between_what_starts_an_operation_and_what_waits_for_it
     plan = Plan(ranks=2, operations=(name,), sizes=(64,), calls=("nonblocking",), window=3)
     case = cases(plan)[0]
     arguments = Arguments(1, 4, 2, 3, 4, 5, request_size=8, window=3)
-    calls = program(case, group_facts(plan, case, 2, me), arguments, 1000, [2000, 3000])
+    both = Ends((1 - me,), (1 - me,))
+    calls = program(case, group_facts(plan, case, 2, me, both), arguments, 1000, [2000, 3000])
     names = [called for called, _ in calls.iteration]
     at = waits_at(calls.iteration)
     assert all(called.startswith("MPI_I") for called in names[:at])
