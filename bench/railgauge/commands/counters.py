@@ -246,7 +246,9 @@ def _both(before: Capture, after: Capture, as_json: bool) -> str:
     """What counters did and which settings changed; seconds are not known, so there are no rates."""
     if before.format != after.format:
         raise UsageError(
-            f"one is {before.format}, the other {after.format}: expected the same tool, before and after"
+            f"one is {before.format}, the other {after.format}.\n"
+            "  expected: the same tool's output, before and after\n"
+            "  next: railgauge counters FILE, one at a time, or --tool NAME where one is taken for another"
         )
     found = list(captured.changes(before, after))
     tell = [c for c in found if c.delta is None or _moved(c)]
