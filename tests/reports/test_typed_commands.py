@@ -132,3 +132,20 @@ def test_every_profile_that_a_rule_names_is_one_to_ask_for():
     told = [command for _, command in of_rules()]
     named = {name for command in told for name in re.findall(r"--profile ([\w-]+)", command)}
     assert named <= set(PROFILES)
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def of_the_readme() -> list[str]:
+    """The commands of ours in README.md's blocks, without comments and what they are piped into."""
+    blocks = re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    told = (SAID.search(re.sub(r"\s+#.*", "", line)) for line in lines)
+    return [found[0].split("|")[0] for found in told if found and found[1] in COMMANDS]
+
+
+@pytest.mark.parametrize("command", of_the_readme())
+def test_a_command_of_the_readme_is_taken_with_all_its_options(command):
+    _, name, *rest = shlex.split(command)
+    loaded(name).make_context(name, rest)

@@ -157,11 +157,12 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
         print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
         return
     print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
+    places = max((len(_place(change.place)) for change in moved), default=0)
+    names = max((len(change.name) for change in moved), default=0)
     for change in moved:
         told = change.note or ("" if change.kind.counts else change.kind.arithmetic)
-        print(
-            f"  {_place(change.place):28} {change.name:40} {_figures(change, seconds)} {told}".rstrip()
-        )
+        where = f"{_place(change.place):{places}} {change.name:{names}}"
+        print(f"  {where} {_figures(change, seconds)} {told}".rstrip())
 
 
 def _figures(change: Change, seconds: float) -> str:
