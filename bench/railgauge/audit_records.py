@@ -101,7 +101,11 @@ def read_stored(path: Path) -> list[Taken]:
     try:
         return list(msgspec.json.decode(file.read_bytes(), type=Stored).taken)
     except OSError as error:
-        raise NotMeasuredError(f"{file}: {error.strerror or error}") from error
+        raise NotMeasuredError(
+            f"{file}: {error.strerror or error}.\n"
+            "  expected: a run that took counters, or what railgauge audit --output wrote\n"
+            "  next: railgauge audit, on those nodes"
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotMeasuredError(
             f"{file}: {error}.\n  expected: what railgauge audit --output, or a run, has written"

@@ -59,14 +59,18 @@ def read_manifest(path: Path) -> Manifest:
     try:
         made = msgspec.toml.decode(path.read_bytes(), type=Manifest)
     except OSError as error:
-        raise UsageError(f"--manifest {path}: {error.strerror or error}") from error
+        raise UsageError(
+            f"--manifest {path}: {error.strerror or error}.\n"
+            "  expected: a TOML file that this user may read"
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"--manifest {path}: {error}.\n"
             "  expected: TOML with profile, priorities, dscp, mtu, gpus and [devices.NAME]"
         ) from error
     if made.profile is not None and made.profile not in PROFILES:
-        raise unknown("profile", made.profile, PROFILES, "railgauge audit --help")
+        said = f"change it in {path}, or railgauge audit --profile NAME, which wins over it"
+        raise unknown("profile", made.profile, PROFILES, said)
     if any(not 0 <= priority < 8 for priority in made.priorities):
         raise UsageError(
             f"--manifest {path}: priorities {list(made.priorities)}.\n  expected: 0 to 7"

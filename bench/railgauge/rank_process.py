@@ -11,14 +11,14 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from railgauge import plugins, pmi
 from railgauge.collector import Beat, Collector
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError, UsageError, unknown
-from railgauge.journal import Folder
+from railgauge.journal import PLAN, Folder
 from railgauge.launchers import (
     check_launcher,
     check_world,
@@ -43,6 +43,17 @@ def say(text: str) -> None:
 def default_output() -> str:
     """`runs/20260131T235959Z`: several runs in one parent folder are a history."""
     return time.strftime("runs/%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def check_resume() -> NoReturn:
+    """Raise the UsageError for --resume without --output, with the newest run as the likely one."""
+    made = max(Path("runs").glob(f"*/{PLAN}"), default=None, key=lambda plan: plan.parent.name)
+    folder = "THAT_FOLDER" if made is None else made.parent
+    raise UsageError(
+        "--resume goes on with a run, and which one is not said.\n"
+        f"  expected: --output with its folder\n  next: railgauge run --output {folder} --resume,"
+        " with the options that it was started with"
+    )
 
 
 def resume_command(output: Path) -> str:

@@ -94,7 +94,11 @@ def read_leaves(path: Path) -> Leaves:
             raw = file.read(MOST_BYTES + 1)
         text = raw.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--leaves {path}: cannot be read ({error})") from None
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        raise UsageError(
+            f"--leaves {path}: cannot be read ({why}).\n"
+            "  expected: Slurm's topology.conf, or lines like `leaf0: node[0-3]`"
+        ) from None
     if len(raw) > MOST_BYTES:
         raise UsageError(f"--leaves {path}: longer than {MOST_BYTES} B")
     found: dict[str, tuple[str, ...]] = {}

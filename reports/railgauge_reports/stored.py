@@ -7,6 +7,7 @@ later start measured); here every pair appears once, with the start that it belo
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import ENVIRONMENT, JOURNAL, read_journal, read_stored_plan
+from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
 from railgauge.patterns import Round, rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
@@ -96,6 +97,17 @@ class StoredRun:
         """Rank -> facts of its GPU (`railgauge.cuda.DeviceFacts`); empty on host memory."""
         ranks = self.environment.get("ranks") or []
         return {rank["rank"]: rank["device"] for rank in ranks if rank.get("device")}
+
+    @property
+    def again(self) -> str:
+        """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
+        plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
+        if len(self.last.hosts) == 1:
+            return f"railgauge run -n {self.last.ranks} {plan}"
+        nodes = self.environment.get("nodes") or [{}]
+        variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}
+        launcher = "srun" if "SLURM_JOB_ID" in (variables or {}) else "mpirun"
+        return f"{launcher} -n {self.last.ranks} railgauge run {plan}"
 
     @property
     def results(self) -> list[Measured]:

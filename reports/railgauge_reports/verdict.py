@@ -20,7 +20,6 @@ from railgauge.errors import (
     EXIT_PASS,
     EXIT_WRONG_DATA,
 )
-from railgauge.journal import PLAN
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Wrong
 from railgauge.topology import Topology
@@ -175,7 +174,7 @@ def _claimed_reasons(run: StoredRun) -> tuple[str, ...]:
     """What the run itself says of its end, and of what it left out."""
     if run.end is None:
         word = "the run ended without a word (killed, or its host died): what it finished is here,"
-        return (f"{word} railgauge run --resume measures the rest",)
+        return (f"{word} --resume measures the rest",)
     words = {
         EXIT_HANG: "a rank hung, died or did not arrive in time",
         EXIT_INTERRUPTED: "the run was interrupted; --resume measures the rest",
@@ -198,7 +197,7 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
     here = shlex.quote(str(run.folder))
-    same = f"railgauge run -n {run.plan.ranks} --plan {shlex.quote(str(run.folder / PLAN))}"
+    same = run.again
     wrong = wrong_elements(run)
     if code == EXIT_WRONG_DATA and wrong:
         case = wrong[0].case

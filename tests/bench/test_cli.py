@@ -225,3 +225,14 @@ def test_shell_completion_knows_the_commands():
     }
     done = railgauge(env=environment)
     assert done.stdout.split() == ["plain,report", "plain,run"]
+
+
+def test_resume_without_a_folder_says_which_run_was_the_last(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--resume"]) == 2
+    assert "next: railgauge run --output THAT_FOLDER --resume" in capsys.readouterr().err
+    for name in ("20260101T000000Z", "20260301T000000Z", "20260201T000000Z"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "plan.json").write_text("{}")
+    assert cli.main(["run", "--resume"]) == 2
+    assert "--output runs/20260301T000000Z --resume" in capsys.readouterr().err

@@ -167,7 +167,7 @@ def test_a_bad_cable_is_named_with_its_lane(fabric):
     assert finding.site.words() == "n1, mlx5_0/1 (eth0), lane 2, peer -> this port"
     assert "424 frames or symbols lost" in finding.words
     assert "lane 2 has 100.00% of the raw errors" in finding.words
-    assert "mlxlink -d mlx5_0 -p 1 -m -c -e" in finding.next
+    assert "ssh n1 mlxlink -d mlx5_0 -p 1 -m -c -e" in finding.next
     rows = {row.counter: row.delta for row in finding.evidence}
     assert rows["rx_crc_errors_phy"] == 212
 

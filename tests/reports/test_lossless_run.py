@@ -227,7 +227,8 @@ def test_a_loss_fails_a_lossless_fabric_and_names_the_rule_and_what_to_type(ran,
     shown = capsys.readouterr().out
     assert shown.startswith("FAIL (1): 1 of 1 planned")
     assert "S27 loss in the fabric (F) at the fabric: 400 NAKs" in shown
-    assert "next: railgauge run --pattern pairs" in shown
+    again = f"mpirun -n 4 railgauge run --plan {folder / 'plan.json'}"
+    assert f"next: {again} --pattern pairs --operation sendrecv\n" in shown
     assert "go-back-N leaves 89.1% of the line (at 400 Gb/s, 122 packets" in shown
 
 

@@ -137,19 +137,19 @@ def _judge_affinity(value: Any, _asked: Asked) -> Judged:
     return rated(bool(nics & set(value["nodes"])), "WARN", f"node {where}, where NICs are", on)
 
 
-LIMITS = "/etc/security/limits.d, LimitMEMLOCK=infinity in slurmd's unit, --ulimit of the container"
+LIMITS = "/etc/security/limits.d, {} in slurmd's unit, --ulimit of the container"
 
 CHECKS = (
     Check(
         *("memlock", "locked memory", once(_limit("MEMLOCK")), _judge_memlock),
-        f"ulimit -l unlimited: {LIMITS}",
+        f"ulimit -l unlimited: {LIMITS.format('LimitMEMLOCK=infinity')}",
         "NCCL user guide; ibv_reg_mr(3)",
         each_rank=True,
         alike="WARN",
     ),
     Check(
         *("nofile", "open files", once(_limit("NOFILE")), _judge_nofile),
-        f"ulimit -n {FILES}: {LIMITS}",
+        f"ulimit -n {FILES}: {LIMITS.format(f'LimitNOFILE={FILES}')}",
         "NCCL user guide",
         worst="WARN",
         each_rank=True,

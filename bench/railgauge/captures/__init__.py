@@ -116,7 +116,10 @@ def _text(path: Path) -> str:
         with open(os.dup(0) if path == STDIN else path, "rb") as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
+        raise UsageError(
+            f"{path}: {error.strerror or error}.\n"
+            "  expected: a file with what a tool printed, or - for a pipe\n  next: railgauge list"
+        ) from None
     if len(raw) > MOST_BYTES:
         raise UsageError(
             f"{path}: larger than {MOST_BYTES >> 20} MiB; expected the output of one command"

@@ -157,11 +157,12 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
         print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
         return
     print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
+    places = max((len(_place(change.place)) for change in moved), default=0)
+    names = max((len(change.name) for change in moved), default=0)
     for change in moved:
         told = change.note or ("" if change.kind.counts else change.kind.arithmetic)
-        print(
-            f"  {_place(change.place):28} {change.name:40} {_figures(change, seconds)} {told}".rstrip()
-        )
+        where = f"{_place(change.place):{places}} {change.name:{names}}"
+        print(f"  {where} {_figures(change, seconds)} {told}".rstrip())
 
 
 def _figures(change: Change, seconds: float) -> str:
@@ -246,7 +247,9 @@ def _both(before: Capture, after: Capture, as_json: bool) -> str:
     """What counters did and which settings changed; seconds are not known, so there are no rates."""
     if before.format != after.format:
         raise UsageError(
-            f"one is {before.format}, the other {after.format}: expected the same tool, before and after"
+            f"one is {before.format}, the other {after.format}.\n"
+            "  expected: the same tool's output, before and after\n"
+            "  next: railgauge counters FILE, one at a time, or --tool NAME where one is taken for another"
         )
     found = list(captured.changes(before, after))
     tell = [c for c in found if c.delta is None or _moved(c)]

@@ -80,7 +80,7 @@ _help = {
     " options win over it.",
     "output": "The run folder.  [default: runs/TIME]",
     "resume": "Continue the run in --output with what is missing.",
-    "timeout": "Seconds without progress after which the job is ended (5).  [default: 120]",
+    "timeout": "Seconds without progress after which the job is ended, exit 5.  [default: 120]",
     "seed": "Seed of the data.  [default: 1]",
     "dry_run": "Show cases, memory and time; measure nothing.",
     "format": "What to print: table (streamed), or any format of railgauge report.",
@@ -164,6 +164,8 @@ def command(**typed: Any) -> int:
             )
         typed["format"] = "json"
     rank_process.check_format(typed["format"])
+    if typed["resume"] and not typed["output"]:
+        rank_process.check_resume()
     swept = parse_sweep(typed.pop("sweep"))
     if launched():
         if swept != [()]:

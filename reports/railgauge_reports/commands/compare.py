@@ -60,7 +60,9 @@ _FORMATS = ("table", "json", "markdown")
 @click.option("--margin", type=float, help='Smaller effects are "the same".  [default: 0.02]')
 @click.option("--launch-spread", type=float, help="Assumed of single launches.  [default: 0.02]")
 @click.option("--seed", type=int, help="Of the order.  [default: 1]")
-@click.option("--timeout", default=1800.0, show_default=True, help="Seconds a launch may take (5).")
+@click.option(
+    "--timeout", default=1800.0, show_default=True, help="Seconds a launch may take, else exit 5."
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The folder.  [default: runs/TIME-compare]"
 )
@@ -77,7 +79,8 @@ def command(**typed: Any) -> int:
     \b
     railgauge compare A B                     run folders, or folders of runs
     railgauge compare FOLDER                  a kept comparison once more
-    railgauge compare --interleave -n 2 --a NCCL_ALGO=Ring --b NCCL_ALGO=Tree -- --backend nccl
+    railgauge compare --interleave -n 2 --a NCCL_ALGO=Ring --b NCCL_ALGO=Tree \\
+        -- --backend nccl                     two configurations, by turns
 
     Words: faster, slower, same (within --margin), cannot tell. In alternation the unit is a pair of
     launches, ABBA or BAAB by lot. Exit codes: 0 answered (whatever the answer is), 6 nothing can be

@@ -13,9 +13,11 @@ from railgauge_reports.stored import StoredRun
 
 #: Facts of a node or rank that name it, or that no two runs share.
 _OWN = {
-    *("host", "boot_id", "time", "rank", "node", "cpus", "counters"),
+    *("host", "boot_id", "time", "rank", "node", "cpus", "counters", "audit"),
     *("uuid", "bus_id", "index", "SLURM_JOB_ID"),
 }
+#: Checks of the audit that count from boot on, or say again what `variables` says.
+_COUNTED = {"pfc_frames", "link_flaps", "peer_memory_errors", "nccl_variables"}
 _NOT_SET = "not set"
 
 
@@ -87,6 +89,7 @@ def _of_run(run: StoredRun) -> Iterator[tuple[str, str]]:
     yield "hosts", " ".join(dict.fromkeys(run.last.hosts))
     for node in run.environment.get("nodes") or []:
         yield from _leaves("", node)
+        yield from _audited(node.get("audit"))
     for rank in run.environment.get("ranks") or []:
         yield from _leaves("", rank)
 
@@ -101,6 +104,17 @@ def _of_field(field: str, value: Any) -> Iterator[tuple[str, str]]:
         yield f"plan: {field}", ",".join(map(str, value))
     else:
         yield f"plan: {field}", "chosen by railgauge" if value is None else str(value)
+
+
+def _audited(audit: Any) -> Iterator[tuple[str, str]]:
+    """`audit: pfc` -> what was read there, check by check; why not, where nothing was."""
+    reads = audit.get("reads") if isinstance(audit, dict) else None
+    for read in reads if isinstance(reads, list) else []:
+        if not isinstance(read, dict) or read.get("check") in _COUNTED or "inapplicable" in read:
+            continue
+        value = read.get("value")
+        told = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        yield f"audit: {read.get('check')}", str(read.get("unknown") or told)
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -119,10 +119,11 @@ def read_kept(folder: Path) -> Kept:
     try:
         kept = msgspec.json.decode((folder / KEPT).read_bytes(), type=Kept)
     except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise NotMeasuredError(
-            f"{folder / KEPT}: not the record of a comparison ({error}).\n"
-            "  expected: a folder that railgauge compare --interleave --output made\n"
-            "  next: railgauge compare --help"
+            f"{folder / KEPT}: not the record of a comparison ({why}).\n"
+            "  expected: a folder that railgauge compare --interleave --output made, or two runs\n"
+            f"  next: railgauge compare {folder} ANOTHER_RUN"
         ) from None
     if kept.format > FORMAT:
         raise NotMeasuredError(

@@ -155,7 +155,8 @@ class Evidence:
     `configuration` maps a host to check -> value as `railgauge audit` writes them; `CHECK:DEVICE` goes
     before `CHECK`. `idle` maps the place of a port to what it counted before the first case,
     `baseline` a place to its usual xmit_wait steps a second, `sampled` a place to GB/s sent, second by
-    second. `gigabytes` is what the slowest group's ranks moved each.
+    second. `gigabytes` is what the slowest group's ranks moved each. `folder` and `again` are words of
+    commands to type: the run folder, and what runs its plan once more.
     """
 
     ports: tuple[Port, ...]
@@ -167,6 +168,8 @@ class Evidence:
         default_factory=dict
     )
     gigabytes: float | None = None
+    folder: str = "RUN"
+    again: str = "railgauge run"
 
     @cached_property
     def fabric(self) -> tuple[Port, ...]:

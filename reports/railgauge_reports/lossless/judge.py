@@ -189,19 +189,30 @@ def _finding(rule: Rule, severity: Severity, site: Site, see: Sight, seen: Seen)
     )
     at_least = " (at least: a counter stands at its end or was reset)" if see.doubts else ""
     words = seen.words + at_least
-    commands = tuple(_filled(command, exact) for command in rule.next)
+    facts = _facts(exact, see)
+    commands = tuple(_filled(command, facts) for command in rule.next)
     return Finding(rule, severity, exact, words, see.evidence_rows(), commands)
 
 
-def _filled(command: str, site: Site) -> str:
-    """A command for this place; what the place does not tell stays a word in capitals."""
-    facts = {
+def _facts(site: Site, see: Sight) -> dict[str, str]:
+    """What a command may name; empty where this place does not tell."""
+    wanted, evidence = site.priority, see.evidence
+    pfc = "" if wanted is None else ",".join(str(int(number == wanted)) for number in range(8))
+    return {
         "host": site.host,
         "device": site.device,
         "port": str(site.port or 1) if site.device else "",
         "netdev": site.netdev or site.device,
-        "priority": "" if site.priority is None else str(site.priority),
+        "priority": "" if wanted is None else str(wanted),
+        "pfc": pfc,
+        "run": evidence.folder,
+        "again": evidence.again,
+        "profile": see.profile,
     }
+
+
+def _filled(command: str, facts: dict[str, str]) -> str:
+    """A command for this place; what the place does not tell stays a word in capitals."""
     for name, value in facts.items():
         command = command.replace(f"{{{name}}}", value or name.upper())
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import pandas as pd
 
@@ -52,6 +53,8 @@ def evidence_of(stored: StoredRun, rows: pd.DataFrame) -> Evidence:
         traffic=traffic_of(stored, rows, ports, gigabytes),
         idle=idle or None,
         gigabytes=gigabytes,
+        folder=shlex.quote(str(stored.folder)),
+        again=stored.again,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,6 +146,24 @@ def test_variables_and_versions_that_differ_are_printed(made):
         "plan: budget": ("2.0", "1.0"),
         "processor": ("Test CPU", "Other CPU"),
     }
+
+
+def test_what_the_audit_read_differs_check_by_check_and_its_cost_and_counts_do_not(made):
+    folders = made("a", (1e-5, 2e-5)), made("bb", (1e-5, 2e-5))
+    for folder, seconds, enabled, flaps in zip(
+        folders, (0.01, 0.02), ([3], []), (1, 7), strict=True
+    ):
+        reads = [
+            {"check": "pfc", "value": {"enabled": enabled}},
+            {"check": "link_flaps", "value": {"eth0": flaps}},
+            {"check": "mtu", "value": {"eth0": 9000}},
+            {"check": "governor", "unknown": "no cpufreq"},
+        ]
+        environment = json.loads((folder / "environment.json").read_text())
+        environment["nodes"][0]["audit"] = {"host": "n0", "seconds": seconds, "reads": reads}
+        (folder / "environment.json").write_text(json.dumps(environment))
+    told = {d.what: (d.a, d.b) for d in judged(*folders).differences}
+    assert told == {"audit: pfc": ('{"enabled":[3]}', '{"enabled":[]}')}
 
 
 def test_other_machines_cannot_be_told_from_another_configuration(made):
