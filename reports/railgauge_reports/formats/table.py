@@ -25,6 +25,7 @@ def render(run: LoadedRun) -> str:
     notes = [f"note: {note}" for note in (*stored.notes, *doubts(run))]
     late = [f"late: {sentence}" for sentence in slow_arrivals(run)]
     warned = [f"warning: {sentence}" for sentence in told.warnings(run.fabric)]
-    sentences = [*verdict.reasons, *evidence, *late, *warned, *notes]
+    sentences = [*verdict.reasons, *evidence, *late, *warned, f"fabric: {told.summary(run.fabric)}"]
+    sentences += notes
     commands = [f"next: {command}" for command in verdict.next_commands]
     return "\n".join([*lines, "", *sentences, *commands]).replace("\n\n\n", "\n\n") + "\n"
