@@ -20,8 +20,8 @@ import msgspec
 
 from railgauge import plugins
 from railgauge.errors import unknown
-from railgauge.sysfs import FLAGS, MOST_BYTES, open_folder
-from railgauge.sysfs import entries as entries
+from railgauge.linux.sysfs import FLAGS, MOST_BYTES, open_folder
+from railgauge.linux.sysfs import entries as entries
 
 #: Stands in `Reading.unknown` for counters that cannot even be named.
 ALL = "*"

@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from railgauge import dcb, ethtool
 from railgauge.launchers import LOCAL_RANK_VARIABLES, launcher_rank
 from railgauge.links import natural
+from railgauge.linux import dcb, ethtool
+from railgauge.linux.sysfs import MOST_BYTES, entries
 from railgauge.manifest import EMPTY, Manifest
-from railgauge.sysfs import MOST_BYTES, entries
 
 #: (PCI vendor, class) of GPUs: NVIDIA's, AMD's display controllers and processing accelerators.
 GPU_CLASSES = (("0x10de", "0x03"), ("0x1002", "0x03"), ("0x1002", "0x12"))
@@ -124,7 +124,7 @@ class Kernel:
     """Questions that only the running system can answer: a test brings an object of its own."""
 
     def dcb(self, netdev: str) -> dcb.Dcb:
-        """Raises OSError and ValueError, as `railgauge.dcb.state` does."""
+        """Raises OSError and ValueError, as `railgauge.linux.dcb.state` does."""
         return dcb.state(netdev)
 
     def pause(self, netdev: str) -> ethtool.Pause:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.sysfs import entries, number, text, whole
+from railgauge.linux.sysfs import entries, number, text, whole
 
 NVIDIA, RED_HAT = "0x10de", "0x1b36"
 NETWORK, DISPLAY, BRIDGE = (

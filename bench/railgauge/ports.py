@@ -12,7 +12,7 @@ from pathlib import Path
 from railgauge import links
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.links import Nic
-from railgauge.sysfs import entries
+from railgauge.linux.sysfs import entries
 
 VARIABLE = "NCCL_IB_HCA"
 SIOCGIFADDR = 0x8915  # linux/sockios.h

@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from railgauge import pmi
-from railgauge.carriers import carriers_lost, lost_since
 from railgauge.collector import (
     BUSY,
     GRACE_SECONDS,
@@ -37,6 +36,7 @@ from railgauge.collector import (
     Kind,
 )
 from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
+from railgauge.linux.carriers import carriers_lost, lost_since
 
 LOOK_SECONDS = 0.2
 FORWARDING_SECONDS = 0.3  # hydra drops what it has not read when a process ends with an error

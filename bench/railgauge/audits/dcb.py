@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from railgauge import dcb
 from railgauge.checks import Asked, Check, Judged, good, outside, per_netdev, rated, told
+from railgauge.linux import dcb
 from railgauge.machine import Inapplicable, Machine, Unknown, line, number_in
 
 #: Meters of cable that mlx5 assumes where nobody has said (MLX5E_DEFAULT_CABLE_LEN).

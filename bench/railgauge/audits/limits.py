@@ -8,8 +8,8 @@ from typing import Any
 
 from railgauge.checks import Asked, Check, Item, Judged, once, rated, told
 from railgauge.counting import entries
+from railgauge.linux.sysfs import numa_node
 from railgauge.machine import Machine, Unknown, line, lines
-from railgauge.sysfs import numa_node
 
 FILES, SHARED_NBYTES = 131072, 10**9
 UNLIMITED = "unlimited"

@@ -9,8 +9,8 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from railgauge import dcb
 from railgauge.counting import Kind, Place, Reading, Roots, entries
+from railgauge.linux import dcb
 
 CLASS = "class/net"
 _NAME = re.compile(r"prio(\d)_(requests|indications)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.sysfs import text
+from railgauge.linux.sysfs import text
 
 CLASS = "class/net"
 #: Since boot, without help from a driver (Documentation/ABI/testing/sysfs-class-net).

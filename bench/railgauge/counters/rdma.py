@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from railgauge.counting import ALL, Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.sysfs import text
+from railgauge.linux.sysfs import text
 
 CLASS = "class/infiniband"
 FOLDERS = ("counters", "counters_ext", "hw_counters")

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from railgauge import auditing, dcb, ethtool
+from railgauge import auditing
 from railgauge.audit_records import Finding, Report, Taken
 from railgauge.checks import all_checks
+from railgauge.linux import dcb, ethtool
 from railgauge.machine import Kernel, Machine
 from railgauge.manifest import EMPTY, Manifest
 

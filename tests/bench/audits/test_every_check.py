@@ -7,8 +7,8 @@ import errno
 import msgspec
 import pytest
 
-from railgauge import dcb, ethtool
 from railgauge.checks import all_checks
+from railgauge.linux import dcb, ethtool
 from railgauge.manifest import Device, Manifest
 
 DENIED = OSError(errno.EPERM, "no permission")

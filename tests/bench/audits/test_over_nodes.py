@@ -7,12 +7,13 @@ import errno
 import msgspec
 import pytest
 
-from railgauge import auditing, dcb
+from railgauge import auditing
 from railgauge.audit_facts import facts_of
 from railgauge.audit_records import Taken
 from railgauge.audit_table import table
 from railgauge.checks import Check, all_checks, checks_named, once, told
 from railgauge.errors import UsageError
+from railgauge.linux import dcb
 from railgauge.machine import Machine
 from railgauge.manifest import Device, Manifest
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from railgauge.carriers import carriers_lost, lost_since
+from railgauge.linux.carriers import carriers_lost, lost_since
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from railgauge import ethtool
+from railgauge.linux import ethtool
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge import dcb
+from railgauge.linux import dcb
 
 ALL8 = tuple(range(8))
 
