@@ -105,7 +105,7 @@ def test_pandas_is_imported_only_in_reports():
     ("library", "module"),
     [
         ("cuda", "railgauge.cuda"),
-        ("pynvml", "railgauge.nvml"),
+        ("pynvml", "railgauge.hardware.nvml"),
         ("torch", "railgauge.torch_programs"),
         ("nccl", "railgauge.nccl_library"),
         ("cupy", None),

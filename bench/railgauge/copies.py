@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from railgauge import bounds, cuda, links
+from railgauge import cuda
 from railgauge.buffers import Buffers
 from railgauge.cuda import Device, Launches
 from railgauge.device import Kernels
+from railgauge.hardware import bounds, links
+from railgauge.hardware.links import Gpu, Hardware, Nic
 from railgauge.layouts import BETWEEN_PAIRS, Group, copies, partner
-from railgauge.links import Gpu, Hardware, Nic
 from railgauge.loop import Step
 from railgauge.peers import reached
 from railgauge.plan import Case

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from railgauge import bounds, cuda, links
+from railgauge import cuda
 from railgauge.cuda import Device
 from railgauge.flags import Flight, flights
+from railgauge.hardware import bounds, links
 from railgauge.kernel_work import Work, Works
 from railgauge.loop import Table, execute, table
 from railgauge.statistics import Summary, summarise

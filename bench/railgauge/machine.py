@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from railgauge.hardware.links import natural
 from railgauge.launchers import LOCAL_RANK_VARIABLES, launcher_rank
-from railgauge.links import natural
 from railgauge.linux import dcb, ethtool
 from railgauge.linux.sysfs import MOST_BYTES, entries
 from railgauge.manifest import EMPTY, Manifest

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from railgauge.errors import HangError, NotMeasuredError
-from railgauge.links import Nic
+from railgauge.hardware.links import Nic
 from railgauge.loop import CHECKED_ITERATIONS, FIRST_FAULTY, MISSED, PROGRESS, Table
 from railgauge.perftest_output import Bandwidth, Report, parse
 from railgauge.perftest_programs import Program, Running, free_port

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from railgauge import bounds, links
 from railgauge.buffers import Buffers
 from railgauge.errors import UsageError
+from railgauge.hardware import bounds, links
+from railgauge.hardware.links import Nic
+from railgauge.hardware.rails import Rail
 from railgauge.layouts import Group as GroupFacts
-from railgauge.links import Nic
 from railgauge.loop import Table
 from railgauge.memory import HostMemory, Memory
 from railgauge.perftest_pair import End, PairRuns, Printed, Side
@@ -19,7 +20,6 @@ from railgauge.perftest_programs import Program, program_named
 from railgauge.perftest_settings import Settings, is_latency, program_name, settings_of, verb
 from railgauge.plan import Case, Plan, cases
 from railgauge.ports import VARIABLE, port_of_rank
-from railgauge.rails import Rail
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, Measuring, Place, Plain, World, together
 

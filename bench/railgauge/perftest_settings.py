@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from railgauge.errors import UsageError
-from railgauge.links import Nic
+from railgauge.hardware.links import Nic
 from railgauge.plan import Case, Plan, cases, typed_fields
 
 MOST_BYTES = (2**32 - 1) // 2  # of a message: perftest's parser, src/perftest_parameters.c

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from fcntl import ioctl
 from pathlib import Path
 
-from railgauge import links
 from railgauge.errors import HostError, NotMeasuredError, UsageError
-from railgauge.links import Nic
+from railgauge.hardware import links
+from railgauge.hardware.links import Nic
 from railgauge.linux.sysfs import entries
 
 VARIABLE = "NCCL_IB_HCA"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from railgauge import __version__, auditing, environment, links, patterns, rails
+from railgauge import __version__, auditing, environment, patterns
 from railgauge.audit_facts import settings_of
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
@@ -32,6 +32,7 @@ from railgauge.errors import (
     UsageError,
 )
 from railgauge.gather import Gatherer
+from railgauge.hardware import links, rails
 from railgauge.journal import Folder
 from railgauge.layouts import NO_FLOWS, Ends
 from railgauge.load import Load, open_load

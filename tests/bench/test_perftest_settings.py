@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from railgauge.errors import UsageError
-from railgauge.links import Nic
-from railgauge.pcie import Pcie
+from railgauge.hardware.links import Nic
+from railgauge.hardware.pcie import Pcie
 from railgauge.perftest_settings import (
     Settings,
     arguments,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from railgauge.errors import HostError, NotMeasuredError, UsageError
-from railgauge.links import Nic, nic_facts
-from railgauge.pcie import Pcie
+from railgauge.hardware.links import Nic, nic_facts
+from railgauge.hardware.pcie import Pcie
 from railgauge.ports import active_ports, fabric_address, port_of_rank
 
 

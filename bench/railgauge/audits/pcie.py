@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from railgauge import pci_config
 from railgauge.checks import (
     Asked,
     Check,
@@ -20,8 +19,9 @@ from railgauge.checks import (
     rated,
     told,
 )
+from railgauge.hardware import pci_config
+from railgauge.hardware.pcie import PcieDevice, pcie_of
 from railgauge.machine import Inapplicable, Machine, Unknown, lines
-from railgauge.pcie import PcieDevice, pcie_of
 
 NOTHING = "no RDMA device and no GPU here"
 READ_REQUEST = 4096

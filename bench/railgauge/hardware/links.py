@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from railgauge.hardware.nvlink import Board, boards
+from railgauge.hardware.pcie import NVIDIA, SPEEDS, Pcie, displays, narrowest, pcie_of
 from railgauge.linux.sysfs import numa_node, number, text
-from railgauge.nvlink import Board, boards
-from railgauge.pcie import NVIDIA, SPEEDS, Pcie, displays, narrowest, pcie_of
 
 #: A container may have the host's sysfs elsewhere.
 SYSFS = Path(os.environ.get("RAILGAUGE_SYSFS", "/sys"))

@@ -8,9 +8,9 @@ import sys
 import msgspec
 import pytest
 
-from railgauge import bounds, links, nvlink, pcie
-from railgauge.links import Gpu, Hardware, Nic
-from railgauge.pcie import Pcie
+from railgauge.hardware import bounds, links, nvlink, pcie
+from railgauge.hardware.links import Gpu, Hardware, Nic
+from railgauge.hardware.pcie import Pcie
 
 READ = """
 import sys, msgspec

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge import pci_config
+from railgauge.hardware import pci_config
 
 
 def space(capabilities=(), extended=()):

@@ -1,6 +1,6 @@
 """What the hardware allows between two ends: a ceiling in GB/s with its derivation in words.
 
-One direction, other traffic apart; pure functions of `railgauge.links`.
+One direction, other traffic apart; pure functions of `railgauge.hardware.links`.
 """
 
 # ruff: noqa: N815  (units keep their capitals: GBps is not Gbps)
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from railgauge.links import Gpu, Nic
-from railgauge.nvlink import NvLink, total
-from railgauge.pcie import PAYLOAD, Pcie
+from railgauge.hardware.links import Gpu, Nic
+from railgauge.hardware.nvlink import NvLink, total
+from railgauge.hardware.pcie import PAYLOAD, Pcie
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.links import SYSFS, Nic, nearest, nic_facts
+from railgauge.hardware.links import SYSFS, Nic, nearest, nic_facts
+from railgauge.hardware.pcie import pcie_of
 from railgauge.linux.sysfs import entries
-from railgauge.pcie import pcie_of
 from railgauge.plan import Plan
 
 #: Those that choose NICs (NCCL's and UCX's documentation of environment variables).

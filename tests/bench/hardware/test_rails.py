@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from railgauge.hardware.rails import Rank, rails, selected
 from railgauge.plan import Plan
-from railgauge.rails import Rank, rails, selected
 
 MPI = Plan(ranks=2)
 NCCL = Plan(ranks=2, backend="nccl", memory="device")

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from railgauge.nvml import Asker, bus_id, load
+from railgauge.hardware.nvml import Asker, bus_id, load
 from railgauge.units import GIGA
 
 MEGA = 1e6

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from railgauge.pcie import NVIDIA, displays
+from railgauge.hardware.pcie import NVIDIA, displays
 
 _VALUES = ("=d", "=I", "=Q", "=Q", "=q", "=i", "=H")  # by NVML_VALUE_TYPE_*
 _FIELD = struct.Struct(
