@@ -107,7 +107,7 @@ def test_pandas_is_imported_only_in_reports():
         ("cuda", "railgauge.cuda"),
         ("pynvml", "railgauge.hardware.nvml"),
         ("torch", "railgauge.torch_programs"),
-        ("nccl", "railgauge.nccl_library"),
+        ("nccl", "railgauge.nccl.library"),
         ("cupy", None),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 from railgauge.checks import NO_RDMA, Asked, Check, Judged, good, once, outside, rated, told
 from railgauge.counting import entries
 from railgauge.machine import Inapplicable, Machine, Unknown, line, number_in
-from railgauge.variables import selection
+from railgauge.nccl.variables import selection
 
 GID_PICKED = (2, 21)
 

@@ -8,7 +8,7 @@ from typing import Any
 from railgauge.audits.nccl import UNSET, rank_check
 from railgauge.checks import Asked, Item, Judged, once, rated, told
 from railgauge.machine import Machine
-from railgauge.variables import strangers
+from railgauge.nccl.variables import strangers
 
 NET_IB = "NCCL, src/transport/net_ib"
 #: Defaults: NCCL 2.30, src/transport/net_ib.

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from railgauge.nccl_log import NcclLog, transports, tuned
+from railgauge.nccl.log import NcclLog, transports, tuned
 from railgauge.plan import Plan, cases
 from railgauge.records import Choice
 

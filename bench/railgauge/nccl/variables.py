@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-NAMES = Path(__file__).parent / "audits/nccl_names.toml"
+NAMES = Path(__file__).with_suffix(".toml")
 
 
 class Known(msgspec.Struct, frozen=True):

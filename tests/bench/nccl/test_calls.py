@@ -17,7 +17,7 @@ from railgauge.dtypes import DTYPES
 from railgauge.inputs import WRONG, data_record
 from railgauge.loop import execute, table
 from railgauge.measure import group_facts
-from railgauge.nccl_calls import DATA_TYPES, NATIVE, OPERATIONS, RED_OPS, Arguments, program
+from railgauge.nccl.calls import DATA_TYPES, NATIVE, OPERATIONS, RED_OPS, Arguments, program
 from railgauge.plan import Case, Plan, cases
 
 NAMES = {number: name for name, number in DATA_TYPES.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from railgauge.cuda import DeviceFacts
 from railgauge.errors import HostError, UsageError
-from railgauge.nccl_calls import SELECTING
+from railgauge.nccl.calls import SELECTING
 from railgauge.plan import Plan, typed_fields
 
 LEAST_VERSION, WINDOWS, FP8, SELECTION = 21_800, 22_700, 22_400, 23_100  # NCCL 2.18, 2.27, ...

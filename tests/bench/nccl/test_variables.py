@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge.variables import known, selection, strangers
+from railgauge.nccl.variables import known, selection, strangers
 
 DEVICES = ("mlx5_0", "mlx5_1", "mlx5_10", "mlx5_bond_0")
 

@@ -14,7 +14,7 @@ from railgauge.errors import (
     EXIT_USAGE,
     EXIT_WRONG_DATA,
 )
-from railgauge.nccl_calls import OPERATIONS
+from railgauge.nccl.calls import OPERATIONS
 from railgauge.samples import compute_slowdown, group_samples
 from railgauge_reports.frames import case_frame
 

@@ -15,7 +15,7 @@ import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
 import msgspec
 import numpy as np
 
-from railgauge import cuda, nccl_calls, nccl_library
+from railgauge import cuda
 from railgauge.buffers import Buffers
 from railgauge.copies import Copies, Exchange
 from railgauge.cuda import Device
@@ -27,7 +27,8 @@ from railgauge.gpus import functional_variables, open_gpu
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, Table, execute, table
 from railgauge.memory import Memory
-from railgauge.nccl_log import NcclLog
+from railgauge.nccl import calls, library
+from railgauge.nccl.log import NcclLog
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, Plain, World, together
@@ -69,7 +70,7 @@ class NcclBackend(Plain):
         self._device, self._kernels = self._gpu.device, self._gpu.kernels
         os.environ.update(functional_variables(plan, world.rank))
         self._log = NcclLog(plan, world.rank)
-        self._nccl = together(world, nccl_library.load)
+        self._nccl = together(world, library.load)
         self._bindings = self._nccl.bindings
         self.library = self._nccl.name
         self._config = together(world, lambda: self._nccl.configuration(plan.config))
@@ -209,8 +210,8 @@ class NcclBackend(Plain):
                 self._selections[case.algorithm] = self._nccl.selection(case.algorithm)
             selection = int(self._selections[case.algorithm].ptr)
         arguments = [
-            nccl_calls.Arguments(
-                dtype=nccl_calls.DATA_TYPES[dtype.name],
+            calls.Arguments(
+                dtype=calls.DATA_TYPES[dtype.name],
                 itemsize=dtype.itemsize,
                 op=self._op(case, facts.me, communicator, closes),
                 communicator=int(communicator.ptr),
@@ -223,7 +224,7 @@ class NcclBackend(Plain):
             for communicator, stream in zip(communicators, self._streams, strict=True)
         ]
         if case.entry.windowed:
-            calls = nccl_calls.program(case, facts, arguments[0], buffers.sends[0], buffers.slots)
+            calls = calls.program(case, facts, arguments[0], buffers.sends[0], buffers.slots)
             return [self._steps(calls)]
         width = plan.streams
         turns = []
@@ -232,7 +233,7 @@ class NcclBackend(Plain):
             for k, lane in enumerate(arguments):
                 send = buffers.sends[(first + k) % len(buffers.sends)]
                 slot = buffers.slots[first + k]
-                lanes.append(self._steps(nccl_calls.program(case, facts, lane, send, [slot])))
+                lanes.append(self._steps(calls.program(case, facts, lane, send, [slot])))
             turns.append(self._joined(lanes, closes))
         return turns
 
@@ -240,11 +241,11 @@ class NcclBackend(Plain):
         """Bytes sent to and received from a peer, as one group."""
 
         def exchange(send: int | None, receive: int | None, nbytes: int, peer: int) -> list[Step]:
-            end = (nbytes, nccl_calls.DATA_TYPES["int8"], peer, communicator, self._device.stream)
-            calls: list[nccl_calls.CallArguments] = [nccl_calls.GROUP_START]
+            end = (nbytes, calls.DATA_TYPES["int8"], peer, communicator, self._device.stream)
+            calls: list[calls.CallArguments] = [calls.GROUP_START]
             calls += [("ncclSend", (send, *end))] if send is not None else []
             calls += [("ncclRecv", (receive, *end))] if receive is not None else []
-            return self._steps([*calls, nccl_calls.GROUP_END])
+            return self._steps([*calls, calls.GROUP_END])
 
         return exchange
 
@@ -281,16 +282,16 @@ class NcclBackend(Plain):
 
     def _op(self, case: Case, me: int, communicator: Any, closes: contextlib.ExitStack) -> int:
         if case.op != "premul_sum":
-            return nccl_calls.RED_OPS.get(case.op or "", 0)
+            return calls.RED_OPS.get(case.op or "", 0)
         # what odd ranks bring is doubled: see `railgauge_kernels.pattern`
         scalar = np.array([1 + me % 2]).astype(np.dtype(case.dtype))
         nccl, handle = self._bindings, self._bindings.Comm(communicator.ptr)
-        kind = nccl_calls.DATA_TYPES[case.dtype]
+        kind = calls.DATA_TYPES[case.dtype]
         made = int(nccl.red_op_create_pre_mul_sum(scalar.ctypes.data, kind, HOST_IMMEDIATE, handle))
         closes.callback(nccl.red_op_destroy, made, handle)
         return made
 
-    def _steps(self, calls: list[nccl_calls.CallArguments]) -> list[Step]:
+    def _steps(self, calls: list[calls.CallArguments]) -> list[Step]:
         return [Step(self._nccl.address(name), arguments) for name, arguments in calls]
 
     # how it goes --------------------------------------------------------------------------------------
