@@ -101,9 +101,9 @@ def join(typed: Mapping[str, Any]) -> int:
     spoken: list[Path] = []
 
     def work(world: Any, watchdog: Watchdog) -> int:
-        from railgauge import mpi
+        from railgauge.mpi import library
 
-        with mpi.timed_communicator(world) as seconds:
+        with library.timed_communicator(world) as seconds:
             code, output = _run(typed, world, watchdog, signals, seconds())
         if world.rank == 0:
             spoken.append(output)
@@ -131,9 +131,9 @@ def member(work: Callable[[Any, Watchdog], int], ranks: int | None, timeout: flo
         pmi.meet(timeout)  # has a deadline and a speaker of its own
     watchdog = Watchdog(launcher_rank(), timeout, np.zeros(CELLS, np.int64))
     try:
-        from railgauge import mpi
+        from railgauge.mpi import library
 
-        world = mpi.MpiWorld()
+        world = library.MpiWorld()
     except Exception as error:  # most often there is no MPI library
         if not parent:
             watchdog.close()
@@ -149,13 +149,13 @@ def member(work: Callable[[Any, Watchdog], int], ranks: int | None, timeout: flo
     except Exception as error:
         if not isinstance(error, RailgaugeError) or not error.agreed:
             code = _give_up(watchdog, error, _named(world, world.rank))  # alone: the others wait
-            mpi.abort(code)
+            library.abort(code)
             os._exit(code)  # MPICH's MPI_Abort may return
         code = error.exit_code
         if speaks:
             watchdog.fail(str(error), code)
     watchdog.enter("MPI_Finalize")
-    mpi.finalize()
+    library.finalize()
     watchdog.close()
     return EXIT_PASS if parent else code
 

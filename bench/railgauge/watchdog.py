@@ -181,7 +181,7 @@ class Watchdog:
                 return BUSY, state
             if name in _TIMED_MODULES:
                 return IN_LOOP, state
-            if name == "railgauge.mpi":
+            if name == "railgauge.mpi.library":
                 return IN_AGREEMENT, state
             if name.startswith("railgauge."):
                 return f"{name}.{frame.f_code.co_name}", state

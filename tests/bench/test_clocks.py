@@ -121,7 +121,7 @@ TWO_NODES = """
 import json, types
 from mpi4py import MPI
 from railgauge import clocks
-from railgauge.mpi import MpiGroup, MpiWorld
+from railgauge.mpi.library import MpiGroup, MpiWorld
 world = MpiWorld()
 places = [types.SimpleNamespace(rank=r, node=r) for r in range(world.size)]
 apart = types.SimpleNamespace(

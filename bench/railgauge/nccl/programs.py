@@ -224,8 +224,8 @@ class NcclBackend(Plain):
             for communicator, stream in zip(communicators, self._streams, strict=True)
         ]
         if case.entry.windowed:
-            calls = calls.program(case, facts, arguments[0], buffers.sends[0], buffers.slots)
-            return [self._steps(calls)]
+            made = calls.program(case, facts, arguments[0], buffers.sends[0], buffers.slots)
+            return [self._steps(made)]
         width = plan.streams
         turns = []
         for first in range(0, len(buffers.slots), width):
@@ -242,10 +242,10 @@ class NcclBackend(Plain):
 
         def exchange(send: int | None, receive: int | None, nbytes: int, peer: int) -> list[Step]:
             end = (nbytes, calls.DATA_TYPES["int8"], peer, communicator, self._device.stream)
-            calls: list[calls.CallArguments] = [calls.GROUP_START]
-            calls += [("ncclSend", (send, *end))] if send is not None else []
-            calls += [("ncclRecv", (receive, *end))] if receive is not None else []
-            return self._steps([*calls, calls.GROUP_END])
+            made: list[calls.CallArguments] = [calls.GROUP_START]
+            made += [("ncclSend", (send, *end))] if send is not None else []
+            made += [("ncclRecv", (receive, *end))] if receive is not None else []
+            return self._steps([*made, calls.GROUP_END])
 
         return exchange
 
@@ -291,8 +291,8 @@ class NcclBackend(Plain):
         closes.callback(nccl.red_op_destroy, made, handle)
         return made
 
-    def _steps(self, calls: list[calls.CallArguments]) -> list[Step]:
-        return [Step(self._nccl.address(name), arguments) for name, arguments in calls]
+    def _steps(self, made: list[calls.CallArguments]) -> list[Step]:
+        return [Step(self._nccl.address(name), arguments) for name, arguments in made]
 
     # how it goes --------------------------------------------------------------------------------------
 

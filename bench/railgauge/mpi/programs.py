@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from railgauge import mpi_calls
 from railgauge.buffers import Buffers
 from railgauge.compute import HostCompute
 from railgauge.dtypes import DTYPES, DType, dtype_named
@@ -19,10 +18,11 @@ from railgauge.legs import HostLeg
 from railgauge.loop import Step, Table, execute, table
 from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
-from railgauge.mpi import MPI, MpiGroup, cuda_aware, function_address, library_name
+from railgauge.mpi import calls
+from railgauge.mpi.library import MPI, MpiGroup, cuda_aware, function_address, library_name
+from railgauge.mpi.reducers import reduction_address, scale_address
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan, cases
-from railgauge.reducers import reduction_address, scale_address
 from railgauge.world import Bound, Plain, World
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class MpiBackend(Plain):
                 if not self._reduces(dtype, op):
                     raise self._lacking(f"--dtype {dtype.name} --op {op}: no such reduction")
         for case in cases(plan):
-            for symbol in mpi_calls.symbols(case, dtype_named(case.dtype).itemsize):
+            for symbol in calls.symbols(case, dtype_named(case.dtype).itemsize):
                 if function_address(symbol) is None:
                     raise self._without(symbol, case)
 
@@ -161,7 +161,7 @@ class MpiBackend(Plain):
         """The steps of one iteration for each set of buffers of this rank."""
         dtype = dtype_named(case.dtype)
         made = self._type(plan, dtype)
-        arguments = mpi_calls.Arguments(
+        arguments = calls.Arguments(
             dtype=int(made.handle),
             itemsize=dtype.itemsize,
             op=self._op(plan, dtype, case.op) if case.op else 0,
@@ -171,46 +171,46 @@ class MpiBackend(Plain):
             request_size=MPI._sizeof(MPI.Request),
             window=plan.window,
         )
-        programs, made_calls = [], []
+        programs, spelt = [], []
         windowed = case.entry.windowed
         for slots in [buffers.slots] if windowed else [[slot] for slot in buffers.slots]:
-            calls = mpi_calls.program(case, facts, arguments, buffers.sends[0], slots)
-            made_calls.append(calls)
-            code = execute(self._table(calls.setup))
+            one = calls.program(case, facts, arguments, buffers.sends[0], slots)
+            spelt.append(one)
+            code = execute(self._table(one.setup))
             if code:
                 raise NotMeasuredError(f"{case.describe()}: setting up: {self.explain(code)}")
-            steps = self._steps(calls)
+            steps = self._steps(one)
             if case.op == "avg" and buffers.layout.receives:
                 count = sum(s.count for s in buffers.layout.expected)
                 steps.append(Step(scale_address(dtype), (slots[0], count, facts.n)))
             programs.append(table(steps))
-        requests = [request for calls in made_calls for request in calls.requests]
+        requests = [request for one in spelt for request in one.requests]
         stacked = np.stack(programs)
         return Bound(
             programs=stacked,
             leg=HostLeg(stacked, reads_clock(case, facts)),
             compute=HostCompute(),
-            waits_at=mpi_calls.waits_at(made_calls[0].iteration),
+            waits_at=calls.waits_at(spelt[0].iteration),
             barrier=group.barrier_program(),
             close=lambda: self._free(requests),
-            keep=[made_calls, arguments],
-            flow_clock=made_calls[0].clock,
+            keep=[spelt, arguments],
+            flow_clock=spelt[0].clock,
         )
 
     def _free(self, requests: Sequence[int]) -> None:
         execute(self._table([("MPI_Request_free", (request,)) for request in requests]))
 
-    def _steps(self, calls: mpi_calls.Calls) -> list[Step]:
+    def _steps(self, spelt: calls.Calls) -> list[Step]:
         """The steps of one iteration; a message of `flows` is waited for by its clock."""
         return [
-            calls.clock.step(self._address("MPI_Waitsome"))
-            if name == mpi_calls.WAIT_EACH and calls.clock
+            spelt.clock.step(self._address("MPI_Waitsome"))
+            if name == calls.WAIT_EACH and spelt.clock
             else Step(self._address(name), arguments)
-            for name, arguments in calls.iteration
+            for name, arguments in spelt.iteration
         ]
 
-    def _table(self, calls: Sequence[mpi_calls.CallArguments]) -> Table:
-        return table([Step(self._address(name), arguments) for name, arguments in calls])
+    def _table(self, steps: Sequence[calls.CallArguments]) -> Table:
+        return table([Step(self._address(name), arguments) for name, arguments in steps])
 
     def _address(self, name: str) -> int:
         address = function_address(name)

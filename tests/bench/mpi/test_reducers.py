@@ -16,7 +16,7 @@ import pytest
 from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.loop import Step, execute, table
-from railgauge.reducers import reduction_address, scale_address
+from railgauge.mpi.reducers import reduction_address, scale_address
 
 REDUCE = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int32), ctypes.c_void_p
