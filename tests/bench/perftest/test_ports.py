@@ -7,7 +7,7 @@ import pytest
 from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.hardware.links import Nic, nic_facts
 from railgauge.hardware.pcie import Pcie
-from railgauge.ports import active_ports, fabric_address, port_of_rank
+from railgauge.perftest.ports import active_ports, fabric_address, port_of_rank
 
 
 def nic(name: str, port: int = 1, state: str | None = "ACTIVE") -> Nic:

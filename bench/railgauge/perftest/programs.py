@@ -16,9 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from railgauge import tied
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.memory import lines_of
+from railgauge.perftest import tied
 
 ANSWER_SECONDS = 20.0  # within which --help answers, also from a slow file system
 MOST_OUTPUT = 64 << 20  # bytes; a million raw times are 16 MB

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from railgauge import perftest_programs, tied
 from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.perftest_programs import Running, free_port, program_named
+from railgauge.perftest import programs, tied
+from railgauge.perftest.programs import Running, free_port, program_named
 
 PATIENCE_SECONDS = 60.0
 LISTENS = """
@@ -26,7 +26,7 @@ time.sleep(99)
 """
 PARENT = """
 import sys, time
-from railgauge.perftest_programs import Running
+from railgauge.perftest.programs import Running
 running = Running([sys.executable, "-c", sys.argv[1]])
 time.sleep(99)
 """
@@ -118,7 +118,7 @@ def test_a_program_that_does_not_run_is_quoted(on_path, text, said):
 
 
 def test_a_program_that_does_not_answer_is_not_waited_for(on_path, monkeypatch):
-    monkeypatch.setattr(perftest_programs, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(programs, "ANSWER_SECONDS", 0.2)
     on_path("#!/bin/sh\nexec /bin/sleep 99\n")
     with pytest.raises(UsageError, match="timed out"):
         program_named("ib_write_bw")
@@ -165,7 +165,7 @@ def test_bytes_of_any_sort_are_text(running):
 
 
 def test_more_output_than_fits_is_refused(running, monkeypatch):
-    monkeypatch.setattr(perftest_programs, "MOST_OUTPUT", 1000)
+    monkeypatch.setattr(programs, "MOST_OUTPUT", 1000)
     made = running("print('x' * 2000)")
     until(lambda: made.code is not None)
     with pytest.raises(NotMeasuredError, match="wrote 2001 bytes, more than 1000"):

@@ -7,7 +7,7 @@ import pytest
 from railgauge.errors import UsageError
 from railgauge.hardware.links import Nic
 from railgauge.hardware.pcie import Pcie
-from railgauge.perftest_settings import (
+from railgauge.perftest.settings import (
     Settings,
     arguments,
     iterations_of,

@@ -15,11 +15,11 @@ from railgauge.hardware.rails import Rail
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Table
 from railgauge.memory import HostMemory, Memory
-from railgauge.perftest_pair import End, PairRuns, Printed, Side
-from railgauge.perftest_programs import Program, program_named
-from railgauge.perftest_settings import Settings, is_latency, program_name, settings_of, verb
+from railgauge.perftest.pair import End, PairRuns, Printed, Side
+from railgauge.perftest.ports import VARIABLE, port_of_rank
+from railgauge.perftest.programs import Program, program_named
+from railgauge.perftest.settings import Settings, is_latency, program_name, settings_of, verb
 from railgauge.plan import Case, Plan, cases
-from railgauge.ports import VARIABLE, port_of_rank
 from railgauge.records import Allowed, Choice
 from railgauge.world import Bound, Measuring, Place, Plain, World, together
 

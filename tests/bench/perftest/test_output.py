@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge.perftest_output import parse
+from railgauge.perftest.output import parse
 
 LINE = "-" * 87
 BANNER = "*" * 36

@@ -20,9 +20,10 @@ import numpy.typing as npt
 from railgauge.errors import HangError, NotMeasuredError
 from railgauge.hardware.links import Nic
 from railgauge.loop import CHECKED_ITERATIONS, FIRST_FAULTY, MISSED, PROGRESS, Table
-from railgauge.perftest_output import Bandwidth, Report, parse
-from railgauge.perftest_programs import Program, Running, free_port
-from railgauge.perftest_settings import (
+from railgauge.perftest.output import Bandwidth, Report, parse
+from railgauge.perftest.ports import fabric_address
+from railgauge.perftest.programs import Program, Running, free_port
+from railgauge.perftest.settings import (
     Settings,
     arguments,
     is_latency,
@@ -30,7 +31,6 @@ from railgauge.perftest_settings import (
     program_name,
 )
 from railgauge.plan import Case, Plan
-from railgauge.ports import fabric_address
 from railgauge.records import Batch, Overlap, Wrong
 from railgauge.units import NANOSECONDS
 from railgauge.world import Backend, Communicator, Place
