@@ -17,7 +17,7 @@ import sys, msgspec
 from pathlib import Path
 if sys.argv[3] == "without":
     sys.modules["pynvml"] = None
-from railgauge import links
+from railgauge.hardware import links
 sys.stdout.buffer.write(msgspec.json.encode(links.hardware(Path(sys.argv[1]), sys.argv[2])))
 """
 CLUSTER = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"

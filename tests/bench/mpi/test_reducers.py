@@ -131,7 +131,7 @@ def test_nothing_is_touched_where_the_length_is_zero():
 def test_a_second_process_compiles_nothing_again(tmp_path):
     program = (
         "from railgauge.dtypes import DTYPES; from railgauge.inputs import Checker;"
-        "from railgauge import reducers; narrow = DTYPES['bfloat16']; Checker(2);"
+        "from railgauge.mpi import reducers; narrow = DTYPES['bfloat16']; Checker(2);"
         "reducers.reduction_address(narrow, 'min'); reducers.scale_address(narrow)"
     )
     listings = []
