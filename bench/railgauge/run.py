@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from railgauge import __version__, auditing, environment, patterns
-from railgauge.audit_facts import settings_of
+from railgauge import __version__, environment, patterns
+from railgauge.auditing.facts import settings_of
+from railgauge.auditing.reading import of_this_node
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops, stamp_nanoseconds
 from railgauge.errors import (
@@ -351,7 +352,7 @@ class Runner:
             plan.sample_counters, self.folder.path, ranks
         )
         if plan.counters != ():
-            here["audit"] = auditing.of_this_node(self.world.rank)
+            here["audit"] = of_this_node(self.world.rank)
             here["configuration"] = settings_of(here["audit"])
         if plan.memory == "device":
             here["hardware"] = msgspec.to_builtins(links.hardware())

@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from railgauge.auditing.checks import (
+    NO_GPU,
+    NO_RDMA,
+    Asked,
+    Check,
+    Item,
+    Judged,
+    none_of,
+    once,
+    rated,
+    told,
+)
+from railgauge.auditing.machine import (
+    NVIDIA_VENDOR,
+    Inapplicable,
+    Machine,
+    Unknown,
+    line,
+    lines,
+    number_in,
+)
 from railgauge.audits.pcie import endpoints
-from railgauge.checks import NO_GPU, NO_RDMA, Asked, Check, Item, Judged, none_of, once, rated, told
 from railgauge.hardware.pcie import pcie_of
 from railgauge.linux.sysfs import numa_node
-from railgauge.machine import NVIDIA_VENDOR, Inapplicable, Machine, Unknown, line, lines, number_in
 
 #: dma-buf export of CUDA memory wants the open kernel module and Linux 5.12 (NCCL user guide).
 DMABUF_KERNEL = (5, 12)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.checks import NO_RDMA, Asked, Check, Judged, good, once, outside, rated, told
+from railgauge.auditing.checks import (
+    NO_RDMA,
+    Asked,
+    Check,
+    Judged,
+    good,
+    once,
+    outside,
+    rated,
+    told,
+)
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, line, number_in
 from railgauge.counting import entries
-from railgauge.machine import Inapplicable, Machine, Unknown, line, number_in
 from railgauge.nccl.variables import selection
 
 GID_PICKED = (2, 21)

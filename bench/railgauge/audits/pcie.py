@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from railgauge.checks import (
+from railgauge.auditing.checks import (
     Asked,
     Check,
     Item,
@@ -19,9 +19,9 @@ from railgauge.checks import (
     rated,
     told,
 )
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, lines
 from railgauge.hardware import pci_config
 from railgauge.hardware.pcie import PcieDevice, pcie_of
-from railgauge.machine import Inapplicable, Machine, Unknown, lines
 
 NOTHING = "no RDMA device and no GPU here"
 READ_REQUEST = 4096

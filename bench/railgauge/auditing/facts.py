@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from railgauge.audit_records import Read, Report, Taken
+from railgauge.auditing.records import Read, Report, Taken
 
 #: A number, a word, yes or no, or priorities.
 Setting = str | int | float | bool | tuple[int, ...]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from railgauge import plugins
-from railgauge.audit_records import Status
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown
+from railgauge.auditing.manifest import EMPTY, ROCE, Manifest
+from railgauge.auditing.records import Status
 from railgauge.errors import unknown
-from railgauge.machine import Inapplicable, Machine, Unknown
-from railgauge.manifest import EMPTY, ROCE, Manifest
 
 Odd = Literal["FAIL", "WARN", "INFO"]
 

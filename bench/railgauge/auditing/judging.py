@@ -1,82 +1,32 @@
-"""An audit: what every node (and rank) has read, judged under a profile and compared over nodes.
+"""An audit judged: what every node (and rank) has read, under a profile and compared over nodes.
 
-`readings` runs where the settings are; all else is a pure function of what it returns, so that a
-stored audit can be judged again.
+Pure functions of what was read, so that a stored audit can be judged again.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from railgauge.agreement import Vote, majority
-from railgauge.audit_records import FORMAT, Finding, Read, Report, Taken
-from railgauge.checks import (
+from railgauge.auditing.agreement import Vote, majority
+from railgauge.auditing.checks import (
     Asked,
     Check,
-    Item,
     Judged,
     all_checks,
     attempt,
     checks_named,
 )
+from railgauge.auditing.machine import Unknown
+from railgauge.auditing.manifest import EMPTY, Manifest
+from railgauge.auditing.profiles import asked_for
+from railgauge.auditing.records import FORMAT, Finding, Read, Report, Taken
 from railgauge.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
-from railgauge.machine import Inapplicable, Machine, Unknown
-from railgauge.manifest import EMPTY, Manifest
-from railgauge.profiles import asked_for
 from railgauge.records import encode_ranks
 
-RUN_SECONDS = 2.0
 FABRIC = ("devices", "link")  # subjects that need an RDMA device
-
-
-# reading ------------------------------------------------------------------------------------------
-
-
-def readings(
-    machine: Machine, checks: Iterable[Check], leads: bool, seconds: float = float("inf")
-) -> Taken:
-    """Read what belongs to this rank, and what belongs to the node where it `leads`.
-
-    No check begins after that many seconds; it is unknown then.
-    """
-    began = time.monotonic()
-    made: list[Read] = []
-    for check in checks:
-        if not (leads or check.each_rank):
-            continue
-        if time.monotonic() - began > seconds:
-            made.append(Read(check=check.name, unknown=f"not read: {seconds:g} s were over"))
-            continue
-        items = attempt(lambda check=check: list(check.read(machine)))
-        found = (Item("", items),) if isinstance(items, Unknown) else items
-        made += [_read(check.name, item) for item in found]
-    spent = time.monotonic() - began
-    return Taken(
-        host=machine.host, rank=machine.rank, leads=leads, seconds=spent, reads=tuple(made)
-    )
-
-
-def of_this_node(rank: int, seconds: float = RUN_SECONDS) -> Taken:
-    """What a run notes of a node, by its first rank; bounded, as a run must not wait for it."""
-    made = readings(Machine(), all_checks().values(), True, seconds)
-    return msgspec.structs.replace(made, rank=rank)
-
-
-def _read(check: str, item: Item) -> Read:
-    if isinstance(item.value, Unknown):
-        reason, command = item.value
-        return Read(check=check, where=item.where, unknown=reason, root_command=command)
-    if isinstance(item.value, Inapplicable):
-        return Read(check=check, where=item.where, inapplicable=item.value.reason)
-    vote = item.value if item.vote is None else item.vote
-    return Read(check=check, where=item.where, value=item.value, group=item.group, vote=vote)
-
-
-# judging ------------------------------------------------------------------------------------------
 
 
 def judge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
-from railgauge.audit_records import Finding, Report
+from railgauge.auditing.records import Finding, Report
 
 WIDTH, INDENT = 80, 4
 NAMED = 6  # hosts or devices of a finding, so many are named

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgauge.agreement import Vote, majority
+from railgauge.auditing.agreement import Vote, majority
 
 
 def votes(*values, where=""):

@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from railgauge.auditing.manifest import EMPTY, Manifest
 from railgauge.hardware.links import natural
 from railgauge.launchers import LOCAL_RANK_VARIABLES, launcher_rank
 from railgauge.linux import dcb, ethtool
 from railgauge.linux.sysfs import MOST_BYTES, entries
-from railgauge.manifest import EMPTY, Manifest
 
 #: (PCI vendor, class) of GPUs: NVIDIA's, AMD's display controllers and processing accelerators.
 GPU_CLASSES = (("0x10de", "0x03"), ("0x1002", "0x03"), ("0x1002", "0x12"))

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from railgauge.audit_records import Read, Taken
-from railgauge.checks import Asked
-from railgauge.manifest import Manifest
+from railgauge.auditing.checks import Asked
+from railgauge.auditing.manifest import Manifest
+from railgauge.auditing.records import Read, Taken
 
 DEFAULT_PRIORITIES = (3,)
 
