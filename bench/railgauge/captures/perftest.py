@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, decimal, whole
+from railgauge.capturing.capture import Capture, Draft, Row, decimal, whole
 
 _HEAD = re.compile(r"\s*#bytes\s+#iterations\s+.*")
 _TITLES = (" BW Test", " Latency Test")

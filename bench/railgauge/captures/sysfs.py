@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from railgauge.captured import (
+from railgauge.capturing.capture import (
     Capture,
     Draft,
     Row,
@@ -20,11 +20,11 @@ from railgauge.captured import (
     looks_like_json,
     meaningful,
 )
-from railgauge.captured import whole as whole_number
+from railgauge.capturing.capture import whole as whole_number
+from railgauge.capturing.tree import laid_out
 from railgauge.counters import netdev, rdma
 from railgauge.counting import Place, Reading, Roots, entries, read_counters
 from railgauge.errors import UsageError
-from railgauge.stored_tree import laid_out
 
 _BUS_ID = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 #: A part of a path may hold colons where it is a bus id; the first other colon ends the path.
@@ -62,7 +62,7 @@ def parse(text: str) -> Capture:
 
 
 def files_of(text: str) -> dict[str, str]:
-    """Path -> content, for `railgauge.stored_tree`; raises UsageError where it is broken JSON."""
+    """Path -> content, for `railgauge.capturing.tree`; raises UsageError where it is broken JSON."""
     return _files(text)[0]
 
 

@@ -1,6 +1,6 @@
 """Quality of service as tools print it: the TLVs of IEEE 802.1Qaz (dcbx), and the table of mlnx_qos.
 
-Several formats of captures hold these; `railgauge.captured` names the keys of the rows.
+Several formats of captures hold these; `railgauge.capturing.capture` names the keys of the rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from railgauge.captured import Draft, Line, Row, decimal, eight, flags, mapping, whole
+from railgauge.capturing.capture import Draft, Line, Row, decimal, eight, flags, mapping, whole
 
 PRIORITIES = range(8)
 _DSCP = re.compile(r"prio:(\d)\s+dscp:([\d,. ]+)")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from railgauge import captured, captures
-from railgauge.captured import Capture, Draft, count, decimal, eight, flags, whole
+from railgauge import captures
+from railgauge.capturing import capture
+from railgauge.capturing.capture import Capture, Draft, count, decimal, eight, flags, whole
 
 
 def ethtool(**values):
@@ -22,12 +23,12 @@ def perfquery(attribute, **values):
 def rdma(name, before, after):
     form = captures.format_named("rdma_statistic")
     texts = (f"link mlx5_0/1 {name} {value}\n" for value in (before, after))
-    (change,) = captured.changes(*(form.parse(text) for text in texts))
+    (change,) = capture.changes(*(form.parse(text) for text in texts))
     return change.delta, change.note
 
 
 def noted(before, after):
-    return {change.name: (change.delta, change.note) for change in captured.changes(before, after)}
+    return {change.name: (change.delta, change.note) for change in capture.changes(before, after)}
 
 
 def test_differences_wrap_saturate_and_reset_as_live_ones_do():
@@ -61,13 +62,13 @@ def test_a_counter_that_is_gone_has_vanished_unless_the_file_is_cut():
 def test_a_device_that_one_capture_does_not_name_is_the_others():
     named = captures.format_named("ethtool").parse("# ethtool -S eth0\nNIC statistics:\n rx: 5\n")
     for before, after in ((ethtool(rx=1), named), (named, ethtool(rx=9))):
-        (change,) = captured.changes(before, after)
+        (change,) = capture.changes(before, after)
         assert (change.place.device, change.delta) == ("eth0", 4)
 
 
 def test_settings_that_differ_are_told_both_ways():
     before, after = Capture(rows=({"a": 1}, {"b": 2})), Capture(rows=({"b": 2}, {"a": 3}))
-    assert captured.changed_rows(before, after) == ([{"a": 1}], [{"a": 3}])
+    assert capture.changed_rows(before, after) == ([{"a": 1}], [{"a": 3}])
 
 
 def test_a_line_without_its_end_is_not_read_and_said_so():

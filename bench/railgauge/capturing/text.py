@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from railgauge.captured import Capture, Row
+from railgauge.capturing.capture import Capture, Row
 from railgauge.counting import Change, Place
 
 
