@@ -104,7 +104,7 @@ def test_pandas_is_imported_only_in_reports():
 @pytest.mark.parametrize(
     ("library", "module"),
     [
-        ("cuda", "railgauge.cuda"),
+        ("cuda", "railgauge.gpus.cuda"),
         ("pynvml", "railgauge.hardware.nvml"),
         ("torch", "railgauge.torch_programs"),
         ("nccl", "railgauge.nccl.library"),

@@ -43,7 +43,7 @@ FORWARDING_SECONDS = 0.3  # hydra drops what it has not read when a process ends
 SUSPENDED_SECONDS = 1.0  # between two looks: the process was stopped
 MOST_PATIENCE = 10  # times the timeout: so long may a rank say that it compiles or imports
 CONTROL = "RAILGAUGE_CONTROL"  # host:port/key of the collector, set by the launching parent
-_TIMED_MODULES = ("railgauge.measure", "railgauge.legs", "railgauge.device_leg")
+_TIMED_MODULES = ("railgauge.measure", "railgauge.legs", "railgauge.gpus.leg")
 _BUSY_MODULES = ("numba", "llvmlite", "importlib", "_frozen_importlib")
 
 

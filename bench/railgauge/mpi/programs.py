@@ -26,7 +26,7 @@ from railgauge.plan import Case, Plan, cases
 from railgauge.world import Bound, Plain, World
 
 if TYPE_CHECKING:
-    from railgauge.gpus import Gpu
+    from railgauge.gpus.gpu import Gpu
 
 _MPI_TYPES = {
     **{name: f"{name.upper()}_T" for name in DTYPES if "int" in name},
@@ -50,7 +50,7 @@ class MpiBackend(Plain):
         self.memory: Memory = HostMemory()
         self._gpu: Gpu | None = None
         if plan.memory == "device":
-            from railgauge.gpus import open_gpu
+            from railgauge.gpus.gpu import open_gpu
 
             self._gpu = open_gpu(plan, world)
             self.memory = self._gpu.memory

@@ -9,8 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from railgauge.cuda import DeviceFacts
 from railgauge.errors import HostError, UsageError
+from railgauge.gpus.cuda import DeviceFacts
 from railgauge.nccl.calls import SELECTING
 from railgauge.plan import Plan, typed_fields
 

@@ -15,15 +15,15 @@ import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
 import msgspec
 import numpy as np
 
-from railgauge import cuda
 from railgauge.buffers import Buffers
-from railgauge.copies import Copies, Exchange
-from railgauge.cuda import Device
-from railgauge.device import DeviceMemory, Kernels
-from railgauge.device_leg import DeviceTiming
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.gpus import functional_variables, open_gpu
+from railgauge.gpus import cuda
+from railgauge.gpus.copies import Copies, Exchange
+from railgauge.gpus.cuda import Device
+from railgauge.gpus.gpu import functional_variables, open_gpu
+from railgauge.gpus.leg import DeviceTiming
+from railgauge.gpus.memory import DeviceMemory, Kernels
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, Table, execute, table
 from railgauge.memory import Memory

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from railgauge import cuda
-from railgauge.cuda import Device, DeviceFacts
-from railgauge.device import DeviceMemory, Kernels
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, DeviceFacts
+from railgauge.gpus.memory import DeviceMemory, Kernels
 from railgauge.plan import Plan
 from railgauge.world import World, together
 from railgauge_kernels.ladders import Kernel

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from railgauge import cuda
-from railgauge.cuda import Device
-from railgauge.flags import Flight, flights
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device
+from railgauge.gpus.flags import Flight, flights
+from railgauge.gpus.kernel_work import Work, Works
 from railgauge.hardware import bounds, links
-from railgauge.kernel_work import Work, Works
 from railgauge.loop import Table, execute, table
 from railgauge.statistics import Summary, summarise
 from railgauge.units import GIGA, NANOSECONDS

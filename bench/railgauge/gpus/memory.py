@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from railgauge import cuda
-from railgauge.cuda import Device, Launches
 from railgauge.errors import HostError
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, Launches
 from railgauge.inputs import WHERE
 from railgauge.loop import Step, Table
 from railgauge.memory import Checks

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from railgauge import cuda
 from railgauge.buffers import Buffers
-from railgauge.copies import Copies
-from railgauge.cuda import Launches
-from railgauge.device_leg import DeviceTiming
 from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.gpus import open_gpu
+from railgauge.gpus import cuda
+from railgauge.gpus.copies import Copies
+from railgauge.gpus.cuda import Launches
+from railgauge.gpus.gpu import open_gpu
+from railgauge.gpus.leg import DeviceTiming
+from railgauge.gpus.peers import reached
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import Step, table
 from railgauge.memory import Memory
-from railgauge.peers import reached
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Allowed, Choice
 from railgauge.units import NANOSECONDS

@@ -6,8 +6,8 @@ import contextlib
 import socket
 from collections.abc import Sequence
 
-from railgauge import cuda
-from railgauge.cuda import Device
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device
 from railgauge.world import Communicator
 
 #: An allocation, and addresses inside it.

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from railgauge import cuda
 from railgauge.buffers import Buffers
-from railgauge.cuda import Device, Launches
-from railgauge.device import Kernels
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, Launches
+from railgauge.gpus.memory import Kernels
+from railgauge.gpus.peers import reached
 from railgauge.hardware import bounds, links
 from railgauge.hardware.links import Gpu, Hardware, Nic
 from railgauge.layouts import BETWEEN_PAIRS, Group, copies, partner
 from railgauge.loop import Step
-from railgauge.peers import reached
 from railgauge.plan import Case
 from railgauge.records import Allowed
 from railgauge.world import Communicator

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from railgauge import cuda
-from railgauge.cuda import Device, Launches
-from railgauge.device import Kernels
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, Launches
+from railgauge.gpus.memory import Kernels
 from railgauge.loop import Step, execute, table
 from railgauge.units import NANOSECONDS
 from railgauge_kernels.ladders import Geometry, Kernel

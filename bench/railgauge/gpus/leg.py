@@ -14,10 +14,10 @@ from typing import Protocol
 
 import numpy as np
 
-from railgauge import cuda
 from railgauge.compute import Compute, HostCompute
-from railgauge.cuda import Device, Launches
-from railgauge.device import Kernels
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, Launches
+from railgauge.gpus.memory import Kernels
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import CLOCK, Step, Table, back_to_back_loop, execute, stamp_cost, table
 from railgauge.measure import reads_clock

@@ -11,10 +11,10 @@ import ml_dtypes  # noqa: F401 - NumPy learns the names of narrow floats
 import numpy as np
 import numpy.typing as npt
 
-from railgauge import cuda
-from railgauge.cuda import Device, Launches
-from railgauge.device import DeviceMemory, Kernels
 from railgauge.dtypes import dtype_named
+from railgauge.gpus import cuda
+from railgauge.gpus.cuda import Device, Launches
+from railgauge.gpus.memory import DeviceMemory, Kernels
 from railgauge.inputs import WRONG, data_record
 from railgauge.loop import Step, execute, table
 from railgauge.memory import Checks
