@@ -35,6 +35,7 @@ from railgauge.errors import (
 from railgauge.gather import Gatherer
 from railgauge.hardware import links, rails
 from railgauge.journal import Folder
+from railgauge.launching.watchdog import Watchdog
 from railgauge.layouts import NO_FLOWS, Ends
 from railgauge.load import Load, open_load
 from railgauge.measure import Measurement, check_data, ends_of, memory_needed
@@ -46,7 +47,6 @@ from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
 from railgauge.topology import absent, located
-from railgauge.watchdog import Watchdog
 from railgauge.world import Backend, Communicator, Measuring, World, together
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from railgauge.auditing.manifest import EMPTY, Manifest
 from railgauge.hardware.links import natural
-from railgauge.launchers import LOCAL_RANK_VARIABLES, launcher_rank
+from railgauge.launching.launchers import LOCAL_RANK_VARIABLES, launcher_rank
 from railgauge.linux import dcb, ethtool
 from railgauge.linux.sysfs import MOST_BYTES, entries
 

@@ -20,7 +20,7 @@ from railgauge.auditing.reading import readings
 from railgauge.auditing.records import FILE, Report, Taken, read_stored
 from railgauge.auditing.table import WIDTH, table
 from railgauge.errors import EXIT_PASS, NotMeasuredError, UsageError
-from railgauge.launchers import launched, python_module
+from railgauge.launching.launchers import launched, python_module
 from railgauge.plan_options import names_of
 
 TIMEOUT_SECONDS = 60.0
@@ -120,8 +120,8 @@ def _readings(machine: Machine, leads: bool) -> Taken:
 
 def _join(typed: dict[str, Any], manifest: Manifest) -> tuple[int, list[Taken] | None]:
     """Be one rank; what all have read on the rank that speaks, None elsewhere."""
-    from railgauge import rank_process
-    from railgauge.watchdog import CONTROL
+    from railgauge.launching import rank_process
+    from railgauge.launching.watchdog import CONTROL
 
     found: list[list[Taken]] = []
 
@@ -149,7 +149,7 @@ def _join(typed: dict[str, Any], manifest: Manifest) -> tuple[int, list[Taken] |
 
 def _started(typed: dict[str, Any]) -> list[Taken]:
     """Start the ranks here; what they have read."""
-    from railgauge.launch import Launch
+    from railgauge.launching.launch import Launch
 
     with tempfile.TemporaryDirectory(prefix="railgauge-audit-") as folder:
         answer = Path(folder) / FILE

@@ -21,7 +21,7 @@ import mpi4py
 import numpy as np
 import numpy.typing as npt
 
-from railgauge.launchers import no_mpi
+from railgauge.launching.launchers import no_mpi
 
 mpi4py.rc.initialize = False  # importing MPI would enter it at MULTIPLE, and hold the GIL
 try:

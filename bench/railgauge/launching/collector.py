@@ -1,7 +1,7 @@
 """Puts together what the ranks of a job that makes no progress say: who is behind, who is silent.
 
 The collector is the parent where railgauge launched the ranks, otherwise rank 0 (and a deputy).
-Ranks speak in datagrams (`Beat`) and hear words; see `railgauge.watchdog` for their side.
+Ranks speak in datagrams (`Beat`) and hear words; see `railgauge.launching.watchdog` for their side.
 """
 
 from __future__ import annotations

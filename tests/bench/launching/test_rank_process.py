@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from railgauge import rank_process
 from railgauge.errors import (
     EXIT_NOT_MEASURED,
     EXIT_PASS,
@@ -12,6 +11,7 @@ from railgauge.errors import (
     NotMeasuredError,
     UsageError,
 )
+from railgauge.launching import rank_process
 from railgauge.records import End
 
 SHORT = ("--sizes", "8", "--iterations", "10")

@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from railgauge import watchdog as watchdog_module
-from railgauge.collector import Beat, Collector
 from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
+from railgauge.launching import watchdog as watchdog_module
+from railgauge.launching.collector import Beat, Collector
+from railgauge.launching.watchdog import CONTROL, Watchdog, patience
 from railgauge.records import End
-from railgauge.watchdog import CONTROL, Watchdog, patience
 
 TIMEOUT = 10.0  # also what a loaded machine may take to get through MPI_Init
 #: A case that is over at once, and one that samples until the watchdog's work is done.

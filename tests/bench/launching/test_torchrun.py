@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from railgauge import pmi
 from railgauge.errors import EXIT_HANG, EXIT_PASS, EXIT_USAGE, UsageError
-from railgauge.launch import find_launcher
+from railgauge.launching import pmi
+from railgauge.launching.launch import find_launcher
 
 SHORT = ("--sizes", "8,1K", "--iterations", "10")
 pytestmark = pytest.mark.skipif(
@@ -188,7 +188,8 @@ def test_values_put_before_a_barrier_are_there_after_it(server):
 
 
 def test_the_process_of_the_server_loads_little():
-    code = "import sys, railgauge.pmi; print({'numpy', 'numba', 'click', 'msgspec'} & set(sys.modules))"
+    large = {"numpy", "numba", "click", "msgspec"}
+    code = f"import sys, railgauge.launching.pmi; print({large} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping
 
 from railgauge.errors import EXIT_HANG, HangError, NotMeasuredError, UsageError
-from railgauge.launchers import embedded_library, python_module, started
+from railgauge.launching.launchers import embedded_library, python_module, started
 
 PORTS = 32  # after MASTER_PORT, tried in turn
 RETRY_SECONDS = 0.2
@@ -176,7 +176,7 @@ def _start_server(size: int, timeout: float) -> None:
             "  next: torchrun --master-port ANOTHER_PORT"
         )
     with listening:
-        argv = python_module("railgauge.pmi", str(listening.fileno()), str(size))
+        argv = python_module("railgauge.launching.pmi", str(listening.fileno()), str(size))
         argv += [str(timeout), job_key(os.environ)]
         subprocess.Popen(argv, pass_fds=[listening.fileno()], stdin=subprocess.DEVNULL)
 
@@ -301,7 +301,7 @@ class Server:
 
 
 def main() -> int:
-    """`python -m railgauge.pmi DESCRIPTOR SIZE TIMEOUT KEY`: the server process."""
+    """`python -m railgauge.launching.pmi DESCRIPTOR SIZE TIMEOUT KEY`: the server process."""
     descriptor, size, timeout, key = sys.argv[1:]
     listening = socket.socket(fileno=int(descriptor))
     return Server(listening, int(size), float(timeout), key).serve()

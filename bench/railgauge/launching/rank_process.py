@@ -15,20 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from railgauge import plugins, pmi
-from railgauge.collector import Beat, Collector
+from railgauge import plugins
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError, UsageError, unknown
 from railgauge.journal import Folder
-from railgauge.launchers import (
+from railgauge.launching import pmi
+from railgauge.launching.collector import Beat, Collector
+from railgauge.launching.launchers import (
     check_launcher,
     check_world,
     embedded_library,
     launcher_rank,
     started,
 )
+from railgauge.launching.watchdog import CONTROL, Watchdog
 from railgauge.plan_options import parse_variable, plan_from
 from railgauge.terminal import Printer
-from railgauge.watchdog import CONTROL, Watchdog
 
 CELLS = 8  # room for railgauge.loop.CELLS, which is known only once Numba is loaded
 DEFAULT_TIMEOUT = 120.0

@@ -11,8 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from railgauge import launch
-from railgauge.collector import Beat
 from railgauge.errors import (
     EXIT_HANG,
     EXIT_INTERRUPTED,
@@ -21,7 +19,9 @@ from railgauge.errors import (
     EXIT_USAGE,
     NotMeasuredError,
 )
-from railgauge.launch import OBITUARY, Launcher, find_launcher
+from railgauge.launching import launch
+from railgauge.launching.collector import Beat
+from railgauge.launching.launch import OBITUARY, Launcher, find_launcher
 from railgauge.records import End, Run
 
 SHORT = ("--sizes", "8", "--iterations", "10")

@@ -25,8 +25,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from railgauge import pmi
-from railgauge.collector import (
+from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
+from railgauge.launching import pmi
+from railgauge.launching.collector import (
     BUSY,
     GRACE_SECONDS,
     IN_AGREEMENT,
@@ -35,7 +36,6 @@ from railgauge.collector import (
     Collector,
     Kind,
 )
-from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
 from railgauge.linux.carriers import carriers_lost, lost_since
 
 LOOK_SECONDS = 0.2

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from railgauge.collector import GRACE_SECONDS, Collector
 from railgauge.errors import HangError, InterruptedRunError, NotMeasuredError, RailgaugeError
-from railgauge.launchers import embedded_library, no_mpi, one_host
-from railgauge.watchdog import CONTROL, shared_memory
+from railgauge.launching.collector import GRACE_SECONDS, Collector
+from railgauge.launching.launchers import embedded_library, no_mpi, one_host
+from railgauge.launching.watchdog import CONTROL, shared_memory
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 LOOK_SECONDS = 0.2

@@ -143,7 +143,7 @@ def check_launcher(library: str | None, environ: Mapping[str, str] = os.environ)
     """
     found = started(environ)
     if found is None or found.size == 1 or found.rank_variable == "RANK":
-        return  # torchrun's ranks have a process manager of ours: railgauge.pmi
+        return  # torchrun's ranks have a process manager of ours: railgauge.launching.pmi
     pmix, pmi = "PMIX_RANK" in environ, "PMI_RANK" in environ
     if (library == "mpich" and pmix and not pmi) or (library == "openmpi" and pmi and not pmix):
         raise _strangers(found.size_variable, found.size, "would make")

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from railgauge import pmi
+from railgauge.launching import pmi
 
 
 @pytest.fixture

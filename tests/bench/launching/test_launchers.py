@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from railgauge.errors import UsageError
-from railgauge.launchers import (
+from railgauge.launching.launchers import (
     HOST_FILES,
     check_launcher,
     check_world,
