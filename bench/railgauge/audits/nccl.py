@@ -133,10 +133,10 @@ def _judge_hca(value: Any, _asked: Asked) -> Judged:
     if value["text"] is None:
         return good("every rail", "not set: NCCL takes all")
     name = f"NCCL_IB_HCA={value['text']}"
-    if not value["taken"]:
-        return Judged("FAIL", "a device", f"{name} selects none")
     if value["odd"]:
         return Judged("FAIL", "NAME[:PORT], comma separated", f"{name}: {', '.join(value['odd'])}")
+    if not value["taken"]:
+        return Judged("FAIL", "a device", f"{name} selects none")
     if value["rails_left"]:
         return Judged("WARN", "every rail", f"{name} leaves out {', '.join(value['rails_left'])}")
     if value["accident"]:

@@ -15,6 +15,7 @@ import msgspec
 from railgauge.hardware.links import SYSFS, Nic, nearest, nic_facts
 from railgauge.hardware.pcie import pcie_of
 from railgauge.linux.sysfs import entries
+from railgauge.nccl.variables import selection
 from railgauge.plan import Plan
 
 #: Those that choose NICs (NCCL's and UCX's documentation of environment variables).
@@ -81,10 +82,10 @@ def _of_nccl(rank: Rank, nics: Sequence[Nic], devices: Sequence[str], sysfs: Pat
         listed = variables.get("NCCL_SOCKET_IFNAME")
         if listed is None:
             return Rail(names=None, why="NCCL over sockets, and NCCL_SOCKET_IFNAME names none")
-        return Rail(names=selected(listed, devices), why="NCCL_SOCKET_IFNAME")
+        return Rail(names=tuple(filter(selection(listed).takes, devices)), why="NCCL_SOCKET_IFNAME")
     listed = variables.get("NCCL_IB_HCA", "")
-    allowed = set(selected(listed, [nic.name for nic in nics]))
-    left = [nic for nic in nics if nic.name in allowed]
+    chosen = selection(listed)
+    left = [nic for nic in nics if chosen.takes(nic.name)]
     if rank.bus_id is not None:
         path = pcie_of(sysfs / "bus/pci/devices" / rank.bus_id).path
         near = tuple(dict.fromkeys(nic.name for nic in nearest(path, left)))
@@ -94,17 +95,3 @@ def _of_nccl(rank: Rank, nics: Sequence[Nic], devices: Sequence[str], sysfs: Pat
     if listed and left:
         return Rail(names=tuple(dict.fromkeys(nic.name for nic in left)), why="NCCL_IB_HCA")
     return Rail(names=None, why="NCCL_IB_HCA names none, and none is nearer to the GPU by PCIe")
-
-
-def selected(listed: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of `names` that a list of NCCL's means: `mlx5,eth`, prefixes; `=` exactly; `^` all but."""
-    but, listed = listed.startswith("^"), listed.removeprefix("^")
-    exactly, listed = listed.startswith("="), listed.removeprefix("=")
-    items = [item.partition(":")[0].strip() for item in listed.split(",") if item.strip()]
-    if not items:
-        return tuple(names)
-
-    def meant(name: str) -> bool:
-        return any(name == item if exactly else name.startswith(item) for item in items)
-
-    return tuple(name for name in names if meant(name) != but)

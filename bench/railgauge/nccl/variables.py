@@ -14,7 +14,7 @@ NAMES = Path(__file__).with_suffix(".toml")
 
 
 class Known(msgspec.Struct, frozen=True):
-    """audits/nccl_names.toml."""
+    """variables.toml."""
 
     names: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -53,14 +53,18 @@ class Selection(NamedTuple):
     odd: tuple[str, ...]
 
     def takes(self, device: str, port: int | None = None) -> bool:
+        """Is the device meant, or its port of that number (None: any)? An empty list means all."""
         if not self.entries:
-            return True
-        hit = any(
-            (device == e.name if self.exact else device.startswith(e.name))
-            and (e.port is None or port is None or e.port == port)
-            for e in self.entries
-        )
-        return hit != self.excludes
+            return self.excludes or not self.odd
+        return (self.place(device, port) is not None) != self.excludes
+
+    def place(self, device: str, port: int | None = None) -> int | None:
+        """Which of the entries names the device first, counted from 0; None where none does."""
+        for place, entry in enumerate(self.entries):
+            same = device == entry.name if self.exact else device.startswith(entry.name)
+            if same and (entry.port is None or port is None or entry.port == port):
+                return place
+        return None
 
     def by_accident(self, devices: Iterable[str]) -> list[str]:
         """Devices that a prefix takes besides the one of that very name: mlx5_1 takes mlx5_10, too."""
@@ -84,7 +88,7 @@ def selection(text: str) -> Selection:
     exact = rest.startswith("=")
     rest = rest.removeprefix("=")
     made, odd = [], []
-    for word in filter(None, rest.split(",")):
+    for word in filter(str.strip, rest.split(",")):
         name, *numbers = word.split(":")
         if (
             not name

@@ -13,6 +13,7 @@ from railgauge.errors import HostError, NotMeasuredError, UsageError
 from railgauge.hardware import links
 from railgauge.hardware.links import Nic
 from railgauge.linux.sysfs import entries
+from railgauge.nccl.variables import selection
 
 VARIABLE = "NCCL_IB_HCA"
 SIOCGIFADDR = 0x8915  # linux/sockios.h
@@ -21,25 +22,11 @@ SIOCGIFADDR = 0x8915  # linux/sockios.h
 def active_ports(nics: Sequence[Nic], asked: str = "") -> tuple[Nic, ...]:
     """The ACTIVE ports in their natural order, or those that `asked` admits, in its order.
 
-    `asked` is written as NCCL_IB_HCA: names with an optional `:port`, comma separated. A name stands
-    for all devices that begin with it, after `=` for itself alone, after `^` for all others (NCCL user
-    guide, environment variables).
+    `asked` is written as NCCL_IB_HCA.
     """
-    active = tuple(nic for nic in nics if nic.state == "ACTIVE")
-    excluded, exact = asked.startswith("^"), "=" in asked[:2]
-    names = [name for name in asked.lstrip("^=").split(",") if name.strip()]
-    if not names:
-        return active
-    if excluded:
-        return tuple(n for n in active if not any(_named(n, name, exact) for name in names))
-    found = (nic for name in names for nic in active if _named(nic, name, exact))
-    return tuple(dict.fromkeys(found))
-
-
-def _named(nic: Nic, name: str, exact: bool) -> bool:
-    device, _, port = name.strip().partition(":")
-    same = nic.name == device if exact else nic.name.startswith(device)
-    return same and port in ("", str(nic.port))
+    chosen = selection(asked)
+    taken = [n for n in nics if n.state == "ACTIVE" and chosen.takes(n.name, n.port)]
+    return tuple(sorted(taken, key=lambda nic: chosen.place(nic.name, nic.port) or 0))
 
 
 def port_of_rank(

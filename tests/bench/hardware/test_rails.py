@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from railgauge.hardware.rails import Rank, rails, selected
+from railgauge.hardware.rails import Rank, rails
 from railgauge.plan import Plan
 
 MPI = Plan(ranks=2)
@@ -72,19 +72,3 @@ def test_where_nothing_tells_it_is_not_known(sysfs, tmp_path):
     assert of(NCCL, sysfs, "0000:77:00.0").names is None
     assert of(NCCL, tmp_path / "none", "0000:1b:00.0").names is None
     assert of(Plan(ranks=2, backend="torch", memory="host"), sysfs).names is None
-
-
-@pytest.mark.parametrize(
-    ("listed", "meant"),
-    [
-        ("", ["mlx5_1", "mlx5_10", "bnxt0"]),
-        ("mlx5_1", ["mlx5_1", "mlx5_10"]),
-        ("=mlx5_1", ["mlx5_1"]),
-        ("=mlx5_1:1:0,bnxt0", ["mlx5_1", "bnxt0"]),
-        ("^mlx5", ["bnxt0"]),
-        ("^=mlx5_1", ["mlx5_10", "bnxt0"]),
-        ("none", []),
-    ],
-)
-def test_a_list_of_nccls_means_prefixes_names_or_all_but(listed, meant):
-    assert list(selected(listed, ["mlx5_1", "mlx5_10", "bnxt0"])) == meant

@@ -23,10 +23,19 @@ DEVICES = ("mlx5_0", "mlx5_1", "mlx5_10", "mlx5_bond_0")
         ("=mlx5_0:1,mlx5_1:1:0:2", ("mlx5_0", "mlx5_1")),
         ("=mlx5_0:2", ()),
         ("bnxt", ()),
+        (" , ", DEVICES),
+        (" mlx5_0", ()),
+        ("^ mlx5_0", DEVICES),
     ],
 )
 def test_devices_are_taken_as_nccl_takes_them(text, taken):
     assert tuple(d for d in DEVICES if selection(text).takes(d, 1)) == taken
+
+
+def test_devices_have_a_place_in_the_list():
+    chosen = selection("=mlx5_10,mlx5_0:2")
+    assert [chosen.place(device, 1) for device in DEVICES] == [None, None, 0, None]
+    assert chosen.place("mlx5_0", 2) == 1
 
 
 def test_a_prefix_that_takes_more_than_its_name_is_noticed():
