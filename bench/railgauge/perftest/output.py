@@ -1,9 +1,6 @@
 """What perftest's programs print, read: `parse` is a pure function of the text.
 
-Of linux-rdma/perftest: the tables of `ib_{write,read,send,atomic}_{bw,lat}` for any sizes, with and
-without `--report_gbits`, for iterations or a duration, bidirectional or not; the raw times of `-U` and
-`-H`; and the document of `--out_json`. Lines of other sorts may stand anywhere (a warning of the
-processor's frequency comes on stderr, in the middle of a table where both streams go to one file).
+Tables come line by line (`tables.py`), and there is the document of `--out_json`.
 
 Units: MB and MiB are both 2^20 bytes and Gb 10^9 bits (src/perftest_parameters.c, print_report_bw);
 times are in us, those of `send` and `write` already half of a round trip (print_report_lat).
@@ -15,24 +12,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from railgauge.perftest import tables
+from railgauge.perftest.tables import number
+
 MICRO = 1e-6
-MOST_CHARACTERS, MOST_DIGITS = (
-    4096,
-    19,
-)  # of a line, of a whole number; what is longer is none of perftest's
+MOST_DIGITS = 19  # of a whole number; what is longer is none of perftest's
 _VERBS = ("write", "read", "send", "atomic")
-_TITLE = re.compile(
-    r"\s*RDMA_(\w+).* (BW|Latency) .*Test|\s*(Send|Atomic).* (BW|Latency) .*Test", re.I
-)
-#: `#bytes`, `BW average[Gb/sec]`, `99.9% percentile[usec]`, `tps average`: a column of a table's head.
-_COLUMN = re.compile(r"#\w+|tps average|CPU_Util\[%+\]|[\w.%]+(?: [\w.%]+)*\[[^\]]*\]")
-_FACT = re.compile(r" ?([A-Za-z][\w.*\- ]*?)\s*: ?([^\t]*?)\s*(?:\t+|$|(?<=\S) {4,}(?=[A-Z]))")
-_RAW_HEAD = re.compile(r"#, (\w+)\s*")
-_RAW = re.compile(r"(\d+), (\S+)\s*")
 #: Bytes a second that 1 of a unit is.
 _RATES = {"MB/sec": 2**20, "MiB/sec": 2**20, "Gb/sec": 1e9 / 8}
 _JSON_NAMES = {
@@ -126,7 +115,7 @@ class _Reader:
     def __init__(self) -> None:
         self.verb, self.bidirectional = "", False
         self.facts: dict[str, str] = {}
-        self.columns: list[tuple[str, str]] = []
+        self.columns: tuple[tuple[str, str], ...] = ()
         self.raw: list[list[float]] = []
         self.in_raw = False
         self.bandwidths: list[Bandwidth] = []
@@ -135,10 +124,9 @@ class _Reader:
 
     def read(self, text: str) -> Report:
         for line in text.splitlines():
-            line = line[:MOST_CHARACTERS]
-            banner = line.startswith("*") or not line.strip(" -\t")
-            if not banner and not self._line(line):
-                self.remarks.append(line.strip())
+            made = tables.sorted_line(line, bool(self.columns))
+            if made is not None and not self._take(made):
+                self.remarks.append(line[: tables.MOST_CHARACTERS].strip())
         return Report(
             verb=self.verb,
             bidirectional=self.bidirectional,
@@ -148,37 +136,29 @@ class _Reader:
             remarks=tuple(self.remarks),
         )
 
-    def _line(self, line: str) -> bool:
-        """Take a line in; False where it is of no known sort."""
-        if head := _RAW_HEAD.fullmatch(line):
-            self.in_raw = head[1] == "usec"  # cycles have no time
+    def _take(self, line: tables.Line) -> bool:
+        """Take a line in; False where it is of no use."""
+        if isinstance(line, tables.RawHead):
+            self.in_raw = line.unit == "usec"  # cycles have no time
             if self.in_raw:
                 self.raw.append([])
             return self.in_raw
-        if value := _RAW.fullmatch(line):
-            seconds = _number(value[2])
-            if self.in_raw and seconds is not None:
-                self.raw[-1].append(seconds * MICRO)
-            return self.in_raw and seconds is not None
-        if line.lstrip().startswith("#bytes"):
-            self.columns = list(_columns(line))
-            return True
-        if title := _TITLE.match(line):
-            self.verb = (title[1] or title[3]).lower().partition("_")[0]
-            self.bidirectional = "bidirectional" in line.lower()
-            return True
-        if self.columns and (cells := _cells(line)):
-            return self._row(cells)
-        return not self.columns and self._facts(line)
-
-    def _facts(self, line: str) -> bool:
-        if line.startswith((" local address:", " remote address:", " GID:")):
-            return True
-        if not line.startswith(" ") or line.startswith(" WARNING"):
-            return False
-        found = {name.strip(): value.strip() for name, value in _FACT.findall(line)}
-        self.facts |= found
-        return bool(found)
+        if isinstance(line, tables.Raw):
+            if self.in_raw and line.value is not None:
+                self.raw[-1].append(line.value * MICRO)
+            return self.in_raw and line.value is not None
+        if isinstance(line, tables.Head):
+            self.columns = line.columns
+        elif isinstance(line, tables.Title):
+            self.verb = line.verb
+            self.bidirectional = "bidirectional" in line.words.lower()
+        elif isinstance(line, tables.Facts):
+            self.facts |= line.named
+        return (
+            self._row(line.cells)
+            if isinstance(line, tables.Row)
+            else not isinstance(line, tables.Remark)
+        )
 
     def _row(self, cells: Sequence[str]) -> bool:
         if len(cells) != len(self.columns):
@@ -192,28 +172,6 @@ class _Reader:
             self.latencies.append(made)
             self.raw, self.in_raw = [], False
         return made is not None
-
-
-def _columns(line: str) -> Iterator[tuple[str, str]]:
-    """(name, unit) of every column of a table's head."""
-    for found in _COLUMN.findall(line):
-        name, _, unit = found.partition("[")
-        yield name.strip(), unit.rstrip("]")
-
-
-def _cells(line: str) -> list[str]:
-    """The numbers of a line that has nothing else, else nothing."""
-    cells = line.split()
-    return cells if all(_number(cell) is not None for cell in cells) else []
-
-
-def _number(text: str) -> float | None:
-    """A finite number that is not negative; None of anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
 
 
 _Cells = Mapping[str, tuple[str, str]]
@@ -247,12 +205,12 @@ def _row(
 
 def _bandwidth(row: _Cells, nbytes: int, iterations: int) -> Bandwidth | None:
     text, unit = row["BW average"]
-    scale, average = _RATES.get(unit), _number(text)
+    scale, average = _RATES.get(unit), number(text)
     rate_text = row.get("MsgRate", ("0", ""))[0]
-    rate = (_number(rate_text) or 0.0) * 1e6  # Mpps
+    rate = (number(rate_text) or 0.0) * 1e6  # Mpps
     if scale is None or average is None or not (average or rate):
         return None
-    peak = _number(row.get("BW peak", ("0", ""))[0]) or None
+    peak = number(row.get("BW peak", ("0", ""))[0]) or None
     by_average = nbytes / (average * scale) if average else math.inf
     finer = rate and _rounding(rate_text) < _rounding(text)
     return Bandwidth(
@@ -279,7 +237,7 @@ def _whole(row: _Cells, name: str) -> int | None:
 
 def _seconds(row: _Cells, name: str) -> float | None:
     text, unit = row.get(name, ("", ""))
-    value = _number(text) if unit == "usec" else None
+    value = number(text) if unit == "usec" else None
     return None if value is None else value * MICRO
 
 
@@ -321,7 +279,7 @@ def _written(value: str | float) -> str:
 def _json_unit(name: str, cells: Mapping[str, str]) -> str:
     if not name.startswith("BW"):
         return "usec"
-    average, rate, nbytes = (_number(cells.get(k, "")) for k in ("BW average", "MsgRate", "#bytes"))
+    average, rate, nbytes = (number(cells.get(k, "")) for k in ("BW average", "MsgRate", "#bytes"))
     if not (average and rate and nbytes) or not math.isfinite(nbytes * rate * 1e6):
         return ""
     moved = nbytes * rate * 1e6
