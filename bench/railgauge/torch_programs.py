@@ -27,8 +27,8 @@ from railgauge.layouts import Group as GroupFacts
 from railgauge.layouts import partner, vector_counts
 from railgauge.legs import HostLeg
 from railgauge.loop import Step, c_address, table
-from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
+from railgauge.needs import reads_clock
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan
 from railgauge.world import Bound, Plain, World, together

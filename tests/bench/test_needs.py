@@ -10,7 +10,7 @@ from railgauge.backends import offers_of
 from railgauge.buffers import PAGE, Sets
 from railgauge.errors import UsageError
 from railgauge.layouts import COPIES
-from railgauge.measure import (
+from railgauge.needs import (
     CACHED_BYTES,
     DEVICE_CACHE_BYTES,
     check_data,

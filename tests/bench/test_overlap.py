@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
-from railgauge.measure import group_facts
 from railgauge.mpi.calls import Arguments, program, waits_at
+from railgauge.needs import group_facts
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Plan, cases
 from railgauge.records import Overlap

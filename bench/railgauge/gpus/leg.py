@@ -20,7 +20,7 @@ from railgauge.gpus.cuda import Device, Launches
 from railgauge.gpus.memory import Kernels
 from railgauge.layouts import Group as GroupFacts
 from railgauge.loop import CLOCK, Step, Table, back_to_back_loop, execute, stamp_cost, table
-from railgauge.measure import reads_clock
+from railgauge.needs import reads_clock
 from railgauge.plan import Case, Plan
 from railgauge.units import NANOSECONDS
 from railgauge.world import Batch, Bound, Communicator

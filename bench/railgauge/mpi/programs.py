@@ -16,11 +16,11 @@ from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.layouts import Group as GroupFacts
 from railgauge.legs import HostLeg
 from railgauge.loop import Step, Table, execute, table
-from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
 from railgauge.mpi import calls
 from railgauge.mpi.library import MPI, MpiGroup, cuda_aware, function_address, library_name
 from railgauge.mpi.reducers import reduction_address, scale_address
+from railgauge.needs import reads_clock
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan, cases
 from railgauge.world import Bound, Plain, World

@@ -9,8 +9,8 @@ import pytest
 
 from railgauge.backends import offers_of
 from railgauge.layouts import Ends
-from railgauge.measure import group_facts
 from railgauge.mpi.calls import WAIT_EACH, Arguments, CallArguments, Calls, program, symbols
+from railgauge.needs import group_facts
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan, cases, forms
 

@@ -16,8 +16,8 @@ from railgauge.buffers import Buffers, Sets
 from railgauge.dtypes import DTYPES
 from railgauge.inputs import WRONG, data_record
 from railgauge.loop import execute, table
-from railgauge.measure import group_facts
 from railgauge.nccl.calls import DATA_TYPES, NATIVE, OPERATIONS, RED_OPS, Arguments, program
+from railgauge.needs import group_facts
 from railgauge.plan import Case, Plan, cases
 
 NAMES = {number: name for name, number in DATA_TYPES.items()}
