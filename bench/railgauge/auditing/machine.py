@@ -23,7 +23,7 @@ from railgauge.auditing.manifest import EMPTY, Manifest
 from railgauge.hardware.links import natural
 from railgauge.launching.launchers import LOCAL_RANK_VARIABLES, launcher_rank
 from railgauge.linux import dcb, ethtool
-from railgauge.linux.sysfs import MOST_BYTES, entries
+from railgauge.linux.sysfs import entries, raw
 
 #: (PCI vendor, class) of GPUs: NVIDIA's, AMD's display controllers and processing accelerators.
 GPU_CLASSES = (("0x10de", "0x03"), ("0x1002", "0x03"), ("0x1002", "0x12"))
@@ -48,24 +48,23 @@ class Inapplicable(NamedTuple):
 def line(path: Path) -> str | Unknown:
     """The text of a small file."""
     try:
-        with path.open("rb", buffering=0) as file:
-            raw = file.read(MOST_BYTES) or b""
+        found = raw(path)
     except OSError as error:
         denied = error.errno in (errno.EACCES, errno.EPERM)
         return Unknown(f"{path}: {error.strerror or error}", f"sudo cat {path}" if denied else "")
-    return raw.decode(errors="replace").strip()
+    return found.decode(errors="replace").strip()
 
 
 def lines(path: Path, most: int = 1 << 20) -> list[str] | Unknown:
     """The lines of a file, however long it pretends to be."""
     try:
         with path.open("rb", buffering=0) as file:
-            raw = b""
-            while len(raw) < most and (more := file.read(1 << 16)):
-                raw += more
+            found = b""
+            while len(found) < most and (more := file.read(1 << 16)):
+                found += more
     except OSError as error:
         return Unknown(f"{path}: {error.strerror or error}")
-    return raw.decode(errors="replace").splitlines()
+    return found.decode(errors="replace").splitlines()
 
 
 def number_in(text: str | Unknown) -> float | Unknown:

@@ -18,7 +18,7 @@ from railgauge.auditing.checks import (
     told,
 )
 from railgauge.auditing.machine import Inapplicable, Machine, Port, Unknown, line, number_in
-from railgauge.counting import entries
+from railgauge.linux.sysfs import entries
 
 #: RoCE with an IB MTU of 4096 needs headers besides: GRH or IP, UDP, BTH, ICRC.
 ROCE_MTU, MOST_GIDS = 4200, 256

@@ -7,7 +7,7 @@ from typing import Any
 
 from railgauge.auditing.checks import NO_RDMA, Asked, Check, Item, Judged, none_of, told
 from railgauge.auditing.machine import Machine, Unknown, line
-from railgauge.counting import entries
+from railgauge.linux.sysfs import entries
 
 SAME = "the same for all of this board"
 MODULES = (

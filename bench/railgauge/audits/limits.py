@@ -8,8 +8,7 @@ from typing import Any
 
 from railgauge.auditing.checks import Asked, Check, Item, Judged, once, rated, told
 from railgauge.auditing.machine import Machine, Unknown, line, lines
-from railgauge.counting import entries
-from railgauge.linux.sysfs import numa_node
+from railgauge.linux.sysfs import entries, numa_node
 
 FILES, SHARED_NBYTES = 131072, 10**9
 UNLIMITED = "unlimited"

@@ -17,7 +17,7 @@ from railgauge.auditing.checks import (
     told,
 )
 from railgauge.auditing.machine import Inapplicable, Machine, Unknown, line, number_in
-from railgauge.counting import entries
+from railgauge.linux.sysfs import entries
 from railgauge.nccl.variables import selection
 
 GID_PICKED = (2, 21)

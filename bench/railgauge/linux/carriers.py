@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from railgauge.linux.sysfs import text
+
 DEVICES = Path("/sys/class/net")
 
 
@@ -37,8 +39,5 @@ def lost_since(before: Mapping[str, int], devices: Path = DEVICES) -> str:
 
 def _state(device: Path) -> str:
     """`up`, `down` or what else RFC 2863 knows; a link whose other end is down is `lowerlayerdown`."""
-    try:
-        text = (device / "operstate").read_text("ascii", "replace").strip()
-    except OSError:
-        return "unknown"
-    return "down" if text == "lowerlayerdown" else text
+    state = text(device / "operstate") or "unknown"
+    return "down" if state == "lowerlayerdown" else state
