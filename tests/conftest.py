@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from railgauge.journal import JOURNAL, read_journal
-from railgauge.launch import STOPPING, find_launcher
+from railgauge.launching.launch import STOPPING, find_launcher
+from railgauge.launching.watchdog import shared_memory
 from railgauge.records import Record, Result
-from railgauge.watchdog import shared_memory
 
 HYDRA_LEFTOVERS = "hydra_hwloc_xmlfile_*"  # in /tmp: of an mpiexec that a test has killed
 BEGAN = time.time()

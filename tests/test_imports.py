@@ -94,7 +94,7 @@ def test_no_file_imports_in_a_circle():
 
 
 def test_mpi4py_is_imported_in_exactly_one_module():
-    assert importers("mpi4py") == {"railgauge.mpi"}
+    assert importers("mpi4py") == {"railgauge.mpi.library"}
 
 
 def test_pandas_is_imported_only_in_reports():
@@ -104,10 +104,10 @@ def test_pandas_is_imported_only_in_reports():
 @pytest.mark.parametrize(
     ("library", "module"),
     [
-        ("cuda", "railgauge.cuda"),
-        ("pynvml", "railgauge.nvml"),
+        ("cuda", "railgauge.gpus.cuda"),
+        ("pynvml", "railgauge.hardware.nvml"),
         ("torch", "railgauge.torch_programs"),
-        ("nccl", "railgauge.nccl_library"),
+        ("nccl", "railgauge.nccl.library"),
         ("cupy", None),
     ],
 )

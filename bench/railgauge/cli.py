@@ -36,7 +36,7 @@ from railgauge.errors import (
     RailgaugeError,
     unknown,
 )
-from railgauge.launchers import first_on_host, launcher_rank
+from railgauge.launching.launchers import first_on_host, launcher_rank
 
 GROUP = "railgauge.commands"
 SPEAKER_SECONDS = 3.0  # for rank 0 to have said what is wrong

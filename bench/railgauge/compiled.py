@@ -18,8 +18,8 @@ from railgauge.loop import (
     synchronised_loop,
     table,
 )
+from railgauge.mpi.reducers import reduction_address, scale_address
 from railgauge.plan import Plan
-from railgauge.reducers import reduction_address, scale_address
 
 
 def compile_loops(plan: Plan) -> None:

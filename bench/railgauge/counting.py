@@ -20,8 +20,7 @@ import msgspec
 
 from railgauge import plugins
 from railgauge.errors import unknown
-from railgauge.sysfs import FLAGS, MOST_BYTES, open_folder
-from railgauge.sysfs import entries as entries
+from railgauge.linux.sysfs import FLAGS, MOST_BYTES, entries, open_folder
 
 #: Stands in `Reading.unknown` for counters that cannot even be named.
 ALL = "*"

@@ -11,7 +11,7 @@ import numpy as np
 from railgauge import patterns
 from railgauge.errors import EXIT_PASS
 from railgauge.layouts import NO_FLOWS, Ends
-from railgauge.measure import check_data, ends_of, memory_needed, sets_of
+from railgauge.needs import check_data, ends_of, memory_needed, sets_of
 from railgauge.plan import Case, Plan, case_traffic, cases
 from railgauge.stopping import WARMUP_SHARE
 from railgauge.topology import Topology, one_node

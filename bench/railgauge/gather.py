@@ -12,7 +12,7 @@ from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
 from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
-from railgauge.measure import columns_of
+from railgauge.needs import columns_of
 from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import (

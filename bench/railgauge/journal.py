@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from railgauge.audit_records import FILE as AUDIT
-from railgauge.audit_records import Stored, Taken
+from railgauge.auditing.records import FILE as AUDIT
+from railgauge.auditing.records import Stored, Taken
 from railgauge.errors import EXIT_INTERRUPTED, NotMeasuredError, UsageError
 from railgauge.plan import Plan
 from railgauge.records import FORMAT, Block, End, FlowBlock, Record, Result, Run, decode_ranks

@@ -22,7 +22,8 @@ from railgauge.backends import offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.loop import Table
-from railgauge.measure import Measurement, ends_of
+from railgauge.measure import Measurement
+from railgauge.needs import ends_of
 from railgauge.operations import OPERATIONS
 from railgauge.patterns import STORAGE, Round
 from railgauge.plan import Case, Plan, forms

@@ -1,6 +1,6 @@
 """Where buffers lie, and who fills and checks them there.
 
-`Memory` is the boundary: host memory here, device memory in `railgauge.device`. Fills and checks
+`Memory` is the boundary: host memory here, device memory in `railgauge.gpus.memory`. Fills and checks
 are steps of a program, so that they run inside the compiled loops.
 """
 

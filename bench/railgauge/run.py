@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
-from railgauge import __version__, auditing, environment, links, patterns, rails
-from railgauge.audit_facts import settings_of
+from railgauge import patterns
 from railgauge.clocks import BOOT_ID, Clocks
-from railgauge.compiled import compile_loops, stamp_nanoseconds
+from railgauge.compiled import compile_loops
 from railgauge.errors import (
     EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
@@ -33,18 +31,19 @@ from railgauge.errors import (
 )
 from railgauge.gather import Gatherer
 from railgauge.journal import Folder
+from railgauge.launching.watchdog import Watchdog
 from railgauge.layouts import NO_FLOWS, Ends
 from railgauge.load import Load, open_load
-from railgauge.measure import Measurement, check_data, ends_of, memory_needed
+from railgauge.measure import Measurement
+from railgauge.needs import check_data, ends_of, memory_needed
+from railgauge.opening import Opening
 from railgauge.patterns import Round
 from railgauge.plan import Case, Plan, cases
-from railgauge.records import FORMAT, End, Gap, Note, Record, Result, Run, encode_runs
-from railgauge.sampler import Sampler
+from railgauge.records import End, Gap, Note, Record, Result
 from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
-from railgauge.topology import absent, located
-from railgauge.watchdog import Watchdog
+from railgauge.topology import located
 from railgauge.world import Backend, Communicator, Measuring, World, together
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
@@ -89,15 +88,15 @@ class Runner:
         self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
         node = world.places[world.rank].node
         self.tally = Tally(node, world.leaders is not None, plan.counters)
-        self.sampler: Sampler | None = None
+        self.opening = Opening(plan, world, backend, folder, self.tally)
 
     def run(self, resume: bool, communicator_seconds: float) -> int:
         """Measure what the plan asks for and the folder lacks; the exit code, same on all ranks."""
         try:
             return self._run(resume, communicator_seconds)
         finally:
-            if self.sampler:
-                self.sampler.close()
+            if self.opening.sampler:
+                self.opening.sampler.close()
 
     def _run(self, resume: bool, communicator_seconds: float) -> int:
         plan, world = self.plan, self.world
@@ -271,95 +270,17 @@ class Runner:
 
     def _open(self, resume: bool, communicator_seconds: float) -> set[tuple[int, int]]:
         """Agree on the folder, write the first record and the environment; what is done already."""
-        plan, world = self.plan, self.world
-        claimed: list[tuple[int, int, bool]] | str = []
-        if world.rank == 0:
-            try:
-                finished = self.folder.claim(plan, resume)
-                claimed = [
-                    (r.case.index, r.round, any(g.wrong for g in r.groups)) for r in finished
-                ]
-            except UsageError as error:
-                claimed = str(error)
-        claimed = world.broadcast(claimed)
-        if isinstance(claimed, str):
-            raise UsageError(claimed)
-        self.wrong = sum(wrong for _, _, wrong in claimed)  # a resumed run keeps its verdict
-        seconds = world.maximum(np.array([world.init_seconds, communicator_seconds]))
-        own = self.backend.facts()
-        facts = world.gather(environment.rank_facts(self._library()) | own)
-        gpu = own.get("device", {}).get("bus_id")
-        on_node = world.node.gather(rails.rank_here(world.rank, gpu))
-        nodes = None
-        if world.leaders and on_node:
-            nodes = world.leaders.gather(self._node_facts(on_node))
-        if facts is not None and nodes is not None:
-            self._record(
-                Run(
-                    format=FORMAT,
-                    version=__version__,
-                    plan_sha256=plan.sha256(),
-                    started=time.time(),
-                    ranks=world.size,
-                    hosts=tuple(node["host"] for node in nodes),
-                    nodes=encode_runs([place.node for place in world.places]),
-                    backend=plan.backend,
-                    library=self._library(),
-                    thread_level=world.thread_level,
-                    init_seconds=float(seconds[0]),
-                    communicator_seconds=float(seconds[1]),
-                    stamp_nanoseconds=stamp_nanoseconds(),
-                    clock_uncertainty_ns=self.clocks.bound_ns,
-                    todo=self._planned() - len(claimed),
-                    functional=plan.functional,
-                )
-            )
-            nics = {rank: rail for node in nodes for rank, rail in node.pop("rails").items()}
-            ranks = [
-                {"rank": p.rank, "node": p.node, "nics": f.get("nics", nics[p.rank])}
-                | {k: f[k] for k in ("cpus", "device", "nic") if k in f}
-                for p, f in zip(world.places, facts, strict=True)
-            ]
-            self.folder.write_environment({"nodes": nodes, "ranks": ranks})
-            audits = [node.pop("audit") for node in nodes if "audit" in node]
-            if audits:
-                self.folder.write_audit(audits)
-            notes = environment.disagreements(facts, world.places)
-            odd = (environment.shared_cpus(facts, world.places), absent(plan.leaves, self._hosts))
-            notes.extend(filter(None, odd))
-            if world.thread_level == "multiple":
-                notes.append(
-                    "MPI runs at MPI_THREAD_MULTIPLE: small messages cost 1.6 to 6 times more"
-                )
-            rotating = {c.operation for c in self.cases if c.timing == "back_to_back"}
-            if plan.check_every and rotating:
-                notes.append(
-                    f"--check-every {plan.check_every} means nothing back to back"
-                    f" ({', '.join(sorted(rotating))}): the last iterations of each chunk are verified"
-                )
-            for note in notes:
-                self._record(Note(text=note))
-        return {(index, round_) for index, round_, _ in claimed}
-
-    def _node_facts(self, ranks: Sequence[rails.Rank]) -> dict[str, Any]:
-        """What this node is, and which NICs its ranks use; its sampler starts here."""
-        plan = self.plan
-        here = environment.node_facts() | self.tally.facts()
-        here["rails"] = rails.rails(plan, ranks)
-        self.sampler, here["sampler"] = self.tally.sampler(
-            plan.sample_counters, self.folder.path, ranks
-        )
-        if plan.counters != ():
-            here["audit"] = auditing.of_this_node(self.world.rank)
-            here["configuration"] = settings_of(here["audit"])
-        if plan.memory == "device":
-            here["hardware"] = msgspec.to_builtins(links.hardware())
-        return here
-
-    def _library(self) -> str:
-        """What moves the data, and where that is not MPI also what the ranks agree through."""
-        mpi = self.world.library
-        return mpi if self.backend.library == mpi else f"{self.backend.library} (control: {mpi})"
+        opening = self.opening
+        done = opening.claim(resume)
+        self.wrong = sum(result.wrong for result in done)  # a resumed run keeps its verdict
+        facts = opening.facts(communicator_seconds)
+        if facts is not None:
+            todo = self._planned() - len(done)
+            self._record(opening.record(facts, self.clocks.bound_ns, todo))
+            opening.write(facts)
+            for text in opening.remarks(facts, self._hosts):
+                self._record(Note(text=text))
+        return {(result.case, result.round) for result in done}
 
     def _planned(self) -> int:
         return len(self.cases) * patterns.round_count(self.plan.schedule, self.where)

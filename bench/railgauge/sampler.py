@@ -99,7 +99,9 @@ class Sampler:
     """The running process; `close` ends it."""
 
     def __init__(self, order: Order) -> None:
-        from railgauge.launchers import python_module  # the sampler itself starts without it
+        from railgauge.launching.launchers import (
+            python_module,  # the sampler itself starts without it
+        )
 
         argv = [*python_module("railgauge.sampler"), msgspec.json.encode(order).decode()]
         null = subprocess.DEVNULL

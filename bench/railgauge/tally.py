@@ -11,7 +11,7 @@ import msgspec
 
 from railgauge import counting, sampler
 from railgauge.counting import HERE, Change, Kind, Reading, Roots, Snapshot
-from railgauge.rails import Rank
+from railgauge.hardware.rails import Rank
 from railgauge.records import Counted, Moved
 from railgauge.sampler import Order, Sampler
 from railgauge.units import NANOSECONDS

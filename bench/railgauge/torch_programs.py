@@ -27,8 +27,8 @@ from railgauge.layouts import Group as GroupFacts
 from railgauge.layouts import partner, vector_counts
 from railgauge.legs import HostLeg
 from railgauge.loop import Step, c_address, table
-from railgauge.measure import reads_clock
 from railgauge.memory import HostMemory, Memory
+from railgauge.needs import reads_clock
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Case, Plan
 from railgauge.world import Bound, Plain, World, together
@@ -43,8 +43,8 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
-    from railgauge.device_leg import DeviceTiming
-    from railgauge.gpus import Gpu
+    from railgauge.gpus.gpu import Gpu
+    from railgauge.gpus.leg import DeviceTiming
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int)
 FAILED = 1
@@ -70,7 +70,7 @@ class TorchBackend(Plain):
         self.memory = HostMemory()
         self._kind = "gloo"
         if plan.memory == "device":
-            from railgauge.gpus import open_gpu
+            from railgauge.gpus.gpu import open_gpu
 
             self._gpu = open_gpu(plan, world)
             self.memory, self._kind = self._gpu.memory, "nccl"
@@ -123,7 +123,7 @@ class TorchBackend(Plain):
     def prepare(self) -> None:
         """Compile the kernels that fill, check and stamp on the GPU."""
         if self._gpu:
-            from railgauge.device_leg import DeviceTiming
+            from railgauge.gpus.leg import DeviceTiming
 
             self._gpu.prepare(self._plan, self._world, DeviceTiming.needs(self._plan))
             self._timing = DeviceTiming(self._gpu.device, self._gpu.kernels)
@@ -255,7 +255,7 @@ class TorchBackend(Plain):
     def explain(self, code: int) -> str:
         """What Python raised; other codes are the CUDA driver's."""
         if code != FAILED:
-            from railgauge import cuda
+            from railgauge.gpus import cuda
 
             return cuda.explain(code)
         return f"torch.distributed: {self._failure}"

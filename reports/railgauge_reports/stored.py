@@ -94,7 +94,7 @@ class StoredRun:
 
     @property
     def gpus(self) -> dict[int, dict[str, Any]]:
-        """Rank -> facts of its GPU (`railgauge.cuda.DeviceFacts`); empty on host memory."""
+        """Rank -> facts of its GPU (`railgauge.gpus.cuda.DeviceFacts`); empty on host memory."""
         ranks = self.environment.get("ranks") or []
         return {rank["rank"]: rank["device"] for rank in ranks if rank.get("device")}
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from railgauge.cli import main
-from railgauge.launch import ROOT_ALLOWED
+from railgauge.launching.launch import ROOT_ALLOWED
 
 
 def audit(*arguments):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from railgauge import clocks
 from railgauge.clocks import Clocks, Offset, best_offset
-from railgauge.launch import find_launcher
+from railgauge.launching.launch import find_launcher
 
 TRIPS = st.lists(
     st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1
@@ -121,7 +121,7 @@ TWO_NODES = """
 import json, types
 from mpi4py import MPI
 from railgauge import clocks
-from railgauge.mpi import MpiGroup, MpiWorld
+from railgauge.mpi.library import MpiGroup, MpiWorld
 world = MpiWorld()
 places = [types.SimpleNamespace(rank=r, node=r) for r in range(world.size)]
 apart = types.SimpleNamespace(

@@ -8,7 +8,7 @@ import pytest
 
 from railgauge.dry_run import dry_run
 from railgauge.errors import UsageError
-from railgauge.measure import memory_needed
+from railgauge.needs import memory_needed
 from railgauge.plan import Plan, cases
 
 

@@ -100,7 +100,9 @@ def test_an_average_is_exact_in_every_dtype_that_the_library_has(measured: Measu
 
 
 #: A rank for which every count is too large for a C int.
-ALL_LARGE = "from railgauge import cli, mpi_calls; mpi_calls.MOST_INT = 0; cli.main()"
+ALL_LARGE = (
+    "from railgauge import cli; from railgauge.mpi import calls; calls.MOST_INT = 0; cli.main()"
+)
 
 
 def test_every_operation_is_right_through_the_functions_for_large_counts(

@@ -6,8 +6,8 @@ import pytest
 
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.layouts import Ends
-from railgauge.measure import group_facts
-from railgauge.mpi_calls import Arguments, program, waits_at
+from railgauge.mpi.calls import Arguments, program, waits_at
+from railgauge.needs import group_facts
 from railgauge.operations import OPERATIONS
 from railgauge.plan import Plan, cases
 from railgauge.records import Overlap

@@ -17,7 +17,7 @@ import pytest
 from railgauge import sampler
 from railgauge.counting import Place, Reading, Snapshot
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
-from railgauge.launchers import python_module
+from railgauge.launching.launchers import python_module
 from railgauge.sampler import Began, Line, Numbered, Order, Sampler
 
 PORT = "class/infiniband/mlx5_0/ports/1/counters"

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from railgauge.audit_facts import settings_of
-from railgauge.audit_records import read_stored
-from railgauge.checks import all_checks
+from railgauge.auditing.checks import all_checks
+from railgauge.auditing.facts import settings_of
+from railgauge.auditing.records import read_stored
 from railgauge.counting import Roots
 from railgauge.errors import EXIT_PASS, EXIT_USAGE
 from railgauge.records import Moved

@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from railgauge import counting, nvml
+from railgauge import counting
 from railgauge.counters import ethtool
 from railgauge.counting import Roots
+from railgauge.hardware import nvml
 
 NICS = GPUS = 8
 PORT = {"counters": 22, "hw_counters": 26}  # of an mlx5 port

@@ -15,8 +15,8 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from railgauge import cuda
 from railgauge.environment import node_facts, versions
+from railgauge.gpus import cuda
 
 HERE = Path(__file__).parent
 RAILGAUGE = [sys.executable, "-m", "railgauge"]

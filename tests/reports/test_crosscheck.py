@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from railgauge.journal import read_journal
-from railgauge.launch import find_launcher
+from railgauge.launching.launch import find_launcher
 from railgauge.records import Result
 from railgauge_reports.crosscheck.launches import linked_library
 

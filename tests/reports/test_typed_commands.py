@@ -13,7 +13,7 @@ import pytest
 
 import railgauge
 import railgauge_reports
-from railgauge.checks import checks_named
+from railgauge.auditing.checks import checks_named
 from railgauge.cli import LazyCommand, main
 from railgauge.cli import railgauge as group
 from railgauge_reports.lossless.catalogue import PROFILES, rules

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from railgauge.checks import Asked, Check, Judged, outside, per_netdev, rated
-from railgauge.machine import Machine, Unknown, line, number_in
+from railgauge.auditing.checks import Asked, Check, Judged, outside, per_netdev, rated
+from railgauge.auditing.machine import Machine, Unknown, line, number_in
 
 #: What vendors ship, and map to a strict class.
 CNP_DSCP = 48

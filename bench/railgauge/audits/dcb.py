@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from railgauge import dcb
-from railgauge.checks import Asked, Check, Judged, good, outside, per_netdev, rated, told
-from railgauge.machine import Inapplicable, Machine, Unknown, line, number_in
+from railgauge.auditing.checks import Asked, Check, Judged, good, outside, per_netdev, rated, told
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, line, number_in
+from railgauge.linux import dcb
 
 #: Meters of cable that mlx5 assumes where nobody has said (MLX5E_DEFAULT_CABLE_LEN).
 CABLE_METERS = 7

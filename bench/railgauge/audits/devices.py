@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from railgauge.checks import (
+from railgauge.auditing.checks import (
     NO_RDMA,
     Asked,
     Check,
@@ -17,7 +17,7 @@ from railgauge.checks import (
     rated,
     told,
 )
-from railgauge.machine import Inapplicable, Machine, line, number_in
+from railgauge.auditing.machine import Inapplicable, Machine, line, number_in
 
 #: NVIDIA's PCI device ids -> (ports, Gb/s each) that nodes with such GPUs are built with: gpud's
 #: defaults (components/accelerator/nvidia/infiniband, threshold_default.go).

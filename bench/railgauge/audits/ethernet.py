@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Any
 
-from railgauge.checks import (
+from railgauge.auditing.checks import (
     Asked,
     Check,
     Judged,
@@ -17,8 +17,8 @@ from railgauge.checks import (
     rated,
     told,
 )
-from railgauge.counting import entries
-from railgauge.machine import Inapplicable, Machine, Port, Unknown, line, number_in
+from railgauge.auditing.machine import Inapplicable, Machine, Port, Unknown, line, number_in
+from railgauge.linux.sysfs import entries
 
 #: RoCE with an IB MTU of 4096 needs headers besides: GRH or IP, UDP, BTH, ICRC.
 ROCE_MTU, MOST_GIDS = 4200, 256

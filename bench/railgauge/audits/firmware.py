@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from railgauge.checks import NO_RDMA, Asked, Check, Item, Judged, none_of, told
-from railgauge.counting import entries
-from railgauge.machine import Machine, Unknown, line
+from railgauge.auditing.checks import NO_RDMA, Asked, Check, Item, Judged, none_of, told
+from railgauge.auditing.machine import Machine, Unknown, line
+from railgauge.linux.sysfs import entries
 
 SAME = "the same for all of this board"
 MODULES = (

@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from railgauge.auditing.checks import (
+    NO_GPU,
+    NO_RDMA,
+    Asked,
+    Check,
+    Item,
+    Judged,
+    none_of,
+    once,
+    rated,
+    told,
+)
+from railgauge.auditing.machine import (
+    NVIDIA_VENDOR,
+    Inapplicable,
+    Machine,
+    Unknown,
+    line,
+    lines,
+    number_in,
+)
 from railgauge.audits.pcie import endpoints
-from railgauge.checks import NO_GPU, NO_RDMA, Asked, Check, Item, Judged, none_of, once, rated, told
-from railgauge.machine import NVIDIA_VENDOR, Inapplicable, Machine, Unknown, line, lines, number_in
-from railgauge.pcie import pcie_of
-from railgauge.sysfs import numa_node
+from railgauge.hardware.pcie import pcie_of
+from railgauge.linux.sysfs import numa_node
 
 #: dma-buf export of CUDA memory wants the open kernel module and Linux 5.12 (NCCL user guide).
 DMABUF_KERNEL = (5, 12)
@@ -99,7 +118,7 @@ def _nodes(machine: Machine, gpu: Any, device: str) -> tuple[int | None, int | N
 def distance(a: tuple[str, ...], b: tuple[str, ...], nodes: tuple[int | None, int | None]) -> str:
     """PIX: one bridge or switch between; PXB: several; PHB: the host bridge; NODE; SYS: across sockets.
 
-    Paths are those of `railgauge.pcie`, from the host bridge down to the device.
+    Paths are those of `railgauge.hardware.pcie`, from the host bridge down to the device.
     """
     common = next(
         (n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))

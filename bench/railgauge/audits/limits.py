@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from railgauge.checks import Asked, Check, Item, Judged, once, rated, told
-from railgauge.counting import entries
-from railgauge.machine import Machine, Unknown, line, lines
-from railgauge.sysfs import numa_node
+from railgauge.auditing.checks import Asked, Check, Item, Judged, once, rated, told
+from railgauge.auditing.machine import Machine, Unknown, line, lines
+from railgauge.linux.sysfs import entries, numa_node
 
 FILES, SHARED_NBYTES = 131072, 10**9
 UNLIMITED = "unlimited"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from railgauge.checks import (
+from railgauge.auditing.checks import (
     NO_RDMA,
     Asked,
     Check,
@@ -19,7 +19,7 @@ from railgauge.checks import (
     rated,
     told,
 )
-from railgauge.machine import Inapplicable, Machine, Port, Unknown, line, number_in
+from railgauge.auditing.machine import Inapplicable, Machine, Port, Unknown, line, number_in
 
 #: A link may go down while a host boots (carrier_down_count is 1 after it).
 BOOT_SECONDS, BOOT_FLAPS = 1800, 1

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.checks import NO_RDMA, Asked, Check, Judged, good, once, outside, rated, told
-from railgauge.counting import entries
-from railgauge.machine import Inapplicable, Machine, Unknown, line, number_in
-from railgauge.variables import selection
+from railgauge.auditing.checks import (
+    NO_RDMA,
+    Asked,
+    Check,
+    Judged,
+    good,
+    once,
+    outside,
+    rated,
+    told,
+)
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, line, number_in
+from railgauge.linux.sysfs import entries
+from railgauge.nccl.variables import selection
 
 GID_PICKED = (2, 21)
 
@@ -123,10 +133,10 @@ def _judge_hca(value: Any, _asked: Asked) -> Judged:
     if value["text"] is None:
         return good("every rail", "not set: NCCL takes all")
     name = f"NCCL_IB_HCA={value['text']}"
-    if not value["taken"]:
-        return Judged("FAIL", "a device", f"{name} selects none")
     if value["odd"]:
         return Judged("FAIL", "NAME[:PORT], comma separated", f"{name}: {', '.join(value['odd'])}")
+    if not value["taken"]:
+        return Judged("FAIL", "a device", f"{name} selects none")
     if value["rails_left"]:
         return Judged("WARN", "every rail", f"{name} leaves out {', '.join(value['rails_left'])}")
     if value["accident"]:

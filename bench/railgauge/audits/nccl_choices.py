@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from railgauge.auditing.checks import Asked, Item, Judged, once, rated, told
+from railgauge.auditing.machine import Machine
 from railgauge.audits.nccl import UNSET, rank_check
-from railgauge.checks import Asked, Item, Judged, once, rated, told
-from railgauge.machine import Machine
-from railgauge.variables import strangers
+from railgauge.nccl.variables import strangers
 
 NET_IB = "NCCL, src/transport/net_ib"
 #: Defaults: NCCL 2.30, src/transport/net_ib.

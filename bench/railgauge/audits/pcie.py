@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from railgauge import pci_config
-from railgauge.checks import (
+from railgauge.auditing.checks import (
     Asked,
     Check,
     Item,
@@ -20,8 +19,9 @@ from railgauge.checks import (
     rated,
     told,
 )
-from railgauge.machine import Inapplicable, Machine, Unknown, lines
-from railgauge.pcie import PcieDevice, pcie_of
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, lines
+from railgauge.hardware import pci_config
+from railgauge.hardware.pcie import PcieDevice, pcie_of
 
 NOTHING = "no RDMA device and no GPU here"
 READ_REQUEST = 4096

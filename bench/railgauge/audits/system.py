@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from typing import Any
 
-from railgauge.checks import NO_RDMA, Asked, Check, Judged, once, rated, told
-from railgauge.counting import entries
-from railgauge.machine import Inapplicable, Machine, Unknown, line, lines, number_in
+from railgauge.auditing.checks import NO_RDMA, Asked, Check, Judged, once, rated, told
+from railgauge.auditing.machine import Inapplicable, Machine, Unknown, line, lines, number_in
+from railgauge.linux.sysfs import entries
 
 #: sichek's default specification; the driver of the NIC itself is asked for by prefix.
 MODULES = ("ib_core", "ib_uverbs", "rdma_cm", "rdma_ucm", "ib_umad")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from railgauge.auditing.checks import Asked, Check, Judged, good, once, rated, told
+from railgauge.auditing.machine import Machine, Unknown
 from railgauge.audits.nccl import number_of
-from railgauge.checks import Asked, Check, Judged, good, once, rated, told
-from railgauge.counting import entries
-from railgauge.machine import Machine, Unknown
-from railgauge.variables import selection
+from railgauge.linux.sysfs import entries
+from railgauge.nccl.variables import selection
 
 #: Transports that use RDMA, or stand for those that do (`ucx_info -d`).
 RDMA = (

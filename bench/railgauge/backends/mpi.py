@@ -23,6 +23,6 @@ OFFERS = Offers(
 
 def open_backend(plan: Plan, world: World) -> Backend:
     """The backend on this rank; MPI has started already, as the control plane of every run."""
-    from railgauge.mpi_programs import MpiBackend
+    from railgauge.mpi.programs import MpiBackend
 
     return MpiBackend(plan, world)

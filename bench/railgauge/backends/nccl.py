@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from railgauge.backends import Offers
 from railgauge.layouts import COPIES
-from railgauge.nccl_calls import DATA_TYPES, OPERATIONS, RED_OPS, SELECTED
+from railgauge.nccl.calls import DATA_TYPES, OPERATIONS, RED_OPS, SELECTED
 
 if TYPE_CHECKING:
     from railgauge.plan import Plan
@@ -31,6 +31,6 @@ OFFERS = Offers(
 
 def open_backend(plan: Plan, world: World) -> Backend:
     """The backend on this rank, its GPU chosen; raises the error of any rank on all of them."""
-    from railgauge.nccl_programs import NcclBackend
+    from railgauge.nccl.programs import NcclBackend
 
     return NcclBackend(plan, world)

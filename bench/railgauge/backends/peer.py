@@ -25,6 +25,6 @@ OFFERS = Offers(
 
 def open_backend(plan: Plan, world: World) -> Backend:
     """The backend on this rank, its GPU chosen; raises the error of any rank on all of them."""
-    from railgauge.peer_programs import PeerBackend
+    from railgauge.gpus.peer_programs import PeerBackend
 
     return PeerBackend(plan, world)

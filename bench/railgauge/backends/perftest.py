@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _refuse(plan: Plan) -> None:
-    from railgauge.perftest_settings import refuse
+    from railgauge.perftest.settings import refuse
 
     refuse(plan)
 
@@ -42,6 +42,6 @@ OFFERS = Offers(
 
 def open_backend(plan: Plan, world: World) -> Backend:
     """The backend on this rank, its programs and its RDMA port found; raises any rank's error on all."""
-    from railgauge.perftest_runs import PerftestBackend
+    from railgauge.perftest.runs import PerftestBackend
 
     return PerftestBackend(plan, world)

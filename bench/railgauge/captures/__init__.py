@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from railgauge import plugins
-from railgauge.captured import Capture
+from railgauge.capturing.capture import Capture
 from railgauge.errors import NotMeasuredError, UsageError, unknown
 
 #: A file beyond this is not one command's output (`lspci -vvv` of a host with 8 GPUs is 0.5 MiB).

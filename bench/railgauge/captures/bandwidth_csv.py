@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from railgauge.captured import Capture, Draft, Row, decimal, meaningful, whole
+from railgauge.capturing.capture import Capture, Draft, Row, decimal, meaningful, whole
 
 
 def recognises(text: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, decimal
+from railgauge.capturing.capture import Capture, Draft, Row, decimal
 
 _PREFIX = re.compile(r"(?:\S+: (?=\s*(?:Note:|Node\b|\S+:\s+cxi)))?(.*)")
 _NOTE = re.compile(r"\s*Note: .*duration of ([\d.]+) .*minimum measurable rate is (\S+)\s*")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.captured import (
+from railgauge.capturing.capture import (
     UNNAMED,
     Capture,
     Draft,
@@ -22,8 +22,8 @@ from railgauge.captured import (
     mapping,
     whole,
 )
+from railgauge.capturing.qos import into_classes
 from railgauge.counting import Place
-from railgauge.qos_text import into_classes
 
 _COMMAND = re.compile(r".*\bdcb\b.*\bshow\b.*\bdev\s+(\S+).*")
 _JSON = re.compile(

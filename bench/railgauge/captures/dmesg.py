@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from railgauge.captured import Capture, Draft, Row
+from railgauge.capturing.capture import Capture, Draft, Row
 
 _FORMS = tuple(
     map(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import UNNAMED, Capture, Draft, meaningful
+from railgauge.capturing.capture import UNNAMED, Capture, Draft, meaningful
 from railgauge.counting import Place
 
 _TITLE = "NIC statistics:"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row
+from railgauge.capturing.capture import Capture, Draft, Row
 
 #: CA 78 1 0xa1 4x EDR - SW 51 10 0xb1 ( 'host HCA-1' - 'switch' )
 _END = (

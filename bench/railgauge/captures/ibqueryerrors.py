@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Line
 from railgauge.captures.perfquery import sysfs_name
+from railgauge.capturing.capture import Capture, Draft, Line
 from railgauge.counters.rdma import EXTENDED, NARROW
 from railgauge.counting import Place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, decimal, whole
+from railgauge.capturing.capture import Capture, Draft, Row, decimal, whole
 
 _CA = re.compile(r"CA '(\S+)'\s*")
 _PORT = re.compile(r"Port (\d{1,4}):")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, whole
+from railgauge.capturing.capture import Capture, Draft, Row, whole
 
 _UPTIME = re.compile(r"(?:(\d{1,6})d-)?(\d{1,2}):(\d{1,2}):(\d{1,2})")
 _SUPPLY = re.compile(r"PSU(\d+) status")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, whole
-from railgauge.qos_text import tlv_field
+from railgauge.capturing.capture import Capture, Draft, Row, whole
+from railgauge.capturing.qos import tlv_field
 
 _COMMAND = re.compile(r".*\blldptool\b.*?\s-\w*i\s*([\w.@-]+).*")
 _TITLE = re.compile(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row
+from railgauge.capturing.capture import Capture, Draft, Row
 
 _FUNCTION = re.compile(
     r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) (?:\"?)([^:]+?)(?: \[[0-9a-f]{4}\])?: (.*)"

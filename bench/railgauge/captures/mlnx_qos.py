@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft
-from railgauge.qos_text import QosTable
+from railgauge.capturing.capture import Capture, Draft
+from railgauge.capturing.qos import QosTable
 
 _COMMAND = re.compile(r".*\bmlnx_qos\b.*?\s-i\s*([\w.@-]+).*")
 SIGNS = re.compile(

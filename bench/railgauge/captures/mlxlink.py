@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.captured import Capture, Draft, Row, as_json, decimal, looks_like_json, whole
+from railgauge.capturing.capture import (
+    Capture,
+    Draft,
+    Row,
+    as_json,
+    decimal,
+    looks_like_json,
+    whole,
+)
 
 _SECTION = re.compile(
     r'"(Operational Info|Troubleshooting Info|Physical Counters and BER Info|Module Info)"'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Line, Row, decimal, whole
-from railgauge.qos_text import tlv_field
+from railgauge.capturing.capture import Capture, Draft, Line, Row, decimal, whole
+from railgauge.capturing.qos import tlv_field
 
 _TITLE = re.compile(r"IEEE 8021QAZ (ETS Configuration|ETS Recommendation|PFC|APP) TLV:")
 _APP = re.compile(r"APP#\d+:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row, decimal, whole
+from railgauge.capturing.capture import Capture, Draft, Row, decimal, whole
 
 _GPU = re.compile(r"GPU (\d{1,4}): (.*?) \(UUID: (\S+)\)\s*")
 _SPEED = r"\s*Link (\d{1,3}): ([\d.]+) GB/s\s*"

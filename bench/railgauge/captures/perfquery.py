@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import UNNAMED, Capture, Draft, Row
+from railgauge.capturing.capture import UNNAMED, Capture, Draft, Row
 from railgauge.counters.rdma import EXTENDED, NARROW
 from railgauge.counting import Place
 

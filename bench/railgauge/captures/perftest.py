@@ -6,16 +6,20 @@ Between its lines perftest prints warnings, one even inside the table (of CPU fr
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
-from railgauge.captured import Capture, Draft, Row, decimal, whole
+from railgauge.capturing.capture import Capture, Draft, Row, decimal, whole
+from railgauge.perftest import tables
 
-_HEAD = re.compile(r"\s*#bytes\s+#iterations\s+.*")
-_TITLES = (" BW Test", " Latency Test")
 _WARNING = re.compile(r".*(WARNING|Conflicting CPU frequency|not max|Couldn't|Unable|warning).*")
-_ADDRESS = re.compile(
-    r"\s*(local|remote) address:.*|\s*GID: .*|-{5,}|\*+|\s*Waiting for .*|\s*\S+ pid.*"
-)
-_NUMBERS = re.compile(r"\s*\d[\s\d.e+-]*")
+_PASSED_OVER = re.compile(r"[#$]|(local|remote) address:|GID: |-{5,}|Waiting for |\S+ pid")
+_UNITS = {
+    "Gb/sec": "_Gbps",
+    "MB/sec": "_MiBps",
+    "Mpps": "_Mpps",
+    "usec": "_us",
+    "cycles": "_cycles",
+}
 
 
 def recognises(text: str) -> bool:
@@ -29,22 +33,23 @@ def parse(text: str) -> Capture:
     warnings: list[str] = []
     settings: Row = {}
     for line in draft.lines:
-        if _HEAD.fullmatch(line.text):
-            columns = _columns(line.text)
-        elif line.text.rstrip().endswith(_TITLES):
-            settings, columns = {"test": line.text.strip()}, []
-        elif _WARNING.fullmatch(line.text):
-            warnings.append(line.text.strip())
-        elif columns and line.text.strip() and _NUMBERS.fullmatch(line.text):
-            _measured(draft, line.number, line.text.split(), columns, settings)
-        elif not columns and ": " in line.text and not _ADDRESS.fullmatch(line.text):
-            settings |= _settings(line.text)
-        elif (
-            line.text.strip()
-            and not _ADDRESS.fullmatch(line.text)
-            and not line.text.startswith(("#", "$"))
-        ):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        made = tables.sorted_line(line.text, bool(columns))
+        if isinstance(made, tables.Head):
+            columns = [_column(name, unit) for name, unit in made.columns]
+        elif isinstance(made, tables.Title):
+            settings, columns = {"test": made.words}, []
+        elif isinstance(made, tables.Facts):
+            settings |= _settings(made.named)
+        elif isinstance(made, tables.Row):
+            _measured(draft, line.number, made.cells, columns, settings)
+        elif isinstance(made, tables.Remark) and _WARNING.fullmatch(made.text):
+            warnings.append(made.text)
+        elif isinstance(made, tables.Remark) and not _PASSED_OVER.match(made.text):
+            # without the blank before it a fact may have been pasted
+            found = {} if columns else _settings(tables.facts_in(made.text))
+            settings |= found
+            if not found:
+                draft.odd(line.number, f"not understood: {made.text[:40]!r}")
     if any("BW peak won't be measured" in warning for warning in warnings):
         for row in draft.rows:  # it prints 0.00 all the same
             row |= {name: None for name in row if name.startswith("bw_peak")}
@@ -54,34 +59,19 @@ def parse(text: str) -> Capture:
     return draft.done()
 
 
-def _settings(text: str) -> Row:
-    """`Dual-port : OFF    Device : mlx5_0`: a value ends at two blanks, behind which a name begins."""
-    name, *rest = text.split(": ")
-    made: Row = {}
-    for piece in rest:
-        value, *following = re.split(r"\s{2,}|\t", piece.strip())
-        made[_key(name)] = value
-        name = following[-1] if following else ""
-    return {key: value for key, value in made.items() if key}
+def _settings(named: Mapping[str, str]) -> Row:
+    return {_key(name): value for name, value in named.items() if _key(name)}
 
 
-def _columns(text: str) -> list[str]:
-    """`BW average[Gb/sec]` -> `bw_average_Gbps`."""
-    units = {
-        "Gb/sec": "_Gbps",
-        "MB/sec": "_MiBps",
-        "Mpps": "_Mpps",
-        "usec": "_us",
-        "cycles": "_cycles",
-    }
-    made = []
-    for name, unit in re.findall(r"(#\w+|[^\[\]\s#]+(?: [^\[\]\s#]+)*)(?:\[([^\]]+)\])?", text):
-        known = {"#bytes": "nbytes"}.get(name, _key(name))
-        made.append(known + (units.get(unit, f"_{_key(unit)}") if unit else ""))
-    return made
+def _column(name: str, unit: str) -> str:
+    """`BW average` in `Gb/sec` -> `bw_average_Gbps`."""
+    known = "nbytes" if name == "#bytes" else _key(name)
+    return known + (_UNITS.get(unit, f"_{_key(unit)}") if unit else "")
 
 
-def _measured(draft: Draft, line: int, cells: list[str], columns: list[str], settings: Row) -> None:
+def _measured(
+    draft: Draft, line: int, cells: Sequence[str], columns: list[str], settings: Row
+) -> None:
     if len(cells) != len(columns):
         draft.odd(line, f"{len(cells)} values under {len(columns)} columns")
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft
+from railgauge.capturing.capture import Capture, Draft
 from railgauge.counters import tcp
 from railgauge.counting import Place, Reading
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.captured import Capture, Draft, Row, as_json, looks_like_json
+from railgauge.capturing.capture import Capture, Draft, Row, as_json, looks_like_json
 
 _LINK = re.compile(r"(?:\d+/\d+: )?link (\S+)/(\d{1,4})(?: (.*))?")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row
-from railgauge.qos_text import QosTable
+from railgauge.capturing.capture import Capture, Draft, Row
+from railgauge.capturing.qos import QosTable
 
 _DEVICE = re.compile(r"=+ show configuration for device (\S+?)(?: / (\S+?))?\s*=+\s*")
 _ECN = re.compile(

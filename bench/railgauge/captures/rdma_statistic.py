@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from railgauge.captured import Capture, Draft, as_json, looks_like_json, whole
+from railgauge.capturing.capture import Capture, Draft, as_json, looks_like_json, whole
 from railgauge.counters.rdma import driver_of
 from railgauge.counting import Place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft, Row
+from railgauge.capturing.capture import Capture, Draft, Row
 
 _ROW = re.compile(
     r"(?P<device>\S+)\s+(?P<port>\d{1,4})\s+(?P<index>\d{1,4})\s+(?P<gid>[0-9a-fA-F:]{39})"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from railgauge.captured import (
+from railgauge.capturing.capture import (
     Capture,
     Draft,
     Row,
@@ -20,11 +20,13 @@ from railgauge.captured import (
     looks_like_json,
     meaningful,
 )
-from railgauge.captured import whole as whole_number
+from railgauge.capturing.capture import whole as whole_number
+from railgauge.capturing.tree import laid_out
 from railgauge.counters import netdev, rdma
-from railgauge.counting import Place, Reading, Roots, entries, read_counters
+from railgauge.counting import Place, Reading, Roots, read_counters
 from railgauge.errors import UsageError
-from railgauge.stored_tree import laid_out
+from railgauge.linux import sysfs
+from railgauge.linux.sysfs import entries
 
 _BUS_ID = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 #: A part of a path may hold colons where it is a bus id; the first other colon ends the path.
@@ -62,7 +64,7 @@ def parse(text: str) -> Capture:
 
 
 def files_of(text: str) -> dict[str, str]:
-    """Path -> content, for `railgauge.stored_tree`; raises UsageError where it is broken JSON."""
+    """Path -> content, for `railgauge.capturing.tree`; raises UsageError where it is broken JSON."""
     return _files(text)[0]
 
 
@@ -130,20 +132,22 @@ def _ports(roots: Roots, draft: Draft, readings: list[Reading]) -> None:
             "device": device,
             "netdev": " ".join(entries(devices / device / "device/net")),
             "pci": _bus_id(devices / device),
-            "firmware": _said(devices / device / "fw_ver"),
-            "board_id": _said(devices / device / "board_id"),
-            "node": _said(devices / device / "node_desc"),
-            "guid": _said(devices / device / "node_guid"),
+            "firmware": sysfs.text(devices / device / "fw_ver"),
+            "board_id": sysfs.text(devices / device / "board_id"),
+            "node": sysfs.text(devices / device / "node_desc"),
+            "guid": sysfs.text(devices / device / "node_guid"),
         }
         for port in entries(devices / device / "ports"):
             at = devices / device / "ports" / port
-            rate = (_said(at / "rate") or "").split()
-            tclass = _TCLASS.search(_said(devices / device / "tc" / port / "traffic_class") or "")
+            rate = (sysfs.text(at / "rate") or "").split()
+            tclass = _TCLASS.search(
+                sysfs.text(devices / device / "tc" / port / "traffic_class") or ""
+            )
             row = own | {
                 "port": whole_number(port),
-                "state": _after_colon(_said(at / "state")),
-                "physical_state": _after_colon(_said(at / "phys_state")),
-                "link_layer": _said(at / "link_layer"),
+                "state": _after_colon(sysfs.text(at / "state")),
+                "physical_state": _after_colon(sysfs.text(at / "phys_state")),
+                "link_layer": sysfs.text(at / "link_layer"),
                 "rate_Gbps": decimal(rate[0]) if rate else None,
                 "traffic_class": int(tclass[1]) if tclass else None,
             }
@@ -155,17 +159,17 @@ def _networks(roots: Roots, draft: Draft, readings: list[Reading]) -> None:
     devices = roots.sysfs / netdev.CLASS
     for device in entries(devices):
         folder = devices / device
-        speed = whole_number(_said(folder / "speed") or "")
+        speed = whole_number(sysfs.text(folder / "speed") or "")
         row: Row = {
             "netdev": device,
             "pci": _bus_id(folder),
-            "state": _said(folder / "operstate"),
-            "mtu": whole_number(_said(folder / "mtu") or ""),
+            "state": sysfs.text(folder / "operstate"),
+            "mtu": whole_number(sysfs.text(folder / "mtu") or ""),
             "rate_Gbps": speed / 1000 if speed and speed > 0 else None,  # -1: not known
-            "trust": _said(folder / "qos/trust"),
+            "trust": sysfs.text(folder / "qos/trust"),
             "ecn_np": _enabled(folder / "ecn/roce_np/enable"),
             "ecn_rp": _enabled(folder / "ecn/roce_rp/enable"),
-            "cnp_dscp": whole_number(_said(folder / "ecn/roce_np/cnp_dscp") or ""),
+            "cnp_dscp": whole_number(sysfs.text(folder / "ecn/roce_np/cnp_dscp") or ""),
         }
         draft.rows.append(_known(row))
 
@@ -194,7 +198,7 @@ def _known(row: Row) -> Row:
 
 
 def _enabled(folder: Path) -> list[bool] | None:
-    made = eight({priority: _said(folder / str(priority)) or "" for priority in range(8)})
+    made = eight({priority: sysfs.text(folder / str(priority)) or "" for priority in range(8)})
     return None if made is None else [bool(value) for value in made]
 
 
@@ -208,10 +212,3 @@ def _bus_id(folder: Path) -> str | None:
 def _after_colon(text: str | None) -> str | None:
     """`4: ACTIVE` -> `ACTIVE`."""
     return text and text.rpartition(":")[2].strip()
-
-
-def _said(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None

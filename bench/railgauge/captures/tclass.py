@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from railgauge.captured import Capture, Draft
-from railgauge.qos_text import QosTable
+from railgauge.capturing.capture import Capture, Draft
+from railgauge.capturing.qos import QosTable
 
 _VALUE = re.compile(r"(?:(/sys/\S+?):)?\s*Global tclass=(\d{1,3})\b.*")
 _PATH = re.compile(r"/sys/class/infiniband/(\S+?)/tc/(\d+)/traffic_class")

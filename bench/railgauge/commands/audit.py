@@ -11,15 +11,16 @@ from typing import Any
 import click
 import msgspec
 
-from railgauge import auditing
-from railgauge.audit_facts import facts_of
-from railgauge.audit_records import FILE, Report, Taken, read_stored
-from railgauge.audit_table import WIDTH, table
-from railgauge.checks import all_checks, checks_named
+from railgauge.auditing.checks import all_checks, checks_named
+from railgauge.auditing.facts import facts_of
+from railgauge.auditing.judging import judge
+from railgauge.auditing.machine import Machine
+from railgauge.auditing.manifest import EMPTY, PROFILES, Manifest, read_manifest
+from railgauge.auditing.reading import readings
+from railgauge.auditing.records import FILE, Report, Taken, read_stored
+from railgauge.auditing.table import WIDTH, table
 from railgauge.errors import EXIT_PASS, NotMeasuredError, UsageError
-from railgauge.launchers import launched, python_module
-from railgauge.machine import Machine
-from railgauge.manifest import EMPTY, PROFILES, Manifest, read_manifest
+from railgauge.launching.launchers import launched, python_module
 from railgauge.plan_options import names_of
 
 TIMEOUT_SECONDS = 60.0
@@ -91,7 +92,7 @@ def command(**typed: Any) -> int:
         taken = _started(typed)
     else:
         taken = [_readings(_machine(typed, manifest), leads=True)]
-    report = auditing.judge(taken, typed["profile"], priorities, manifest, names)
+    report = judge(taken, typed["profile"], priorities, manifest, names)
     _say(report, typed)
     return report.exit_code
 
@@ -111,7 +112,7 @@ def _machine(typed: dict[str, Any], manifest: Manifest) -> Machine:
 
 def _readings(machine: Machine, leads: bool) -> Taken:
     """Everything, whatever `--check` names: the profile is seen from other checks' values."""
-    return auditing.readings(machine, all_checks().values(), leads)
+    return readings(machine, all_checks().values(), leads)
 
 
 # several ranks ------------------------------------------------------------------------------------
@@ -119,8 +120,8 @@ def _readings(machine: Machine, leads: bool) -> Taken:
 
 def _join(typed: dict[str, Any], manifest: Manifest) -> tuple[int, list[Taken] | None]:
     """Be one rank; what all have read on the rank that speaks, None elsewhere."""
-    from railgauge import rank_process
-    from railgauge.watchdog import CONTROL
+    from railgauge.launching import rank_process
+    from railgauge.launching.watchdog import CONTROL
 
     found: list[list[Taken]] = []
 
@@ -148,7 +149,7 @@ def _join(typed: dict[str, Any], manifest: Manifest) -> tuple[int, list[Taken] |
 
 def _started(typed: dict[str, Any]) -> list[Taken]:
     """Start the ranks here; what they have read."""
-    from railgauge.launch import Launch
+    from railgauge.launching.launch import Launch
 
     with tempfile.TemporaryDirectory(prefix="railgauge-audit-") as folder:
         answer = Path(folder) / FILE

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from railgauge import captured, captures, counting
-from railgauge.capture_text import change_text, problems_text, rows_text
-from railgauge.captured import Capture
+from railgauge import captures, counting
+from railgauge.capturing import capture
+from railgauge.capturing.capture import Capture
+from railgauge.capturing.text import change_text, problems_text, rows_text
 from railgauge.counting import Change, Reading, Roots, Snapshot
 from railgauge.errors import EXIT_PASS, UsageError
 from railgauge.plan_options import names_of
@@ -251,9 +252,9 @@ def _both(before: Capture, after: Capture, as_json: bool) -> str:
             "  expected: the same tool's output, before and after\n"
             "  next: railgauge counters FILE, one at a time, or --tool NAME where one is taken for another"
         )
-    found = list(captured.changes(before, after))
+    found = list(capture.changes(before, after))
     tell = [c for c in found if c.delta is None or _moved(c)]
-    gone, new = captured.changed_rows(before, after)
+    gone, new = capture.changed_rows(before, after)
     if as_json:
         told = {
             "format": before.format,

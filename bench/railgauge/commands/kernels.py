@@ -13,7 +13,7 @@ from railgauge.errors import EXIT_PASS, EXIT_WRONG_DATA, UsageError
 from railgauge.units import parse_size
 
 if TYPE_CHECKING:
-    from railgauge.kernel_table import KernelTable
+    from railgauge.gpus.kernel_table import KernelTable
 
 LEAST_SIZE = 64 << 10
 
@@ -42,7 +42,7 @@ def command(gpu: int, size: str, rounds: int, output: Path | None, as_json: bool
         )
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: nothing to measure.\n  expected: at least 1")
-    from railgauge import cuda, kernel_table
+    from railgauge.gpus import cuda, kernel_table
 
     count = cuda.device_count()
     if not 0 <= gpu < count:

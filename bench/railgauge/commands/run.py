@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from railgauge import rank_process
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge.journal import Folder, read_journal
-from railgauge.launch import Launch
-from railgauge.launchers import launched, python_module
+from railgauge.launching import rank_process
+from railgauge.launching.launch import Launch
+from railgauge.launching.launchers import launched, python_module
 from railgauge.plan import Plan
 from railgauge.plan_options import plan_from
 from railgauge.records import End

@@ -9,8 +9,9 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from railgauge import dcb
-from railgauge.counting import Kind, Place, Reading, Roots, entries
+from railgauge.counting import Kind, Place, Reading, Roots
+from railgauge.linux import dcb
+from railgauge.linux.sysfs import entries
 
 CLASS = "class/net"
 _NAME = re.compile(r"prio(\d)_(requests|indications)")

@@ -15,8 +15,9 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries
-from railgauge.ethtool import ask
+from railgauge.counting import Kind, Place, Reading, Roots
+from railgauge.linux.ethtool import ask
+from railgauge.linux.sysfs import entries
 
 CLASS = "class/net"
 _GSSET_INFO, _GSTRINGS, _GSTATS = 0x37, 0x1B, 0x1D

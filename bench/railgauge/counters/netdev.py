@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from railgauge.counting import Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.sysfs import text
+from railgauge.counting import Kind, Place, Reading, Roots, read_counters
+from railgauge.linux.sysfs import entries, text
 
 CLASS = "class/net"
 #: Since boot, without help from a driver (Documentation/ABI/testing/sysfs-class-net).

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from railgauge.counting import Kind, Place, Reading, Roots
-from railgauge.nvlink import REMOTES
-from railgauge.nvml import Asker, Fields, Gpu, Refused, bus_id, opened
+from railgauge.hardware.nvlink import REMOTES
+from railgauge.hardware.nvml import Asker, Fields, Gpu, Refused, bus_id, opened
 
 _ERROR = Kind(canonical=("nvlink_error",))
 _RECOVERY = Kind(canonical=("nvlink_recovery",))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from railgauge.counting import Kind, Place, Reading, Roots
-from railgauge.nvml import Asker, Fields, Gpu, Refused, Session, bus_id, opened
+from railgauge.hardware.nvml import Asker, Fields, Gpu, Refused, Session, bus_id, opened
 
 #: Counter -> field of NVML, kind. Those of NEEDED are unknown where a GPU lacks them, the others are
 #: of some generations only.

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from railgauge.counting import ALL, Kind, Place, Reading, Roots, number
-from railgauge.pcie import ADDRESS, BRIDGE, DISPLAY, NETWORK, RED_HAT
-from railgauge.sysfs import entries, open_folder, raw, text
+from railgauge.hardware.pcie import ADDRESS, BRIDGE, DISPLAY, NETWORK, RED_HAT
+from railgauge.linux.sysfs import entries, open_folder, raw, text
 
 DEVICES = "bus/pci/devices"
 #: File -> what its counters begin with.

@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from railgauge.counting import ALL, Kind, Place, Reading, Roots, entries, read_counters
-from railgauge.sysfs import text
+from railgauge.counting import ALL, Kind, Place, Reading, Roots, read_counters
+from railgauge.linux.sysfs import entries, text
 
 CLASS = "class/infiniband"
 FOLDERS = ("counters", "counters_ext", "hw_counters")

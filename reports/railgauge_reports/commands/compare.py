@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError, unknown
-from railgauge.launchers import launched
+from railgauge.launching.launchers import launched
+from railgauge.launching.rank_process import default_output, say
 from railgauge.plan_options import parse_variable
-from railgauge.rank_process import default_output, say
 
 if TYPE_CHECKING:
     from railgauge_reports.compare.answer import Answer

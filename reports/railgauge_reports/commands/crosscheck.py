@@ -14,8 +14,8 @@ import click
 import msgspec
 
 from railgauge.errors import UsageError
-from railgauge.launch import find_launcher
-from railgauge.launchers import launched
+from railgauge.launching.launch import find_launcher
+from railgauge.launching.launchers import launched
 from railgauge.units import parse_sizes
 from railgauge_reports.crosscheck.interleave import ITERATIONS, Interleaved, batches
 from railgauge_reports.crosscheck.launches import Launches, check_library

@@ -23,8 +23,8 @@ from railgauge.errors import (
     RailgaugeError,
 )
 from railgauge.journal import JOURNAL
-from railgauge.launch import failed_error
-from railgauge.launchers import python_module
+from railgauge.launching.launch import failed_error
+from railgauge.launching.launchers import python_module
 from railgauge_reports.compare.answer import Answer, judge_pairs
 from railgauge_reports.compare.kept import Kept, Launched, Side, Study
 from railgauge_reports.compare.measured import Launch, read_launch

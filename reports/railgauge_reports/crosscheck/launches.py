@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from railgauge.errors import NotMeasuredError
-from railgauge.launch import Launcher
+from railgauge.launching.launch import Launcher
 from railgauge_reports.crosscheck.pairing import Figures, Pairing, Peer, Seconds, Size
 from railgauge_reports.crosscheck.series import read_series
 from railgauge_reports.processes import execute, quoted

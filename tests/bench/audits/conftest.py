@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from railgauge import auditing, dcb, ethtool
-from railgauge.audit_records import Finding, Report, Taken
-from railgauge.checks import all_checks
-from railgauge.machine import Kernel, Machine
-from railgauge.manifest import EMPTY, Manifest
+from railgauge.auditing.checks import all_checks
+from railgauge.auditing.judging import judge
+from railgauge.auditing.machine import Kernel, Machine
+from railgauge.auditing.manifest import EMPTY, Manifest
+from railgauge.auditing.reading import readings
+from railgauge.auditing.records import Finding, Report, Taken
+from railgauge.linux import dcb, ethtool
 
 GEN5 = {"current_link_speed": "32.0 GT/s PCIe", "max_link_speed": "32.0 GT/s PCIe"}
 LINK = GEN5 | {"current_link_width": "16", "max_link_width": "16"}
@@ -230,11 +232,11 @@ class Node:
 
     def taken(self, rank: int = 0, leads: bool = True, **more: str) -> Taken:
         machine = self.machine(environ=self.environ | more)
-        made = auditing.readings(machine, all_checks().values(), leads)
+        made = readings(machine, all_checks().values(), leads)
         return msgspec.structs.replace(made, rank=rank)
 
     def audit(self, profile: str = "auto", **more: Any) -> Audit:
-        return Audit(auditing.judge([self.taken()], profile, manifest=self.manifest, **more))
+        return Audit(judge([self.taken()], profile, manifest=self.manifest, **more))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,4 +293,4 @@ def ib_node(make_node: Callable[..., Node]) -> Node:
 @pytest.fixture
 def judge_all() -> Callable[..., Audit]:
     """`judge_all(taken, taken, ...)`: an audit of what several ranks have read."""
-    return lambda *taken, **more: Audit(auditing.judge(list(taken), **more))
+    return lambda *taken, **more: Audit(judge(list(taken), **more))

@@ -7,9 +7,9 @@ import errno
 import msgspec
 import pytest
 
-from railgauge import dcb, ethtool
-from railgauge.checks import all_checks
-from railgauge.manifest import Device, Manifest
+from railgauge.auditing.checks import all_checks
+from railgauge.auditing.manifest import Device, Manifest
+from railgauge.linux import dcb, ethtool
 
 DENIED = OSError(errno.EPERM, "no permission")
 ODD = ValueError("a DCB structure of 2 bytes, expected 136")

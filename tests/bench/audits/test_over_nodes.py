@@ -7,14 +7,15 @@ import errno
 import msgspec
 import pytest
 
-from railgauge import auditing, dcb
-from railgauge.audit_facts import facts_of
-from railgauge.audit_records import Taken
-from railgauge.audit_table import table
-from railgauge.checks import Check, all_checks, checks_named, once, told
+from railgauge.auditing.checks import Check, all_checks, checks_named, once, told
+from railgauge.auditing.facts import facts_of
+from railgauge.auditing.machine import Machine
+from railgauge.auditing.manifest import Device, Manifest
+from railgauge.auditing.reading import readings
+from railgauge.auditing.records import Taken
+from railgauge.auditing.table import table
 from railgauge.errors import UsageError
-from railgauge.machine import Machine
-from railgauge.manifest import Device, Manifest
+from railgauge.linux import dcb
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_a_defect_of_a_check_is_unknown_and_hides_no_other(node, judge_all):
         raise KeyError("odd")
 
     check = Check("memlock", "odd", broken, lambda v, _: told("", v), "", "")
-    made = auditing.readings(node.machine(), [check, all_checks()["nofile"]], leads=True)
+    made = readings(node.machine(), [check, all_checks()["nofile"]], leads=True)
     audit = judge_all(made)
     assert audit.worst("memlock").status == "UNKNOWN"
     assert "a defect of railgauge" in audit.worst("memlock").reason
@@ -251,12 +252,12 @@ def test_a_value_that_no_judge_foresaw_is_unknown(node, judge_all):
         "",
         each_rank=True,
     )
-    audit = judge_all(auditing.readings(node.machine(), [odd], leads=True))
+    audit = judge_all(readings(node.machine(), [odd], leads=True))
     assert audit.worst("nofile").status == "UNKNOWN"
 
 
 def test_no_check_begins_when_the_time_is_over(node):
-    made = auditing.readings(node.machine(), all_checks().values(), leads=True, seconds=-1)
+    made = readings(node.machine(), all_checks().values(), leads=True, seconds=-1)
     assert {read.check for read in made.reads} == set(all_checks())
     assert all("were over" in read.unknown for read in made.reads)
 
@@ -328,5 +329,5 @@ def test_checks_are_found_by_name_and_by_subject():
 
 
 def test_this_machine_can_be_read():
-    made = auditing.readings(Machine(), all_checks().values(), leads=True)
+    made = readings(Machine(), all_checks().values(), leads=True)
     assert not [read for read in made.reads if "a defect of railgauge" in read.unknown]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railgauge import captures
-from railgauge.captured import Capture
+from railgauge.capturing.capture import Capture
 from railgauge.errors import RailgaugeError, UsageError
 
 #: Counts of what the file holds, which are less of a part of it.

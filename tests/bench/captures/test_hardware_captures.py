@@ -163,6 +163,26 @@ def test_perftest_passes_over_warnings_inside_its_table(parsed):
     assert not made.problems
 
 
+def test_perftest_is_read_indented_with_banners_and_raw_times():
+    text = """
+* Waiting for client to connect... *
+      ---------------
+                    RDMA_Read Latency Test
+       Mtu             : 4096[B]
+       local address: LID 0000 QPN 0x0001 PSN 0x000002
+       GID: 00:00:00:00:00:00:00:00:00:00:255:255:10:00:00:01
+      ---------------
+       #bytes #iterations    t_avg[usec]
+#, usec
+1, 2.50
+       2       1000          2.60
+"""
+    made = captures.format_named("perftest").parse(text)
+    assert made.rows == ({"nbytes": 2, "iterations": 1000, "t_avg_us": 2.6},)
+    assert made.facts == {"test": "RDMA_Read Latency Test", "mtu": "4096[B]"}
+    assert not made.problems
+
+
 def test_perftest_latencies_keep_their_unit(parsed):
     (row,) = parsed("perftest.latency").rows
     assert (row["t_typical_us"], row["99_percentile_us"], row["99_9_percentile_us"]) == (2.5, 3, 4)

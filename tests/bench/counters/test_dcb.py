@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from railgauge import dcb
 from railgauge.counters import dcb as source
 from railgauge.counting import Roots
+from railgauge.linux import dcb
 
 PFC = dcb.Pfc(8, (3,), False, 0, (0, 0, 0, 5, 0, 0, 0, 0), (0, 0, 0, 9, 0, 0, 0, 0))
 

@@ -9,6 +9,7 @@ import pytest
 from railgauge import counting
 from railgauge.counters import rdma
 from railgauge.counting import Place, Roots
+from railgauge.linux import sysfs
 
 MLX5 = {"driver": "mlx5_core"}
 
@@ -87,7 +88,7 @@ def test_a_device_whose_ports_may_not_be_listed_is_unknown_and_the_others_are_re
     def entries(folder):
         if "mlx5_0/ports" in str(folder):
             raise PermissionError(13, "Permission denied")
-        return counting.entries(folder)
+        return sysfs.entries(folder)
 
     monkeypatch.setattr(rdma, "entries", entries)
     name = "ports/1/counters/symbol_error"

@@ -1,4 +1,4 @@
-/* An NVML without GPUs: what railgauge.links asks for, answered from environment variables.
+/* An NVML without GPUs: what railgauge.hardware.links asks for, answered from environment variables.
  *
  * FAKE_NVML_GPUS        how many there are (2); GPU k is 0000:1k:00.0
  * FAKE_NVML_TOPOLOGY    nvswitch (default), direct (links dealt to the other GPUs in turn), pcie

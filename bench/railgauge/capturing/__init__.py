@@ -1,0 +1,1 @@
+"""What captured output says: a capture, its readers' common ground, and a capture as text."""

@@ -1,0 +1,1 @@
+"""MPI: the control plane of every run, and one of the libraries that are measured."""
