@@ -2,7 +2,8 @@
 
 Traffic (all to all, all into one, one to all) by the backend that is measured, in bursts: after each
 burst the ranks agree whether to go on, so that all of them run the same number. Or reads and writes
-of a path, past the page cache, by each rank for itself. Nothing here is verified or timed one by one.
+of a path, past the page cache, by each rank for itself. Nothing here is verified or timed one by one,
+nor is it progress: the watchdog looks at the victims, beside which a load would go on for ever.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from railgauge import patterns
 from railgauge.backends import offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.loop import Table
+from railgauge.loop import CELLS
 from railgauge.measure import Measurement
 from railgauge.needs import ends_of
 from railgauge.operations import OPERATIONS
-from railgauge.patterns import STORAGE, Round
+from railgauge.patterns import LOAD_OPERATIONS, STORAGE, Round
 from railgauge.plan import Case, Plan, forms
 from railgauge.world import Backend, Communicator
 
@@ -33,7 +34,6 @@ BURST_SECONDS = 0.005
 MOST_ITERATIONS = 10_000  # of a burst
 MOST_BYTES = 16 << 20  # that a rank of an all-to-all sends at once
 BLOCK_BYTES, FILE_BLOCKS = 4 << 20, 16
-_OPERATIONS = {"alltoall": "alltoall", "incast": "flows", "broadcast": "broadcast"}
 
 
 class Load(Protocol):
@@ -52,17 +52,15 @@ class Load(Protocol):
 class Traffic:
     """Bursts of an operation among the ranks that load, back to back."""
 
-    def __init__(
-        self, plan: Plan, round_: Round, group: Communicator, backend: Backend, cells: Table
-    ) -> None:
-        self._group, self._cells = group, cells
+    def __init__(self, plan: Plan, round_: Round, group: Communicator, backend: Backend) -> None:
+        self._group, self._cells = group, np.zeros(CELLS, np.int64)
         self.nbytes, self.seconds = 0, 0.0
         case = traffic_case(plan, round_.load, group.size)
         ranks = round_.loading
         into_first = tuple((rank, ranks[0]) for rank in ranks[1:])
         members = patterns.Group(ranks, into_first if round_.load == "incast" else ())
         ends = ends_of(members, ranks[group.rank])
-        self._measurement = Measurement(plan, case, 0, group, backend, cells, 0, None, ends)
+        self._measurement = Measurement(plan, case, 0, group, backend, self._cells, 0, None, ends)
         self._sent = case.nbytes if self._measurement.buffers.layout.sends else 0
         self._iterations = 1
 
@@ -87,7 +85,7 @@ class Traffic:
 
 def traffic_case(plan: Plan, load: str, n: int) -> Case:
     """The operation that makes the load among n ranks, in messages of `plan.load_bytes`."""
-    entry = OPERATIONS[_OPERATIONS[load]]
+    entry = OPERATIONS[LOAD_OPERATIONS[load]]
     (placement, *_), calls = forms(entry, offers_of(plan.backend))
     nbytes = plan.load_bytes
     if load == "alltoall":
@@ -110,18 +108,23 @@ def traffic_case(plan: Plan, load: str, n: int) -> Case:
 
 
 class Storage:
-    """Writes a block of 4 MiB and reads it back, over and over, with O_DIRECT; its file is removed."""
+    """Writes a block of 4 MiB and reads it back, over and over, with O_DIRECT.
+
+    Its file has no name from the beginning: nothing is left of it, however the rank ends.
+    """
 
     def __init__(self, path: Path, rank: int) -> None:
         self.nbytes, self.seconds = 0, 0.0
-        self._file = path / f".railgauge-load-{os.uname().nodename}-{rank}-{os.getpid()}"
+        self._path = path
+        file = path / f".railgauge-load-{os.uname().nodename}-{rank}-{os.getpid()}"
         try:
-            self._descriptor = os.open(
-                self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DIRECT, 0o600
-            )
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DIRECT
+                self._descriptor = os.open(file, flags, 0o600)
+            finally:  # where O_DIRECT is refused, the file has been made all the same
+                with contextlib.suppress(FileNotFoundError):
+                    file.unlink()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.unlink()
             raise UsageError(
                 f"--load {STORAGE}:{path}: {error.strerror} on {os.uname().nodename}.\n"
                 "  expected: a folder that every node may write, on a file system that has O_DIRECT\n"
@@ -134,22 +137,27 @@ class Storage:
         before, block = time.monotonic(), 0
         while not over():
             at = block % FILE_BLOCKS * BLOCK_BYTES
-            self.nbytes += os.pwritev(self._descriptor, [self._block], at)
-            self.nbytes += os.preadv(self._descriptor, [self._block], at)
+            try:
+                self.nbytes += os.pwritev(self._descriptor, [self._block], at)
+                self.nbytes += os.preadv(self._descriptor, [self._block], at)
+            except OSError as error:  # it is full, or gone
+                raise NotMeasuredError(
+                    f"--load {STORAGE}:{self._path}: {error.strerror} on {os.uname().nodename}, while"
+                    f" it was the load.\n  expected: {FILE_BLOCKS * BLOCK_BYTES >> 20} MiB of room for"
+                    " each rank that makes load\n"
+                    "  next: make room there, then railgauge run --resume with the same options"
+                ) from None
             block += 1
         self.seconds += time.monotonic() - before
 
     def close(self) -> None:
         os.close(self._descriptor)
-        self._file.unlink(missing_ok=True)
         self._block.close()
 
 
-def open_load(
-    plan: Plan, round_: Round, group: Communicator, backend: Backend, cells: Table
-) -> Load:
+def open_load(plan: Plan, round_: Round, group: Communicator, backend: Backend) -> Load:
     """The load of a round on one of its `loading` ranks."""
     kind, _, path = round_.load.partition(":")
     if kind == STORAGE:
         return Storage(Path(path), round_.loading[group.rank])
-    return Traffic(plan, round_, group, backend, cells)
+    return Traffic(plan, round_, group, backend)

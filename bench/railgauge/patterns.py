@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from railgauge.errors import unknown
+from railgauge.errors import UsageError, unknown
 from railgauge.topology import Topology
 
 Flow = tuple[int, int]  # from rank, to rank
@@ -23,8 +23,9 @@ Flow = tuple[int, int]  # from rank, to rank
 #: uplinks: k >= ln(L/e) / (-u ln(1 - 1/u)), L = 4096, e = 0.001, u = 16.
 PERMUTATIONS = 15
 #: What others do while victims are measured, as GPCNeT's congestors (SC'19): all to all, into one, out of
-#: one; and reads and writes of a path (`storage:PATH`).
-LOADS = ("alltoall", "incast", "broadcast")
+#: one, each with its operation; and reads and writes of a path (`storage:PATH`).
+LOAD_OPERATIONS = {"alltoall": "alltoall", "incast": "flows", "broadcast": "broadcast"}
+LOADS = tuple(LOAD_OPERATIONS)
 STORAGE = "storage"
 ISOLATED = "isolated"  # the round in which victims are alone
 
@@ -264,6 +265,15 @@ def check_pattern(name: str) -> str:
     if name not in _ENTRIES:
         raise unknown("pattern", name, _ENTRIES, "railgauge list")
     return name
+
+
+def check_victims(share: float) -> None:
+    """Raise UsageError for a share of victims that no number of ranks has."""
+    if not 0 < share < 1:
+        raise UsageError(
+            f"--victims {share:g}: no share of the ranks.\n"
+            "  expected: between 0 and 1, as in 0.2; the others make load"
+        )
 
 
 def fewest(name: str) -> int:

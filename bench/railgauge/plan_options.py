@@ -111,6 +111,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         fields[key] = getattr(offers, key)
     plan = msgspec.convert(fields, Plan)
     patterns.check_pattern(plan.pattern)
+    patterns.check_victims(plan.victims)  # before anybody counts them
     if typed["root"] is not None:
         plan = msgspec.structs.replace(plan, roots=_roots(typed["root"], plan.group_size))
     left: dict[str, str] = {}

@@ -23,6 +23,7 @@ def _positive(name: str, value: float | None, least: float = 1) -> None:
 def validate(plan: Plan) -> Plan:
     """The plan itself, once everything in it is known to mean something; raises UsageError."""
     patterns.check_pattern(plan.pattern)
+    patterns.check_victims(plan.victims)
     offers = offers_of(plan.backend)
     if offers.unsupported:
         raise UsageError(f"--backend {plan.backend}: {offers.unsupported}")
@@ -191,10 +192,11 @@ def _check_pattern(plan: Plan) -> None:
 
 
 def _check_victims(plan: Plan) -> None:
-    if not 0 < plan.victims < 1 or plan.group_size >= plan.ranks:
+    loading = plan.ranks - plan.group_size
+    if not loading:
         raise UsageError(
-            f"--victims {plan.victims:g}: {plan.group_size} of {plan.ranks} ranks would be victims, and the"
-            " rest make load.\n  expected: a share between 0 and 1 that leaves ranks for both, as in 0.2"
+            f"--victims {plan.victims:g}: all of {plan.ranks} ranks would be victims, and the"
+            " rest make load.\n  expected: a share that leaves ranks for both, as in 0.2"
         )
     for load in plan.loads:
         kind, colon, path = load.partition(":")
@@ -205,15 +207,29 @@ def _check_victims(plan: Plan) -> None:
                 f"--load {load}: a path belongs to {patterns.STORAGE}, and only there.\n"
                 f"  expected: {', '.join(patterns.LOADS)}, {patterns.STORAGE}:/path/to/a/folder"
             )
-    operations = offers_of(plan.backend).operations
-    if "incast" in plan.loads and "flows" not in operations:
-        raise UsageError(
-            f"--load incast: --backend {plan.backend} has no flows.\n"
-            "  next: railgauge run --pattern victim --load alltoall"
-        )
+        if kind in patterns.LOADS:
+            _check_traffic(plan, load, loading)
     if not plan.loads:
         raise UsageError(
             "--load: nothing is named.\n  expected: at least one, comma separated, as in alltoall,incast"
+        )
+
+
+def _check_traffic(plan: Plan, load: str, loading: int) -> None:
+    """Raise UsageError where the backend, or a rank alone, cannot make the load."""
+    operations = offers_of(plan.backend).operations
+    if patterns.LOAD_OPERATIONS[load] not in operations:
+        fitting = [name for name, made in patterns.LOAD_OPERATIONS.items() if made in operations]
+        other = fitting[0] if fitting else f"{patterns.STORAGE}:/path/to/a/folder"
+        raise UsageError(
+            f"--load {load}: --backend {plan.backend} has no {patterns.LOAD_OPERATIONS[load]}.\n"
+            f"  next: railgauge run --pattern victim --load {other}"
+        )
+    if loading < 2:
+        raise UsageError(
+            f"--load {load}: {plan.group_size} of {plan.ranks} ranks are victims, and one rank alone"
+            f" sends nothing.\n  next: railgauge run --pattern victim -n {plan.ranks + 1}, or --load"
+            f" {patterns.STORAGE}:/path/to/a/folder"
         )
 
 

@@ -139,7 +139,7 @@ class Runner:
     def _open_load(self, round_: Round, group: Communicator | None) -> Load | None:
         if group is None:
             return None
-        return open_load(self.plan, round_, group, self.backend, self.watchdog.cells)
+        return open_load(self.plan, round_, group, self.backend)
 
     def _part(self, made: Membership) -> None:
         if made.load:

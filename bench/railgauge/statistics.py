@@ -50,7 +50,10 @@ def median_interval(samples: Samples) -> tuple[float, float]:
     n = len(samples)
     middle = float(np.median(samples))
     if n >= 2 * BLOCKS:
-        medians = [np.median(block) for block in np.array_split(samples, BLOCKS)]
+        size, longer = divmod(n, BLOCKS)  # as np.array_split does, a call for 16 blocks
+        cut = longer * (size + 1)
+        parts = samples[:cut].reshape(-1, size + 1), samples[cut:].reshape(-1, size)
+        medians = np.concatenate([np.median(part, axis=1) for part in parts if part.size])
         half = T_975 * float(np.std(medians, ddof=1)) / math.sqrt(BLOCKS)
         return max(middle - half, float(samples.min())), min(middle + half, float(samples.max()))
     ordered = np.sort(samples)
@@ -66,8 +69,10 @@ def relative_width(samples: Samples) -> float:
     """Half-width of the median's interval over the median (infinite for too few samples)."""
     if not len(samples):
         return math.inf
-    low, high = median_interval(samples)
-    middle = float(np.median(samples))
+    return _width(*median_interval(samples), float(np.median(samples)))
+
+
+def _width(low: float, high: float, middle: float) -> float:
     return (high - low) / 2 / middle if middle > 0 else math.inf
 
 
@@ -90,7 +95,7 @@ def summarise(samples: Samples, precision: float = 0.01) -> Summary:
         p99=float(np.quantile(samples, 0.99)) if n >= P99_SAMPLES else None,
         p999=float(np.quantile(samples, 0.999)) if n >= P999_SAMPLES else None,
         maximum=float(samples.max()),
-        stable=agree and relative_width(samples) <= precision,
+        stable=agree and _width(low, high, middle) <= precision,
     )
 
 

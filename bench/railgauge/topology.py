@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from railgauge.errors import UsageError
 #: Leaf switches and their hosts, as a file names them.
 Leaves = tuple[tuple[str, tuple[str, ...]], ...]
 MOST_BYTES = 64 << 20  # of a file of leaves
-MOST_HOSTS = 1 << 20  # that one bracket may stand for
+MOST_HOSTS = 1 << 20  # that one word may stand for
+MOST_DIGITS = 40  # of a range
 _SLURM = re.compile(r"SwitchName=(\S+)\s.*?\bNodes=(\S+)", re.IGNORECASE)
 _PLAIN = re.compile(r"([^\s:=]+)\s*:\s*(.+)")
 
@@ -150,6 +152,8 @@ def expanded(word: str, where: str = "host list") -> Iterator[str]:
     choices = [
         list(_numbers(piece, word, where)) if k % 2 else [piece] for k, piece in enumerate(pieces)
     ]
+    if math.prod(map(len, choices)) > MOST_HOSTS:
+        raise UsageError(f"{where}: {word[:80]!r} stands for more than {MOST_HOSTS} hosts")
     for parts in itertools.product(*choices):
         yield "".join(parts)
 
@@ -159,6 +163,8 @@ def _numbers(inside: str, word: str, where: str) -> Iterator[str]:
         first, dash, last = item.partition("-")
         if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
             raise UsageError(f"{where}: {word[:80]!r}: {item!r} is no number and no range")
+        if len(item) > MOST_DIGITS:
+            raise UsageError(f"{where}: {word[:80]!r}: {item[:80]!r} is no number of a host")
         end = int(last or first)
         if not 0 <= end - int(first) < MOST_HOSTS:
             raise UsageError(f"{where}: {word[:80]!r}: {item!r} runs backwards or too far")

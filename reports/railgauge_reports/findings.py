@@ -10,16 +10,18 @@ from railgauge_reports.loaded import LoadedRun
 
 #: A row is worth a sentence where somebody was late in this share of its iterations.
 NOTEWORTHY = 0.01
+_TOLD = [
+    *("operation", "nbytes", "samples", "slowest_rank", "slowest_host", "slowest_iterations"),
+    *("lateness_seconds", "lateness_p90_seconds"),
+]
 
 
 def slow_arrivals(run: LoadedRun) -> list[str]:
     """Who arrived last and by how much; or that somebody did, and why nobody is named."""
     rows = run.rows[run.rows["late_iterations"].fillna(0) > 0]
     named = rows[rows["slowest_rank"].notna()]
-    sentences = [
-        _named(rank, named[named["slowest_rank"] == rank])
-        for rank in sorted({int(rank) for rank in named["slowest_rank"]})
-    ]
+    by_rank = named[_TOLD].groupby("slowest_rank", sort=True)
+    sentences = [_named(own) for _, own in by_rank]
     unnamed = rows[rows["slowest_rank"].isna()]
     unnamed = unnamed[unnamed["late_iterations"] >= NOTEWORTHY * unnamed["samples"]]
     if len(unnamed):
@@ -36,11 +38,11 @@ def slow_arrivals(run: LoadedRun) -> list[str]:
     return sentences
 
 
-def _named(rank: int, rows: pd.DataFrame) -> str:
+def _named(rows: pd.DataFrame) -> str:
     worst = rows.sort_values("lateness_seconds").iloc[-1]
     times = int(rows["slowest_iterations"].sum())
     return (
-        f"rank {rank} on {worst['slowest_host']} arrived last in {times} of"
+        f"rank {int(worst['slowest_rank'])} on {worst['slowest_host']} arrived last in {times} of"
         f" {int(rows['samples'].sum())} iterations ({_rows(rows)}):"
         f" {format_seconds(float(worst['lateness_seconds']))} after the median of the others"
         f" (90th percentile {format_seconds(float(worst['lateness_p90_seconds']))})"

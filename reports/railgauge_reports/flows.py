@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from railgauge.journal import read_flows
-from railgauge.records import decode_ranks
+from railgauge.records import Result, decode_ranks
 from railgauge.samples import GroupSamples, Rows, group_samples
-from railgauge.statistics import Samples, jain, summarise
+from railgauge.statistics import P99_SAMPLES, P999_SAMPLES, Samples, jain
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.stored import Measured, StoredRun
 
@@ -45,6 +45,7 @@ COLUMNS = {
 }
 #: Recovery (facts of practice): the mean rate of 100 ms is back at 95 % of what it was, for a second.
 BIN_SECONDS, RECOVERED, FOR_SECONDS = 0.1, 0.95, 1.0
+MOST_BINS = 10**7  # eleven days: more is a sample file that is not what it was
 DISTURBED = 0.5  # of the rate before: a bin below is a disturbance
 
 
@@ -119,16 +120,18 @@ def recovery(ends: Floats, seconds: Floats, event: float | None = None) -> Recov
         return None
     begin = float(ends[0] - seconds[0])
     count = int((ends[-1] - begin) / BIN_SECONDS)
-    if count < 2:
+    if not 2 <= count <= MOST_BINS:
         return None
     edges = begin + BIN_SECONDS * np.arange(count + 1)
     rates = np.diff(_progress(edges, begin, ends)) / BIN_SECONDS
     if event is None:
-        low = np.flatnonzero(rates < DISTURBED * np.median(rates))
-        if not low.size or not low[0]:
+        low = rates < DISTURBED * np.median(rates)
+        falls = np.flatnonzero(low[1:] & ~low[:-1])  # a slow beginning is none: nothing was before
+        if not falls.size:
             return None
-        disturbed = int(low[0])
-        slowest = int(np.argmax(np.where(ends > edges[disturbed], seconds, 0)))
+        disturbed = int(falls[0]) + 1
+        within = (ends > edges[disturbed]) & (ends - seconds < edges[disturbed + 1])
+        slowest = int(np.argmax(np.where(within, seconds, 0)))
         at = max(float(ends[slowest] - seconds[slowest]), float(edges[disturbed]) - BIN_SECONDS)
     else:
         at = event
@@ -153,10 +156,27 @@ def _progress(edges: Floats, begin: float, ends: Floats) -> Floats:
 # rows -----------------------------------------------------------------------------------------------
 
 
-def flow_facts(nbytes: int, flows: Sequence[Flow], ranks: Sequence[int]) -> dict[str, Any]:
+def group_of(result: Result) -> dict[int, int]:
+    """Rank -> number of its group in the round."""
+    return {
+        rank: index
+        for index, group in enumerate(result.groups)
+        for rank in decode_ranks(group.ranks)
+    }
+
+
+def by_group(result: Result, flows: Sequence[Flow]) -> list[tuple[Flow, ...]]:
+    """The flows of each group of a result, in their order."""
+    found: list[list[Flow]] = [[] for _ in result.groups]
+    number = group_of(result) if flows else {}
+    for flow in flows:
+        found[number[flow.target]].append(flow)
+    return [tuple(own) for own in found]
+
+
+def flow_facts(nbytes: int, flows: Sequence[Flow]) -> dict[str, Any]:
     """What a row of a group says of its flows: how many, how fair, and which is slowest."""
-    members = set(ranks)
-    own = [flow for flow in flows if flow.target in members and len(flow.seconds)]
+    own = [flow for flow in flows if len(flow.seconds)]
     if not own:
         return {}
     rates = [rate_GBps(nbytes, flow) for flow in own]
@@ -181,17 +201,14 @@ def flow_frame(run: StoredRun) -> pd.DataFrame:
 
 def _rows(made: Measured, flows: Sequence[Flow]) -> Iterator[dict[str, Any]]:
     result = made.result
-    group_of = {
-        rank: index
-        for index, group in enumerate(result.groups)
-        for rank in decode_ranks(group.ranks)
-    }
-    rates: dict[int, list[float]] = {}
-    for flow in flows:
-        rates.setdefault(group_of[flow.target], []).append(rate_GBps(result.case.nbytes, flow))
-    for flow in flows:
-        summary = summarise(flow.seconds)
-        rate = rate_GBps(result.case.nbytes, flow)
+    number = group_of(result)
+    rates = [rate_GBps(result.case.nbytes, flow) for flow in flows]
+    of_groups: dict[int, list[float]] = {}
+    for flow, rate in zip(flows, rates, strict=True):
+        of_groups.setdefault(number[flow.target], []).append(rate)
+    means = {group: float(np.mean(of_group)) for group, of_group in of_groups.items()}
+    for flow, rate in zip(flows, rates, strict=True):
+        n = len(flow.seconds)
         yield {
             "operation": result.case.operation,
             "case": result.case.index,
@@ -200,14 +217,14 @@ def _rows(made: Measured, flows: Sequence[Flow]) -> Iterator[dict[str, Any]]:
             "nbytes": result.case.nbytes,
             "source": flow.source,
             "target": flow.target,
-            "group": group_of[flow.target],
+            "group": number[flow.target],
             "source_host": made.start.host_of[flow.source],
             "target_host": made.start.host_of[flow.target],
-            "samples": summary.samples,
-            "median_seconds": summary.median,
-            "p99_seconds": summary.p99,
-            "p999_seconds": summary.p999,
-            "max_seconds": summary.maximum,
+            "samples": n,
+            "median_seconds": float(np.median(flow.seconds)) if n else None,
+            "p99_seconds": float(np.quantile(flow.seconds, 0.99)) if n >= P99_SAMPLES else None,
+            "p999_seconds": float(np.quantile(flow.seconds, 0.999)) if n >= P999_SAMPLES else None,
+            "max_seconds": float(flow.seconds.max()) if n else None,
             "GBps": rate,
-            "share": rate / float(np.mean(rates[group_of[flow.target]])),
+            "share": rate / means[number[flow.target]],
         }

@@ -29,7 +29,7 @@ from railgauge.samples import (
 from railgauge.statistics import summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
-from railgauge_reports.flows import Flow, flow_facts, flows_of, recovery
+from railgauge_reports.flows import Flow, by_group, flow_facts, flows_of, recovery
 from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.stored import Measured, Missed, Start, StoredRun, read_run
 
@@ -176,12 +176,10 @@ def group_facts(run: StoredRun) -> Iterator[GroupFacts]:
             continue
         result = made.result
         everything = list(group_samples(run.folder, result))
-        flows = tuple(flows_of(run, made, everything))
-        for samples in everything:
+        flows = by_group(result, flows_of(run, made, everything))
+        for samples, own in zip(everything, flows, strict=True):
             ranks = samples.group.ranks
-            yield GroupFacts(
-                result.case, result.round, ranks, made.start, made, samples, flows=flows
-            )
+            yield GroupFacts(result.case, result.round, ranks, made.start, made, samples, flows=own)
 
 
 def group_text(ranks: str) -> str:
@@ -242,7 +240,7 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
     if facts.measured is not None and facts.samples is not None:
         row |= _measured(run.plan, facts.measured, facts.samples)
         row |= _device(facts.measured.result, facts.samples)
-        row |= flow_facts(case.nbytes, facts.flows, ranks)
+        row |= flow_facts(case.nbytes, facts.flows)
         row |= _tail(facts.measured.result, facts.samples)
         if facts.start.run.functional:
             row |= {"algbw_GBps": None, "busbw_GBps": None}
@@ -302,14 +300,14 @@ def _tail(result: Result, samples: GroupSamples) -> dict[str, Any]:
 
 
 def _add_impact(rows: list[dict[str, Any]]) -> None:
-    """Time beside a load over that alone, of the same case and group."""
+    """Time beside a load over that alone, of the same case, group and hosts (--resume may move)."""
     alone = {
-        (row["case"], row["group"]): row
+        (row["case"], row["group"], row["hosts"]): row
         for row in rows
         if row["setting"] == ISOLATED and not row["gap"]
     }
     for row in rows:
-        before = alone.get((row["case"], row["group"]))
+        before = alone.get((row["case"], row["group"], row["hosts"]))
         if before is None or row is before or row["gap"]:
             continue
         for name, of in (("impact", "mean_seconds"), ("impact_p99", "p99_seconds")):

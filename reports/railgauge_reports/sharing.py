@@ -39,7 +39,7 @@ class Sharing:
                     self._same(node.host, _names(place.device, place.facts))
         ranks = stored.environment.get("ranks") or []
         self._uses = {rank["rank"]: _use(rank) for rank in ranks}
-        self._on: dict[tuple[float, tuple[str, ...]], dict[str, list[tuple[int, int]]]] = {}
+        self._on: dict[tuple[float, int], dict[str, list[tuple[int, int]]]] = {}
         self._told: dict[tuple[object, ...], str] = {}
 
     def facts(self, host: str, moved: Moved) -> dict[str, str]:
@@ -48,10 +48,10 @@ class Sharing:
 
     def groups(self, start: Start, result: Result, host: str, moved: Moved) -> str:
         """Numbers of the groups, as `0-2,5`; empty where no group uses the place."""
-        split = (start.run.started, tuple(group.ranks for group in result.groups))
+        split = (start.run.started, result.round)  # the same groups in all of its cases
         key = (*split, host, moved.source, moved.device, moved.port)
         if key not in self._told:
-            on_host = self._ranks(split, start).get(host, [])
+            on_host = self._ranks(split, start, result).get(host, [])
             used = {group for rank, group in on_host if self._touches(rank, host, moved)}
             self._told[key] = encode_ranks(sorted(used))
         return self._told[key]
@@ -76,13 +76,13 @@ class Sharing:
         self._aliases |= {(host, name): names for name in names}
 
     def _ranks(
-        self, split: tuple[float, tuple[str, ...]], start: Start
+        self, split: tuple[float, int], start: Start, result: Result
     ) -> dict[str, list[tuple[int, int]]]:
         """Host -> (rank, number of its group), made once for all cases of a round."""
         if split not in self._on:
             made: dict[str, list[tuple[int, int]]] = {}
-            for group, ranks in enumerate(split[1]):
-                for rank in decode_ranks(ranks):
+            for group, members in enumerate(result.groups):
+                for rank in decode_ranks(members.ranks):
                     made.setdefault(start.host_of[rank], []).append((rank, group))
             self._on[split] = made
         return self._on[split]

@@ -36,14 +36,30 @@ class Start:
         """`host_of[rank]`."""
         return tuple(self.run.hosts[node] for node, times in self.run.nodes for _ in range(times))
 
+    @cached_property
+    def _walk(self) -> dict[str, Any]:
+        """Where `round_at` stands: the rounds that are left, and the last one with its number."""
+        return {}
+
     def topology(self, plan: Plan) -> Topology:
         """Where its ranks were."""
         node_of = (node for node, times in self.run.nodes for _ in range(times))
         return located(plan.leaves, self.run.hosts, node_of)
 
     def round_at(self, plan: Plan, index: int) -> Round:
-        """A round of the plan's pattern."""
-        return next(islice(rounds(plan.schedule, self.topology(plan)), index, None))
+        """A round of the plan's pattern; cheap for one who asks for them in order.
+
+        A tournament has as many as it has players: each is made once, and none is kept.
+        """
+        walk = self._walk
+        if walk.get("plan") is not plan or index < walk["index"]:
+            left = rounds(plan.schedule, self.topology(plan))
+            walk |= {"plan": plan, "left": left, "index": -1}
+        if index > walk["index"]:
+            ahead = index - walk["index"] - 1
+            walk |= {"round": next(islice(walk["left"], ahead, None)), "index": index}
+        found: Round = walk["round"]
+        return found
 
     def hosts(self, ranks: list[int]) -> list[str]:
         """The hosts of these ranks, each once, in the order of the ranks."""

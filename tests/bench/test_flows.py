@@ -13,6 +13,8 @@ from railgauge.loop import execute, table
 
 pytestmark = pytest.mark.mpi
 
+PERFTEST = ("--backend", "perftest", "--operation", "rdma_send_latency")
+
 
 def flows_of(run, result):
     """{(source, target): nanoseconds int64 [n]} of a result."""
@@ -126,6 +128,17 @@ def test_a_resumed_run_keeps_the_times_of_its_flows(measure):
         (("--pattern", "victim", "-n", "4", "--load", "incast:/x"), "a path belongs to storage"),
         (("--pattern", "victim", "-n", "4", "--load", ""), "--load: nothing is named"),
         (("--pattern", "victim", "-n", "4", "--backend", "torch"), "torch has no flows"),
+        (("--pattern", "victim", "-n", "4", "--load", "alltoall", *PERFTEST), "has no alltoall"),
+        (("--pattern", "victim", "-n", "3"), "one rank alone sends nothing"),
+        (
+            ("--pattern", "victim", "-n", "4", "--victims", "nan", "--root", "all"),
+            "--victims nan: no share",
+        ),
+        (
+            ("--pattern", "victim", "-n", "4", "--victims", "inf", "--operation", "all"),
+            "--victims inf: no share",
+        ),
+        (("--pattern", "victim", "-n", "4", "--victims", "-1"), "--victims -1: no share"),
     ],
 )
 def test_a_pattern_that_means_nothing_is_refused_with_what_would(measure, arguments, said):

@@ -249,6 +249,32 @@ FORMAT_1 = (
 )
 
 
+def test_journals_of_the_formats_between_are_still_read(tmp_path):
+    more = {
+        2: (
+            '"functional":false',
+            '"batch":{"iterations":20,"host_seconds":0.1,"device_seconds":0.09}',
+        ),
+        3: ('"functional":true', '"choice":{"algorithm":"Ring"}'),
+    }
+    for version, (run_has, group_has) in more.items():
+        text = FORMAT_1.replace('"format":1', f'"format":{version},{run_has}')
+        text = text.replace('"wrong":[]', f'"wrong":[],{group_has}')
+        if version == 3:
+            counted = '{"node":0,"seconds":1.5,"moved":[["tcp","host",0,"RetransSegs",7,""]]}'
+            text = text.replace('"count":2', '"count":2,"algorithm":"ring"')
+            text = text.replace('"idle":""', f'"idle":"","counted":[{counted}]')
+        (tmp_path / JOURNAL).write_text(text)
+        run, result, _ = read_journal(tmp_path)
+        assert (run.format, run.functional) == (version, version == 3)
+        assert (result.flows, result.pressure, result.name) == ((), None, "")
+        (group,) = result.groups
+        assert group.rail is None
+        assert (group.batch is None) == (version == 3)
+        assert [moved.delta for c in result.counted for moved in c.moved] == [7] * (version == 3)
+        assert result.case.algorithm == "ring" * (version == 3)
+
+
 def test_a_journal_of_the_first_format_is_still_read(tmp_path):
     (tmp_path / JOURNAL).write_text(FORMAT_1)
     run, result, end = read_journal(tmp_path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from railgauge.errors import UsageError
+from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.load import BLOCK_BYTES, MOST_BYTES, Storage, traffic_case
 from railgauge.plan import Plan
 
@@ -68,12 +70,26 @@ def test_a_file_of_a_load_is_gone_when_it_is_closed(tmp_path):
     load.until(lambda: next(looks))
     assert load.nbytes == 4 * BLOCK_BYTES
     assert load.seconds > 0
-    (file,) = tmp_path.iterdir()
+    assert list(tmp_path.iterdir()) == []  # also should the rank be killed now
+    file = Path(f"/proc/self/fd/{load._descriptor}")
     assert file.read_bytes() == bytes(load._block) * 2  # what was written is what was read
     load.close()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match="storage:"):
         Storage(tmp_path / "none", 0)
+
+
+def test_storage_that_fails_in_mid_run_is_named_with_what_to_do(tmp_path, monkeypatch):
+    load = Storage(tmp_path, rank=3)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(NotMeasuredError, match=rf"(?s)storage:{tmp_path}: No space left .*64 MiB"):
+        load.until(lambda: False)
+    load.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_all_to_all_of_many_ranks_stays_within_its_memory():

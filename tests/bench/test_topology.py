@@ -25,7 +25,13 @@ def test_a_list_of_hosts_is_spelt_out(word, hosts):
     assert list(expanded(word)) == hosts
 
 
-@pytest.mark.parametrize("word", ["n[1-", "n]1[", "n[3-1]", "n[a-b]", "n[]", "n[1-99999999999]"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("n[1-", "n]1[", "n[3-1]", "n[a-b]", "n[]", "n[1-99999999999]", f"n[{'0' * 5000}]"),
+        *("r[1-9999]n[1-9999]", f"n[{','.join(['0-999999'] * 2)}]"),
+    ],
+)
 def test_a_list_of_hosts_that_means_nothing_is_refused(word):
     with pytest.raises(UsageError, match="host list"):
         list(expanded(word))

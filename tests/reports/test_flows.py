@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from railgauge.patterns import rounds
+from railgauge.plan import Plan
 from railgauge.records import FlowBlock, Pressure
 from railgauge.statistics import jain
+from railgauge.topology import one_node
 from railgauge_reports.flows import Recovery, flow_frame, recovery
 from railgauge_reports.frames import case_frame
-from railgauge_reports.stored import read_run
+from railgauge_reports.stored import Start, read_run
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,29 @@ def test_the_impact_of_a_load_is_the_time_beside_it_over_that_alone(start):
     assert beside["load_GBps"] == pytest.approx(0.5)
 
 
+def test_victims_on_other_hosts_after_a_resumed_start_are_not_compared(start):
+    run = start(pattern="victim", victims=0.5, sizes=(8,), loads=("incast",))
+    run.result(run.cases[0], 1e-5, samples=10, named="isolated")
+    run.result(run.cases[0], 2e-5, samples=10, index=1, named="beside incast")
+    stored = read_run(run.end())
+    alone, beside = stored.results
+    moved = Start(msgspec.structs.replace(beside.start.run, hosts=("m0", "m1")))
+    pairs = dict(zip(stored.pairs, (alone, dataclasses.replace(beside, start=moved)), strict=True))
+    assert case_frame(stored)["impact"][1] == pytest.approx(2)
+    assert pd.isna(case_frame(dataclasses.replace(stored, pairs=pairs))["impact"][1])
+
+
+def test_rounds_are_the_same_in_whatever_order_they_are_asked_for(start):
+    plan = Plan(ranks=6, pattern="pairs")
+    written = start(pattern="pairs", sizes=(8,))
+    written.result(written.cases[0])
+    (begun,) = read_run(written.end()).starts
+    begun = Start(msgspec.structs.replace(begun.run, hosts=("n0",), nodes=((0, 6),)))
+    made = list(rounds(plan.schedule, one_node(6)))
+    for index in (0, 1, 1, 4, 2, 0, 3):
+        assert begun.round_at(plan, index) == made[index]
+
+
 def test_one_in_a_thousand_needs_ten_thousand_samples(start):
     run = start(sizes=(8, 16))
     run.result(run.cases[0], 1e-6, samples=9_999)
@@ -124,6 +153,22 @@ def test_a_stall_is_a_disturbance_that_lasts_as_long_as_it_does():
     assert found.begin_seconds == pytest.approx(2.0, abs=0.11)
     assert found.seconds == pytest.approx(0.75, abs=0.15)
     assert 1 <= found.iterations <= 11
+
+
+def test_a_worse_iteration_much_later_is_not_the_begin_of_the_first_disturbance():
+    found = recovery(*series((0.01, 200), (0.4, 1), (0.01, 300), (0.9, 1), (0.01, 300)))
+    assert found.begin_seconds == pytest.approx(2.0, abs=0.11)
+    assert found.seconds == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_slow_beginning_hides_no_disturbance_behind_it():
+    assert recovery(*series((0.05, 8), (0.01, 500))) is None
+    found = recovery(*series((0.05, 8), (0.01, 300), (0.75, 1), (0.01, 300)))
+    assert found.begin_seconds == pytest.approx(3.4, abs=0.11)
+
+
+def test_stamps_that_are_years_apart_are_no_series():
+    assert recovery(np.array([1.0, 9e9]), np.array([0.5, 0.5])) is None
 
 
 def test_after_an_outage_the_rate_must_hold_for_a_second():

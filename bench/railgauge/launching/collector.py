@@ -25,7 +25,8 @@ Kind = Literal["hello", "joined", "phase", "stalled", "busy", "resumed", "here",
 Word = Literal["where", "wait", "stop"]
 
 #: Where a rank's main thread is, if not in a `module.function` of ours.
-IN_LOOP, IN_AGREEMENT, BUSY = "loop", "agreement", "busy"
+IN_LOOP, IN_AGREEMENT, IN_LOAD, BUSY = "loop", "agreement", "load", "busy"
+_NOT_TOLD = (IN_LOOP, IN_AGREEMENT, IN_LOAD, "")
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):
@@ -191,9 +192,7 @@ class Collector:
                 r for r in range(self.ranks) if r not in self.places
             ],
             "did not arrive": [r for r, b in sorted(self.places.items()) if b.step < lead.step],
-            "did something else": [
-                b.rank for b in here if b.where not in (IN_LOOP, IN_AGREEMENT, "")
-            ],
+            "did something else": [b.rank for b in here if b.where not in _NOT_TOLD],
             "did not arrive at this iteration": [b.rank for b in looping if b.iteration < most],
         }
         lines = [f"{what} in {lead.phase}, iteration {most}"]
@@ -201,7 +200,8 @@ class Collector:
             if ranks:
                 lines += [f"  {word}: {_ranks(ranks)}", *self._named(ranks)]
         if not any(blamed.values()):
-            lines += self._all_entered(looping)
+            loading = [b for b in here if b.where == IN_LOAD]  # endless where others do not come
+            lines += self._all_entered(looping or loading, "operation" if looping else "load")
         return "\n".join([*lines, *self._lost_links(), f"  next: {self.next}"])
 
     def _lost_links(self) -> list[str]:
@@ -229,13 +229,13 @@ class Collector:
     def _lead(self) -> Beat | None:
         return max(self.places.values(), key=lambda b: (b.step, b.iteration), default=None)
 
-    def _all_entered(self, looping: list[Beat]) -> list[str]:
+    def _all_entered(self, looping: list[Beat], what: str) -> list[str]:
         """No rank is behind: who is inside the operation, and who of them does not even poll."""
         inside = [b.rank for b in looping]
         if not inside:
             return ["  all ranks wait for each other between two chunks, and that does not end"]
         everybody = "all ranks" if len(inside) == self.ranks else _ranks(inside)
-        lines = [f"  {everybody} entered the operation, and it does not return"]
+        lines = [f"  {everybody} entered the {what}, and it does not return"]
         asleep = [b.rank for b in looping if b.state in ("S", "D")]
         if asleep and len(asleep) < len(inside):
             lines += [f"  asleep in it while the others poll: {_ranks(asleep)}"]
@@ -246,7 +246,7 @@ class Collector:
         return [
             f"    rank {r}: host {known[r].host}, pid {known[r].pid}"
             + (f", in {known[r].phase}" if r in self.places or known[r].kind == "hello" else "")
-            + (f" ({known[r].where})" if known[r].where not in (IN_LOOP, IN_AGREEMENT, "") else "")
+            + (f" ({known[r].where})" if known[r].where not in _NOT_TOLD else "")
             for r in ranks[:NAMED_RANKS]
             if r in known
         ]

@@ -18,8 +18,10 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import numpy as np
@@ -31,6 +33,7 @@ from railgauge.launching.collector import (
     BUSY,
     GRACE_SECONDS,
     IN_AGREEMENT,
+    IN_LOAD,
     IN_LOOP,
     Beat,
     Collector,
@@ -44,6 +47,8 @@ SUSPENDED_SECONDS = 1.0  # between two looks: the process was stopped
 MOST_PATIENCE = 10  # times the timeout: so long may a rank say that it compiles or imports
 CONTROL = "RAILGAUGE_CONTROL"  # host:port/key of the collector, set by the launching parent
 _TIMED_MODULES = ("railgauge.measure", "railgauge.legs", "railgauge.gpus.leg")
+ASLEEP = "_beside_others"  # of `railgauge.sampling`: waits for the other groups, as in an agreement
+LOAD = "railgauge.load"
 _BUSY_MODULES = ("numba", "llvmlite", "importlib", "_frozen_importlib")
 
 
@@ -68,6 +73,12 @@ def _leave(exit_code: int) -> None:
     if CONTROL not in os.environ:
         pmi.end_job(exit_code)
     os._exit(exit_code)
+
+
+def _makes_load(frame: FrameType) -> bool:
+    """Does a loop run for `railgauge.load`? Its iterations are not those of the case."""
+    callers = (caller for caller, _ in traceback.walk_stack(frame))
+    return any(caller.f_globals.get("__name__") == LOAD for caller in callers)
 
 
 class Watchdog:
@@ -168,7 +179,7 @@ class Watchdog:
                 self._socket.sendto(msgspec.json.encode(beat), address)
 
     def _where(self) -> tuple[str, str]:
-        """What the main thread does: IN_LOOP, IN_AGREEMENT, BUSY or one of our functions; its state."""
+        """What the main thread does: one of the collector's words, or one of our functions; its state."""
         try:
             with open(f"/proc/self/task/{self._main.native_id}/stat", encoding="ascii") as file:
                 state = file.read().rpartition(")")[2].split()[0]
@@ -180,9 +191,11 @@ class Watchdog:
             if name.partition(".")[0] in _BUSY_MODULES:
                 return BUSY, state
             if name in _TIMED_MODULES:
-                return IN_LOOP, state
-            if name == "railgauge.mpi.library":
+                return IN_LOAD if _makes_load(frame) else IN_LOOP, state
+            if name == "railgauge.mpi.library" or frame.f_code.co_name == ASLEEP:
                 return IN_AGREEMENT, state
+            if name == LOAD:
+                return IN_LOAD, state
             if name.startswith("railgauge."):
                 return f"{name}.{frame.f_code.co_name}", state
             frame = frame.f_back

@@ -16,7 +16,10 @@ from railgauge.errors import EXIT_HANG, EXIT_NOT_MEASURED
 from railgauge.launching import watchdog as watchdog_module
 from railgauge.launching.collector import Beat, Collector
 from railgauge.launching.watchdog import CONTROL, Watchdog, patience
+from railgauge.patterns import rounds
+from railgauge.plan import Plan
 from railgauge.records import End
+from railgauge.topology import one_node
 
 TIMEOUT = 10.0  # also what a loaded machine may take to get through MPI_Init
 #: A case that is over at once, and one that samples until the watchdog's work is done.
@@ -118,6 +121,27 @@ def test_a_machine_that_stutters_still_comes_to_a_verdict(run):
             time.sleep(seconds)
     assert job.process.poll() is not None, "no verdict while it stutters"
     assert job.end().code == EXIT_HANG
+
+
+@pytest.mark.mpi
+def test_a_victim_that_stops_is_named_though_the_load_beside_it_goes_on(run):
+    plan = Plan(ranks=4, pattern="victim", victims=0.5)
+    isolated, *_ = rounds(plan.schedule, one_node(4))
+    victim = isolated.groups[0].ranks[1]
+    job = run(
+        *("-n", "4", "--pattern", "victim", "--victims", "0.5", "--counters", "none"),
+        *("--load", "alltoall", "--sizes", "4M", "--iterations", "300"),
+        *("--timeout", str(TIMEOUT)),
+    )
+    job.until_measured()  # alone
+    time.sleep(2.0)  # and now beside the load
+    os.kill(job.ranks()[victim], signal.SIGSTOP)
+    ended = job.end()
+    assert ended.code == EXIT_HANG, ended
+    assert f"did not answer (stopped or dead): rank {victim}\n" in ended.stderr
+    assert "did something else" not in ended.stderr
+    assert "did not arrive" not in ended.stderr
+    job.until_nothing_is_left()
 
 
 @pytest.mark.mpi
@@ -251,6 +275,23 @@ def test_when_all_have_entered_nobody_is_accused(collector, beat):
     message = collector.verdict()
     assert "all ranks entered the operation, and it does not return" in message
     assert "asleep" not in message
+
+
+def test_ranks_that_make_load_are_not_accused_of_what_victims_wait_for(collector, beat):
+    for rank, (iteration, where) in enumerate([(9, "loop"), (8, "loop"), (0, "load"), (0, "load")]):
+        collector.take(beat(rank, "stalled", step=7, iteration=iteration, where=where))
+    message = collector.verdict()
+    assert "did not arrive at this iteration: rank 1\n" in message
+    assert "ranks 2-3" not in message
+
+
+def test_a_load_that_does_not_return_is_named_where_all_others_wait(collector, beat):
+    for rank in range(4):
+        where, state = ("load", "D") if rank == 3 else ("agreement", "S")
+        collector.take(beat(rank, "stalled", step=7, where=where, state=state))
+    message = collector.verdict()
+    assert "rank 3 entered the load, and it does not return\n" in message
+    assert "pid" in message
 
 
 def test_links_that_were_lost_meanwhile_are_named_with_their_host_once(collector, beat):
