@@ -22,9 +22,10 @@ from railgauge import patterns
 from railgauge.backends import offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.layouts import Ends
 from railgauge.loop import CELLS
 from railgauge.measure import Measurement
-from railgauge.needs import ends_of
+from railgauge.needs import ends_of, memory_needed
 from railgauge.operations import OPERATIONS
 from railgauge.patterns import LOAD_OPERATIONS, STORAGE, Round
 from railgauge.plan import Case, Plan, forms
@@ -55,11 +56,7 @@ class Traffic:
     def __init__(self, plan: Plan, round_: Round, group: Communicator, backend: Backend) -> None:
         self._group, self._cells = group, np.zeros(CELLS, np.int64)
         self.nbytes, self.seconds = 0, 0.0
-        case = traffic_case(plan, round_.load, group.size)
-        ranks = round_.loading
-        into_first = tuple((rank, ranks[0]) for rank in ranks[1:])
-        members = patterns.Group(ranks, into_first if round_.load == "incast" else ())
-        ends = ends_of(members, ranks[group.rank])
+        case, ends = traffic_case(plan, round_.load, group.size), _ends(round_, group)
         self._measurement = Measurement(plan, case, 0, group, backend, self._cells, 0, None, ends)
         self._sent = case.nbytes if self._measurement.buffers.layout.sends else 0
         self._iterations = 1
@@ -81,6 +78,27 @@ class Traffic:
 
     def close(self) -> None:
         self._measurement.close()
+
+
+def _ends(round_: Round, group: Communicator) -> Ends:
+    ranks = round_.loading
+    into_first = tuple((rank, ranks[0]) for rank in ranks[1:])
+    members = patterns.Group(ranks, into_first if round_.load == "incast" else ())
+    return ends_of(members, ranks[group.rank])
+
+
+def check_room(plan: Plan, round_: Round, group: Communicator, room: int) -> None:
+    """Raise UsageError where this rank's buffers of the traffic need more than `room` bytes."""
+    if round_.load not in LOAD_OPERATIONS:
+        return
+    case = traffic_case(plan, round_.load, group.size)
+    need = memory_needed(plan, case, group.size, group.rank, _ends(round_, group))
+    if need > room:
+        raise UsageError(
+            f"--load-bytes {plan.load_bytes}: {round_.load} among {group.size} ranks needs {need} B of"
+            f" buffers on {os.uname().nodename}, {room} B may be used.\n"
+            "  next: railgauge run --pattern victim --load-bytes 64K"
+        )
 
 
 def traffic_case(plan: Plan, load: str, n: int) -> Case:

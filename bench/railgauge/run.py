@@ -33,7 +33,7 @@ from railgauge.gather import Gatherer
 from railgauge.journal import Folder
 from railgauge.launching.watchdog import Watchdog
 from railgauge.layouts import NO_FLOWS, Ends
-from railgauge.load import Load, open_load
+from railgauge.load import Load, check_room, open_load
 from railgauge.measure import Measurement
 from railgauge.needs import check_data, ends_of, memory_needed
 from railgauge.opening import Opening
@@ -139,6 +139,8 @@ class Runner:
     def _open_load(self, round_: Round, group: Communicator | None) -> Load | None:
         if group is None:
             return None
+        room = int(self.backend.memory.available() * MEMORY_SHARE) // self.world.node.size
+        check_room(self.plan, round_, group, room)
         return open_load(self.plan, round_, group, self.backend)
 
     def _part(self, made: Membership) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from railgauge.counting import Kind, difference, source_named
+from railgauge.errors import UsageError
 from railgauge.records import Counted, Moved, Result
 from railgauge.sampler import file_of
 from railgauge.units import GIGA
@@ -88,7 +89,11 @@ def gigabytes(result: Result) -> float | None:
 
 
 def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:
-    kind: Kind = source_named(moved.source).kind(moved.name, sharing.facts(host, moved))
+    """How it counts; of a source that is not known here (another version's), nothing is said."""
+    try:
+        kind: Kind = source_named(moved.source).kind(moved.name, sharing.facts(host, moved))
+    except UsageError:
+        return Kind()
     return kind
 
 

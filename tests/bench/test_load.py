@@ -57,6 +57,13 @@ def test_storage_is_written_and_read_and_its_files_are_removed(measure, tmp_path
 
 
 @pytest.mark.mpi
+def test_a_load_that_no_host_has_room_for_is_refused(measure):
+    run = measure(*VICTIMS, "--sizes", "1K", "--iterations", "3", "--load-bytes", "1T")
+    assert run.code == 2
+    assert run.stderr.count("--load-bytes 1099511627776: incast among 2 ranks needs") == 1
+
+
+@pytest.mark.mpi
 def test_a_path_that_no_rank_can_write_is_refused_once(measure, tmp_path):
     run = measure(*VICTIMS, "--sizes", "1K", "--load", f"storage:{tmp_path}/none")
     assert run.code == 2

@@ -130,6 +130,13 @@ def test_lines_of_a_newer_format_are_left_out_and_counted(sampled):
     assert frame.attrs["bad_lines"] == {"n0": 2}
 
 
+def test_a_counter_of_a_source_that_another_version_had_keeps_its_value(sampled):
+    frame, _ = sampled(began(), line(1, 0, 10, names=[("tape", "st0", 0, "errors")]))
+    (row,) = frame.to_dict("records")
+    assert (row["source"], row["value"]) == ("tape", 10)
+    assert pd.isna(row["event"])
+
+
 def test_a_run_without_a_sampler_has_an_empty_frame(start):
     made = start(sizes=(1024,))
     made.result(made.cases[0], 1e-5)
