@@ -259,5 +259,5 @@ def _fairness(group: Group, took: Mapping[Flow, float], nbytes: int) -> str:
     slowest = min(rates, key=lambda flow: rates[flow])
     return (
         f"Jain {jain(list(rates.values())):.3f}, slowest {slowest[0]}>{slowest[1]}"
-        f" {rates[slowest]:.3f} GB/s"
+        f" {rates[slowest]:.3g} GB/s"
     )

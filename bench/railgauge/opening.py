@@ -16,7 +16,7 @@ from railgauge import __version__, environment
 from railgauge.auditing.facts import settings_of
 from railgauge.auditing.reading import of_this_node
 from railgauge.compiled import stamp_nanoseconds
-from railgauge.errors import UsageError
+from railgauge.errors import RailgaugeError
 from railgauge.hardware import links, rails
 from railgauge.journal import Folder
 from railgauge.plan import Plan, cases
@@ -55,19 +55,20 @@ class Opening:
         self.sampler: Sampler | None = None
 
     def claim(self, resume: bool) -> list[Done]:
-        """Take the folder; what it holds already. Raises UsageError on all ranks."""
-        claimed: list[Done] | str = []
+        """Take the folder; what it holds already. Raises what rank 0 found wrong on all ranks."""
+        claimed: list[Done] | RailgaugeError = []
         if self.world.rank == 0:
             try:
                 finished = self.folder.claim(self.plan, resume)
                 claimed = [
                     Done(r.case.index, r.round, any(g.wrong for g in r.groups)) for r in finished
                 ]
-            except UsageError as error:
-                claimed = str(error)
+            except RailgaugeError as error:
+                claimed = error
         claimed = self.world.broadcast(claimed)
-        if isinstance(claimed, str):
-            raise UsageError(claimed)
+        if isinstance(claimed, RailgaugeError):
+            claimed.agreed = True
+            raise claimed
         return claimed
 
     def facts(self, communicator_seconds: float) -> Facts | None:

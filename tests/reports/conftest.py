@@ -115,6 +115,7 @@ class Writer:
         columns: tuple[str, ...] = ("entry", "exit"),
         counted: tuple[Counted, ...] = (),
         named: str = "",
+        idle: str = "",
         flows: tuple[FlowBlock, ...] = (),
         pressure: Pressure | None = None,
         **more: Any,
@@ -177,6 +178,7 @@ class Writer:
             bus_factor=case.bus_factor(len(groups[0])),
             counted=counted,
             name=named,
+            idle=idle,
             flows=flows,
             pressure=pressure,
         )

@@ -17,7 +17,9 @@ from railgauge.records import FlowBlock, Pressure
 from railgauge.statistics import jain
 from railgauge.topology import one_node
 from railgauge_reports.flows import Recovery, flow_frame, recovery
+from railgauge_reports.formats import markdown
 from railgauge_reports.frames import case_frame
+from railgauge_reports.loaded import load
 from railgauge_reports.stored import Start, read_run
 
 
@@ -131,6 +133,16 @@ def test_one_in_a_thousand_needs_ten_thousand_samples(start):
     first, second = case_frame(run.end())["p999_seconds"]
     assert pd.isna(first)
     assert second == pytest.approx(9990e-6, rel=1e-3)
+
+
+def test_who_sat_out_is_told_and_of_many_only_a_few(start):
+    run = start(ranks=7, hosts=7, pattern="pairs", operations=("sendrecv",), sizes=(8,))
+    for index in range(7):
+        run.result(run.cases[0], index=index, idle=str(index))
+    text = markdown.render(load(run.end()))
+    assert "- ranks 0 sat out round 0\n" in text
+    assert text.count("sat out") == 6
+    assert "- others sat out 2 more rounds" in text
 
 
 # recovery ---------------------------------------------------------------------------------------

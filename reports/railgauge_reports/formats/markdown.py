@@ -25,6 +25,7 @@ from railgauge_reports.stored import StoredRun
 from railgauge_reports.verdict import wrong_elements
 
 MOST_COUNTERS = MOST_FLOWS = 30
+MOST_BYES = 5
 
 
 def render(run: LoadedRun) -> str:
@@ -105,10 +106,12 @@ def _byes(stored: StoredRun) -> list[str]:
     for made in stored.results:
         if made.result.idle and made.result.case.index == stored.results[0].result.case.index:
             idle.setdefault(made.result.idle, []).append(str(made.result.round))
-    return [
+    told = [
         f"ranks {ranks} sat out round{'s' * (len(rounds) > 1)} {', '.join(rounds)}"
         for ranks, rounds in idle.items()
     ]
+    more = len(told) - MOST_BYES
+    return told[:MOST_BYES] + ([f"others sat out {more} more rounds"] if more > 0 else [])
 
 
 def _counters(stored: StoredRun) -> list[str]:

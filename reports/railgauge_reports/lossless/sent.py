@@ -48,6 +48,7 @@ def _flows(stored: StoredRun) -> tuple[tuple[Flow, ...], float | None] | None:
     if frame.empty:
         return None
     largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    largest = largest[largest["case"] == largest["case"].min()]  # one form of call, one type
     if stored.plan.pattern == "incast":
         largest = largest[largest["round"] == largest["round"].max()]
     flows = tuple(
