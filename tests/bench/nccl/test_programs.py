@@ -33,6 +33,7 @@ def gpus(on_gpus):
 def test_every_operation_is_verified_in_and_out_of_place(gpus, ranks):
     names = [n for n in OPERATIONS if ranks % 2 == 0 or "band" not in n]
     names = [n for n in names if ranks % 2 == 0 or n not in ("latency", "message_rate")]
+    names.remove("flows")  # which the world has none of
     done = gpus(
         *("-n", str(ranks), "--operation", ",".join(names), "--sizes", "64,5000"),
         *("--placement", "both", "--root", "all" if ranks == 2 else "1", "--window", "5"),
