@@ -94,13 +94,9 @@ def fake_nvml(rig: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPat
     return built
 
 
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """An ended `railgauge run`: exit code, both streams, and its folder."""
+class Recorded:
+    """What leaves a run folder behind."""
 
-    code: int
-    stdout: str
-    stderr: str
     folder: Path
 
     @property
@@ -110,6 +106,16 @@ class Measured:
     @property
     def results(self) -> list[Result]:
         return [record for record in self.records if isinstance(record, Result)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured(Recorded):
+    """An ended `railgauge run`: exit code, both streams, and its folder."""
+
+    code: int
+    stdout: str
+    stderr: str
+    folder: Path
 
 
 @pytest.fixture
@@ -190,7 +196,7 @@ def _heed_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-class Job:
+class Job(Recorded):
     """A process of a test, and everything that it starts: known by a mark in the environment."""
 
     def __init__(self, argv: Sequence[str], folder: Path, scratch: Path, **more: str) -> None:
@@ -296,14 +302,6 @@ class Job:
 
     def until_nothing_is_left(self) -> None:
         self.until(lambda: not self.left(), f"the end of {self.left()}")
-
-    @property
-    def records(self) -> list[Record]:
-        return read_journal(self.folder)
-
-    @property
-    def results(self) -> list[Result]:
-        return [record for record in self.records if isinstance(record, Result)]
 
 
 @pytest.fixture

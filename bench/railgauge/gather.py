@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,13 +26,24 @@ from railgauge.records import (
     Wrong,
     encode_ranks,
 )
-from railgauge.samples import Rows
+from railgauge.samples import Rows, in_seconds
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, jain, summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge.world import Measuring, World
 
 _RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
+
+
+class Share(NamedTuple):
+    """What one rank has to say of a case; None where it has no part in that."""
+
+    rank: int
+    group: GroupResult | None
+    summary: Summary | None
+    counted: Counted | None
+    moved: tuple[int, float] | None  # bytes and seconds of its load
+    flows: dict[int, float]  # source -> median seconds of its messages
 
 
 class Gatherer:
@@ -60,21 +72,20 @@ class Gatherer:
         groups = tuple(group.ranks for group in round_.groups)
         group_result = self._group(round_, measurement, outcome)
         blocks = self._samples(case, groups, measurement, outcome, clock)
-        flow_blocks = self._flows(round_, outcome)
+        flow_blocks = self._flows(round_, outcome) if case.entry.directed else []
         n = len(groups[0])
         transfers = case.entry.transfers(n, self.plan.window) * self.plan.streams
         summary = None
         if group_result is not None:
-            seconds = np.multiply(outcome.maxima, NANOSECONDS / transfers, dtype=np.float64)
-            summary = summarise(seconds, self.plan.precision)
+            summary = summarise(in_seconds(outcome.maxima, transfers), self.plan.precision)
         moved = (load.nbytes, load.seconds) if load else None
         medians = _medians(_sources(round_, place.rank), outcome.flows)
-        made = self.world.gather((place.rank, group_result, summary, counted, moved, medians))
-        if made is None:
+        mine = Share(place.rank, group_result, summary, counted, moved, medians)
+        shares: list[Share] | None = self.world.gather(mine)
+        if shares is None:
             return None
-        leaders = {
-            rank: (result, summary) for rank, result, summary, *_ in made if result is not None
-        }
+        results = {share.rank: share.group for share in shares if share.group}
+        summaries = {share.rank: share.summary for share in shares if share.summary}
         busy = {*round_.loading, *(rank for ranks in groups for rank in ranks)}
         factor = case.bus_factor(n)
         if case.operation == "alltoallv":
@@ -85,20 +96,20 @@ class Gatherer:
             started=started,
             seconds=time.time() - started,
             stopped=outcome.stopped,
-            groups=tuple(leaders[ranks[0]][0] for ranks in groups),
+            groups=tuple(results[ranks[0]] for ranks in groups),
             samples=tuple(blocks),
             transfers=transfers,
             bus_factor=factor,
-            counted=tuple(tally for *_, tally, _, _ in made if tally is not None),
+            counted=tuple(share.counted for share in shares if share.counted),
             idle=encode_ranks(rank for rank in range(self.world.size) if rank not in busy),
             name=round_.name,
             flows=tuple(flow_blocks),
-            pressure=_pressure(round_, [moved for *_, moved, _ in made if moved]),
+            pressure=_pressure(round_, [share.moved for share in shares if share.moved]),
         )
-        took = {(source, rank): t for rank, *_, flows in made for source, t in flows.items()}
+        took = {(source, share.rank): t for share in shares for source, t in share.flows.items()}
         return result, [
             dataclasses.replace(
-                leaders[group.ranks[0]][1], remark=_fairness(group, took, case.nbytes)
+                summaries[group.ranks[0]], remark=_fairness(group, took, case.nbytes)
             )
             for group in round_.groups
         ]
@@ -247,7 +258,7 @@ def _medians(sources: Sequence[int], flows: Rows) -> dict[int, float]:
     """Source -> median seconds of its messages, from int64 [n, messages] in ns."""
     if not flows.size:
         return {}
-    seconds = np.median(flows, axis=0) * NANOSECONDS
+    seconds = np.median(in_seconds(flows), axis=0)
     return dict(zip(sources, seconds.tolist(), strict=True))
 
 

@@ -82,7 +82,12 @@ def seconds(samples: GroupSamples, result: Result) -> npt.NDArray[np.float64]:
     For point to point this is the time of one message (`result.transfers` an iteration).
     """
     ns = completion_ns(samples.columns, result.case.timing, samples.rows, samples.clock_ns)
-    return np.multiply(ns, NANOSECONDS / result.transfers, dtype=np.float64)
+    return in_seconds(ns, result.transfers)
+
+
+def in_seconds(nanoseconds: npt.NDArray[np.int64], transfers: int = 1) -> npt.NDArray[np.float64]:
+    """Seconds of each iteration, or of one of its messages."""
+    return np.multiply(nanoseconds, NANOSECONDS / transfers, dtype=np.float64)
 
 
 def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[float, float] | None:

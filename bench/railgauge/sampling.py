@@ -14,8 +14,7 @@ import numpy as np
 
 from railgauge.load import Load
 from railgauge.plan import Plan
-from railgauge.samples import Rows
-from railgauge.statistics import Samples
+from railgauge.samples import Rows, in_seconds
 from railgauge.stopping import CHUNK_SECONDS, Stopping, Warmup
 from railgauge.units import NANOSECONDS
 from railgauge.world import Measuring, World
@@ -95,7 +94,7 @@ class _Sampling:
                 break
             _, maxima = self._chunk(wanted)
             if len(maxima):
-                warmup.add(_seconds(maxima))
+                warmup.add(in_seconds(maxima))
                 series.append(maxima)
             else:
                 warmup.done += wanted
@@ -125,7 +124,7 @@ class _Sampling:
                 flows.append(self.measurement.flows)
             stopping.done = self._agree(sum(len(m) for m in maxima))
             (elapsed,) = self.world.maximum(np.array([time.monotonic() - begin]))
-            series = [_seconds(np.concatenate(maxima))] if self.measurement else []
+            series = [in_seconds(np.concatenate(maxima))] if self.measurement else []
             reason = stopping.look(series, float(elapsed))
             votes = np.array([not reason, REASONS.index(reason)], np.int64)
             on, weakest = self.world.maximum(votes)
@@ -185,7 +184,3 @@ class _Sampling:
 
     def _agree(self, value: int) -> int:
         return int(self.world.maximum(np.array([value], np.int64))[0])
-
-
-def _seconds(nanoseconds: Rows) -> Samples:
-    return np.multiply(nanoseconds, NANOSECONDS, dtype=np.float64)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from railgauge.journal import read_flows
 from railgauge.records import Result, decode_ranks
-from railgauge.samples import GroupSamples, Rows, group_samples
+from railgauge.samples import GroupSamples, group_samples, in_seconds
 from railgauge.statistics import P99_SAMPLES, P999_SAMPLES, Samples, jain
-from railgauge.units import GIGA, NANOSECONDS
+from railgauge.units import GIGA
 from railgauge_reports.stored import Measured, StoredRun
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -68,7 +68,7 @@ def flows_of(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) ->
         return []
     if result.flows:
         found = [
-            Flow(source, target, _seconds(row))
+            Flow(source, target, in_seconds(row))
             for block in result.flows
             for (source, target), row in zip(
                 block.flows, read_flows(run.folder, block), strict=True
@@ -76,10 +76,6 @@ def flows_of(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) ->
         ]
         return sorted(found, key=lambda flow: flow[:2])
     return sorted(_only_ones(run, made, samples), key=lambda flow: flow[:2])
-
-
-def _seconds(nanoseconds: Rows) -> Samples:
-    return np.multiply(nanoseconds, NANOSECONDS, dtype=np.float64)
 
 
 def _only_ones(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) -> Iterator[Flow]:
@@ -92,7 +88,7 @@ def _only_ones(run: StoredRun, made: Measured, samples: Sequence[GroupSamples]) 
             if len(into.get(rank, ())) == 1 and rows.size:
                 stamped = part.columns[0] == "entry"
                 took = rows[:, 1] - rows[:, 0] if stamped else rows[:, 0]
-                yield Flow(into[rank][0], rank, _seconds(took))
+                yield Flow(into[rank][0], rank, in_seconds(took))
 
 
 def rate_GBps(nbytes: int, flow: Flow) -> float:  # noqa: N802  (a unit)
@@ -194,8 +190,10 @@ def flow_frame(run: StoredRun) -> pd.DataFrame:
     """One row a case, round and flow, columns COLUMNS."""
     rows = []
     for made in run.results:
-        samples = list(group_samples(run.folder, made.result))
-        rows += list(_rows(made, flows_of(run, made, samples)))
+        if made.result.case.entry.directed:
+            stamped = bool(made.result.flows)  # then the samples of ranks are not needed
+            samples = [] if stamped else list(group_samples(run.folder, made.result))
+            rows += list(_rows(made, flows_of(run, made, samples)))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 

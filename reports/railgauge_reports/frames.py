@@ -26,7 +26,7 @@ from railgauge.samples import (
     overlap_share,
     seconds,
 )
-from railgauge.statistics import summarise
+from railgauge.statistics import Samples, summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.arrivals import Arrivals, judge_arrivals
 from railgauge_reports.flows import Flow, by_group, flow_facts, flows_of, recovery
@@ -238,10 +238,11 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
         "functional": facts.start.run.functional,
     }
     if facts.measured is not None and facts.samples is not None:
-        row |= _measured(run.plan, facts.measured, facts.samples)
+        series = seconds(facts.samples, facts.measured.result)
+        row |= _measured(run.plan, facts.measured, facts.samples, series)
         row |= _device(facts.measured.result, facts.samples)
         row |= flow_facts(case.nbytes, facts.flows)
-        row |= _tail(facts.measured.result, facts.samples)
+        row |= _tail(facts.measured.result, facts.samples, series)
         if facts.start.run.functional:
             row |= {"algbw_GBps": None, "busbw_GBps": None}
         elif row["algbw_GBps"] and row["allowed_GBps"]:
@@ -250,9 +251,9 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
     return row
 
 
-def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, Any]:
+def _measured(plan: Plan, made: Measured, samples: GroupSamples, series: Samples) -> dict[str, Any]:
     result, group = made.result, samples.group
-    summary = summarise(seconds(samples, result), plan.precision)
+    summary = summarise(series, plan.precision)
     wrong = wrong_count(group) if result.case.entry.sized else None
     median = None if wrong else summary.median
     rates = bandwidths(result.case.nbytes, median, result.bus_factor) or (None, None)
@@ -281,13 +282,13 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples) -> dict[str, An
     }
 
 
-def _tail(result: Result, samples: GroupSamples) -> dict[str, Any]:
+def _tail(result: Result, samples: GroupSamples, series: Samples) -> dict[str, Any]:
     """Of a series the rail and the setting it belongs to, and whether it was disturbed."""
     row: dict[str, Any] = {"rail": samples.group.rail, "setting": result.name or None}
     if result.pressure and result.pressure.seconds:
         row["load_GBps"] = result.pressure.nbytes / result.pressure.seconds / GIGA
     if samples.rows.size:
-        took = np.multiply(seconds(samples, result), result.transfers)
+        took = series * result.transfers
         stamped = samples.columns == ("entry", "exit")
         # one clock is enough: what disturbs a group holds up all of its ranks
         ends = samples.rows[0, :, 1] * NANOSECONDS if stamped else np.cumsum(took)

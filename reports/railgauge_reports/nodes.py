@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from railgauge.counting import Place
 from railgauge.records import Counted
-from railgauge_reports.stored import StoredRun
 
 #: What a check of the audit can have found.
 Setting = str | int | float | bool | tuple[int, ...] | None
@@ -62,10 +62,10 @@ def setting_of(value: Any) -> Setting:
     return None
 
 
-def nodes_of(stored: StoredRun) -> tuple[RecordedNode, ...]:
+def nodes_of(environment: Mapping[str, Any]) -> tuple[RecordedNode, ...]:
     """The nodes of `environment.json`; one whose entry is damaged is left out."""
     found = []
-    nodes = stored.environment.get("nodes")
+    nodes = environment.get("nodes")
     for node in nodes if isinstance(nodes, list) else []:
         try:
             found.append(msgspec.convert(node, RecordedNode, strict=False))

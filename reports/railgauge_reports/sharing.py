@@ -11,7 +11,6 @@ import dataclasses
 from typing import Any
 
 from railgauge.records import Moved, Result, decode_ranks, encode_ranks
-from railgauge_reports.nodes import nodes_of
 from railgauge_reports.stored import Start, StoredRun
 
 WHOLE = "host"  # the device that is the host as a whole (railgauge.counting.Place)
@@ -32,7 +31,7 @@ class Sharing:
     def __init__(self, stored: StoredRun) -> None:
         self._facts: dict[tuple[str, str, str, int], dict[str, str]] = {}
         self._aliases: dict[tuple[str, str], set[str]] = {}  # (host, name) -> all names of a NIC
-        for node in nodes_of(stored):
+        for node in stored.nodes:
             for place in node.counters.places if node.counters else ():
                 self._facts[node.host, place.source, place.device, place.port] = place.facts
                 if place.source == "rdma" or place.facts.get("class") == "nic":

@@ -21,6 +21,7 @@ from railgauge.patterns import Round, rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
 from railgauge.topology import Topology, located
+from railgauge_reports.nodes import RecordedNode, nodes_of
 
 Pair = tuple[int, int]  # index of the case, index of the round
 
@@ -124,6 +125,11 @@ class StoredRun:
         variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}
         launcher = "srun" if "SLURM_JOB_ID" in (variables or {}) else "mpirun"
         return f"{launcher} -n {self.last.ranks} railgauge run {plan}"
+
+    @cached_property
+    def nodes(self) -> tuple[RecordedNode, ...]:
+        """What the environment says of the nodes."""
+        return nodes_of(self.environment)
 
     @property
     def results(self) -> list[Measured]:

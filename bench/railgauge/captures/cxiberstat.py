@@ -38,6 +38,6 @@ def parse(text: str) -> Capture:
                 elif row[name] is None:
                     draft.odd(line.number, f"{name}: not a rate: {cell[:20]!r}")
             draft.rows.append(row | {"seconds": seconds})
-        elif body.strip() and not _KNOWN.fullmatch(body) and not body.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {body.strip()[:40]!r}")
+        elif not _KNOWN.fullmatch(body):
+            draft.strange(line.number, body)
     return draft.done()

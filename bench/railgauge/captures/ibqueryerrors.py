@@ -45,8 +45,8 @@ def parse(text: str) -> Capture:
             draft.rows.append(told | {"link": link["link"].strip(), "peer": link["peer"].strip()})
         elif summary := _SUMMARY.findall(line.text):
             draft.facts |= {what.replace(" ", "_"): int(number) for number, what in summary}
-        elif line.text.strip() and not line.text.lstrip().startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        else:
+            draft.strange(line.number, line.text.lstrip())
     return draft.done()
 
 

@@ -45,6 +45,6 @@ def parse(text: str) -> Capture:
         elif adapter and colon:
             key = _KEYS.get(name, name.lower().replace(" ", "_"))
             row[key] = whole(value) if name in _NUMBERS else value.strip()
-        elif shown and not shown.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {shown[:40]!r}")
+        else:
+            draft.strange(line.number, shown)
     return draft.done()

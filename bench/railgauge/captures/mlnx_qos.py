@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from railgauge.capturing.capture import Capture, Draft
-from railgauge.capturing.qos import QosTable
+from railgauge.capturing.qos import QosTables
 
-_COMMAND = re.compile(r".*\bmlnx_qos\b.*?\s-i\s*([\w.@-]+).*")
 SIGNS = re.compile(
     r"^\s*(Priority trust state:|PFC configuration:|dscp2prio mapping:|DCBX mode:)", re.MULTILINE
 )
@@ -22,12 +21,7 @@ def recognises(text: str) -> bool:
 def parse(text: str) -> Capture:
     """A row for every device; which one, where the command stands above its output."""
     draft = Draft(text)
-    table = QosTable(draft, {})
+    tables = QosTables(draft)
     for line in draft.lines:
-        if command := _COMMAND.fullmatch(line.text):
-            table = QosTable(draft, {"netdev": command[1]})
-        elif table.take(line):
-            draft.keep(table.row)
-        elif line.text.strip() and not line.text.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        tables.take(line)
     return draft.done()

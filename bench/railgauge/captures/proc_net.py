@@ -40,8 +40,8 @@ def parse(text: str) -> Capture:
         elif _PAIR.fullmatch(line.text):
             inside = False
             pairs.append(line.text)
-        elif line.text.strip() and not line.text.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        else:
+            draft.strange(line.number, line.text)
     values: dict[str, int] = {}
     why: dict[str, str] = {}
     tcp.take("\n".join(pairs).encode(), values, why)

@@ -31,8 +31,8 @@ def parse(text: str) -> Capture:
             draft.rows.append(row)
         elif table is not None and (_own(line.text, table.row) or table.take(line)):
             continue
-        elif line.text.strip() and not line.text.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        else:
+            draft.strange(line.number, line.text)
     for row in draft.rows:
         _eight(row)
     return draft.done()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from railgauge.capturing.capture import Capture, Draft
-from railgauge.capturing.qos import QosTable
+from railgauge.capturing.qos import QosTables
 
 _VALUE = re.compile(r"(?:(/sys/\S+?):)?\s*Global tclass=(\d{1,3})\b.*")
 _PATH = re.compile(r"/sys/class/infiniband/(\S+?)/tc/(\d+)/traffic_class")
-_COMMAND = re.compile(r".*\bmlnx_qos\b.*?\s-i\s*([\w.@-]+).*")
 _RANGE = re.compile(r"(.*)\{(\d{1,4})\.\.(\d{1,4})\}(.*)")
 _OTHER = re.compile(r"^=+ show configuration for device", re.MULTILINE)
 
@@ -25,7 +24,7 @@ def parse(text: str) -> Capture:
     """A row for every traffic class, with the devices that the command named; one for mlnx_qos."""
     draft = Draft(text)
     devices: list[str] = []
-    table = QosTable(draft, {})
+    tables = QosTables(draft)
     for line in draft.lines:
         value = _VALUE.fullmatch(line.text.strip())
         if value:
@@ -35,12 +34,8 @@ def parse(text: str) -> Capture:
             draft.rows.append({"devices": shown, "traffic_class": tclass, "dscp": tclass >> 2})
         elif path := _PATH.search(line.text):
             devices = _expanded(path[1])
-        elif command := _COMMAND.fullmatch(line.text):
-            table = QosTable(draft, {"netdev": command[1]})
-        elif table.take(line):
-            draft.keep(table.row)
-        elif line.text.strip() and not line.text.startswith(("#", "$")):
-            draft.odd(line.number, f"not understood: {line.text.strip()[:40]!r}")
+        else:
+            tables.take(line)
     return draft.done()
 
 

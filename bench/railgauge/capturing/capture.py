@@ -104,6 +104,11 @@ class Draft:
         else:
             self._left_off += 1
 
+    def strange(self, line: int, text: str) -> None:
+        """Note a line that nobody understood; a blank one, a comment and a prompt are none."""
+        if text.strip() and not text.startswith(("#", "$")):
+            self.odd(line, f"not understood: {text.strip()[:40]!r}")
+
     def keep(self, row: Row) -> None:
         """Put a row that goes on growing among the rows, once."""
         if id(row) not in self._kept:

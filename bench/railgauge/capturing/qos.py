@@ -12,6 +12,7 @@ from typing import Any
 from railgauge.capturing.capture import Draft, Line, Row, decimal, eight, flags, mapping, whole
 
 PRIORITIES = range(8)
+_COMMAND = re.compile(r".*\bmlnx_qos\b.*?\s-i\s*([\w.@-]+).*")
 _DSCP = re.compile(r"prio:(\d)\s+dscp:([\d,. ]+)")
 _TC = re.compile(
     r"tc: (?P<tc>\d)(?:, | )ratelimit: (?P<limit>[^,]+), tsa: (?P<tsa>\w+)(?:, bw: (?P<bw>\d{1,3})%)?"
@@ -175,3 +176,19 @@ class QosTable:
         self._class_of[priority] = self._classes[-1]["tc"]
         if len(self._class_of) == len(PRIORITIES):
             self.row["priority_to_tc"] = [self._class_of[p] for p in PRIORITIES]
+
+
+class QosTables:
+    """Tables of several devices; which one, where the command of mlnx_qos stands above its table."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft, self._table = draft, QosTable(draft, {})
+
+    def take(self, line: Line) -> None:
+        """A line of a table, into a row of its device, or the command above one."""
+        if command := _COMMAND.fullmatch(line.text):
+            self._table = QosTable(self._draft, {"netdev": command[1]})
+        elif self._table.take(line):
+            self._draft.keep(self._table.row)
+        else:
+            self._draft.strange(line.number, line.text)

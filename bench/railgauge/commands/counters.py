@@ -13,7 +13,7 @@ import msgspec
 from railgauge import captures, counting
 from railgauge.capturing import capture
 from railgauge.capturing.capture import Capture
-from railgauge.capturing.text import change_text, problems_text, rows_text
+from railgauge.capturing.text import change_text, place_text, problems_text, rows_text
 from railgauge.counting import Change, Reading, Roots, Snapshot
 from railgauge.errors import EXIT_PASS, UsageError
 from railgauge.plan_options import names_of
@@ -129,7 +129,7 @@ def _shown(made: Snapshot, everything: bool) -> str:
     lines = []
     for reading in made.readings:
         facts = ", ".join(f"{name} {text}" for name, text in reading.facts.items())
-        lines.append(f"{_place(reading.place)}{f' ({facts})' if facts else ''}")
+        lines.append(f"{place_text(reading.place)}{f' ({facts})' if facts else ''}")
         kind_of = counting.source_named(reading.place.source).kind
         for name, value in reading.values.items():
             kind = kind_of(name, reading.facts)
@@ -146,10 +146,6 @@ def _shown(made: Snapshot, everything: bool) -> str:
     return "\n".join(lines) or "no counters on this host"
 
 
-def _place(place: counting.Place) -> str:
-    return f"{place.source} {place.device}" + (f" port {place.port}" if place.port else "")
-
-
 def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
     seconds = (after.nanoseconds - before.nanoseconds) * NANOSECONDS
     moved = [change for change in counting.changes(before, after) if _moved(change)]
@@ -158,11 +154,11 @@ def _tell(before: Snapshot, after: Snapshot, as_json: bool) -> None:
         print(msgspec.json.encode({"seconds": seconds, "changes": rows}).decode(), flush=True)
         return
     print(f"{time.strftime('%H:%M:%S')}  {seconds:.2f} s", flush=True)
-    places = max((len(_place(change.place)) for change in moved), default=0)
+    places = max((len(place_text(change.place)) for change in moved), default=0)
     names = max((len(change.name) for change in moved), default=0)
     for change in moved:
         told = change.note or ("" if change.kind.counts else change.kind.arithmetic)
-        where = f"{_place(change.place):{places}} {change.name:{names}}"
+        where = f"{place_text(change.place):{places}} {change.name:{names}}"
         print(f"  {where} {_figures(change, seconds)} {told}".rstrip())
 
 

@@ -32,27 +32,13 @@ LEAST_PAIRS = 6  # fewer have no 95 % interval: 1 - 2 / 2^5 < 0.95
 Pairs = Sequence[tuple[Launch, Launch]]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(Key, frozen=True, kw_only=True):
     """One case, round and group on both sides. None is a value that cannot be had, never 0.
 
     `ratio` is time of B / time of A (above 1: B is slower); `a_seconds` and `b_seconds` are medians over
     launches, of which `ratio` is not the quotient. Fields of the case that are compared are None.
     """
 
-    operation: str
-    backend: str | None
-    dtype: str | None
-    op: str | None
-    placement: str | None
-    call: str | None
-    selected: str | None
-    timing: str | None
-    root: int | None
-    pattern: str
-    round: int
-    group: str
-    ranks: int
-    nbytes: int
     hosts_a: str
     hosts_b: str
     a_seconds: float | None = None
@@ -66,11 +52,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     more_blocks: int | None = None
     word: str = CANNOT_TELL
     reason: str = ""
-
-    @property
-    def key(self) -> Key:
-        """What the row is about."""
-        return Key(*(getattr(self, name) for name in Key._fields))
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +191,7 @@ def _rows(
         matched.keys, found, words([seen for seen, _, _ in found]), strict=True
     ):
         one, two = ([t for launch in side if (t := launch.get(key))] for side in (a, b))
-        row: dict[str, Any] = key._asdict() | _side("a", one) | _side("b", two)
+        row: dict[str, Any] = msgspec.structs.asdict(key) | _side("a", one) | _side("b", two)
         if any(time.wrong for time in (*one, *two)):
             sides = " and ".join(
                 name for name, side in (("A", one), ("B", two)) if any(t.wrong for t in side)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+
+import msgspec
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import JOURNAL
@@ -18,7 +19,7 @@ from railgauge_reports.frames import GroupFacts, group_facts, group_text, wrong_
 from railgauge_reports.stored import Pair, StoredRun, read_run
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """What must be alike in A and B for two times to be compared; None: it is what is compared."""
 
     operation: str
@@ -168,8 +169,7 @@ class Matched:
 
     def of(self, key: Key) -> Key:
         """The key without the fields that are compared."""
-        facts: dict[str, Any] = key._asdict()
-        return Key(**facts | dict.fromkeys(self.compared))
+        return msgspec.structs.replace(key, **dict.fromkeys(self.compared))
 
     def times(self, launch: Launch) -> dict[Key, Time]:
         """The times of a launch by common key."""

@@ -56,7 +56,7 @@ def _told(answer: Answer) -> list[str]:
 
 def _kinds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows of a kind and group together, with what they have in common."""
-    keyed = itertools.groupby(rows, key=lambda row: f"{row.key.describe()}, {row.key.where()}")
+    keyed = itertools.groupby(rows, key=lambda row: f"{row.describe()}, {row.where()}")
     return [(title, list(found)) for title, found in keyed]
 
 

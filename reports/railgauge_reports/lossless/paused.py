@@ -6,7 +6,6 @@ from railgauge_reports.counters import counter_frame
 from railgauge_reports.lossless import pause
 from railgauge_reports.lossless.evidence import Port
 from railgauge_reports.lossless.recorded import ports_of
-from railgauge_reports.nodes import nodes_of
 from railgauge_reports.stored import StoredRun
 
 #: (case, round, host) -> (ratio, is it an upper bound); a host without pause counters is not there.
@@ -17,7 +16,7 @@ def pauses_of(stored: StoredRun) -> Pauses:
     """The largest pause ratio of every host in every measurement; 0 where pauses are counted and none was."""
     if not any(made.result.counted for made in stored.results):
         return {}
-    ports = [port for node in nodes_of(stored) for port in ports_of(node, {}, 1.0, False)]
+    ports = [port for node in stored.nodes for port in ports_of(node, {}, 1.0, False)]
     counting = {port.host for port in ports if pause.of_port(port)}
     found: Pauses = {}
     for made in stored.results:

@@ -18,7 +18,6 @@ from railgauge_reports.lossless.recorded import (
     totals_of,
 )
 from railgauge_reports.lossless.sent import traffic_of
-from railgauge_reports.nodes import RecordedNode, nodes_of
 from railgauge_reports.stored import StoredRun
 
 #: What the host's sockets are judged under where nobody names a profile and there is no RDMA.
@@ -37,7 +36,7 @@ class Fabric:
 
 def evidence_of(stored: StoredRun, rows: pd.DataFrame) -> Evidence:
     """All that the run folder tells the rules; `rows` is its case frame."""
-    nodes = nodes_of(stored)
+    nodes = stored.nodes
     totals, seconds = totals_of(stored)
     several = len(set(stored.last.hosts)) > 1
     ports = tuple(
@@ -64,7 +63,7 @@ def fabric_of(stored: StoredRun, rows: pd.DataFrame, profile: str | None = None)
     evidence = evidence_of(stored, rows)
     derived, why = _derived(evidence)
     chosen, told = (asked, "as asked") if asked else (derived, why)
-    silent = "" if evidence.fabric else _silent(stored, nodes_of(stored))
+    silent = "" if evidence.fabric else _silent(stored)
     return Fabric(chosen, told, judge(evidence, chosen), silent)
 
 
@@ -90,11 +89,11 @@ def _pfc(evidence: Evidence, port: Port) -> bool:
     return bool(priorities(evidence.setting(port, "pfc")))
 
 
-def _silent(stored: StoredRun, nodes: tuple[RecordedNode, ...]) -> str:
+def _silent(stored: StoredRun) -> str:
     """Why no rule of a fabric could be judged."""
     if stored.plan.counters == ():
         return "the run read no counters (--counters none)"
-    if not any(node.counters for node in nodes):
+    if not any(node.counters for node in stored.nodes):
         return "the run recorded no counters"
-    hosts = ", ".join(list(dict.fromkeys(node.host for node in nodes))[:3])
+    hosts = ", ".join(list(dict.fromkeys(node.host for node in stored.nodes))[:3])
     return f"no active RDMA port and no driver that counts pauses on {hosts}"

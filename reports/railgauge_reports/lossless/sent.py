@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from railgauge.patterns import ISOLATED, PAIRWISE
 from railgauge.statistics import jain
+from railgauge.units import GIGA
 from railgauge_reports.flows import flow_frame
 from railgauge_reports.lossless.evidence import Flow, Port, Traffic, Victim
 from railgauge_reports.stored import StoredRun
@@ -27,13 +29,15 @@ def traffic_of(
 ) -> Traffic:
     """What can be told of the traffic from the rows of a case frame; the rest stays unknown."""
     measured = rows[rows["busbw_GBps"].notna()]
-    flows, fairness = _flows(stored) or _pairs(stored, measured) or (None, None)
+    frame = flow_frame(stored)
+    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
+    flows, fairness = _flows(stored, largest) or _pairs(stored, measured) or (None, None)
     share, stable = _line(measured, ports, gigabytes)
     return Traffic(
         pattern=stored.plan.pattern,
         flows=flows,
         fairness=fairness,
-        ideal_GBps=_ideal(stored),
+        ideal_GBps=_ideal(stored, largest),
         victims=_victims(measured) or None,
         line_share=share,
         stable=stable,
@@ -42,12 +46,12 @@ def traffic_of(
     )
 
 
-def _flows(stored: StoredRun) -> tuple[tuple[Flow, ...], float | None] | None:
+def _flows(
+    stored: StoredRun, largest: pd.DataFrame
+) -> tuple[tuple[Flow, ...], float | None] | None:
     """Every flow at the largest size, of an incast with most senders, and the least fair group."""
-    frame = flow_frame(stored)
-    if frame.empty:
+    if largest.empty:
         return None
-    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
     largest = largest[largest["case"] == largest["case"].min()]  # one form of call, one type
     if stored.plan.pattern == "incast":
         largest = largest[largest["round"] == largest["round"].max()]
@@ -58,17 +62,13 @@ def _flows(stored: StoredRun) -> tuple[tuple[Flow, ...], float | None] | None:
         )
         if source != target
     )
-    groups = largest.groupby(["case", "round", "group"])["GBps"]
-    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
-    return flows, min((index for index in indexes if index is not None), default=None)
+    return flows, _least_fair(largest.groupby(["case", "round", "group"])["GBps"])
 
 
-def _ideal(stored: StoredRun) -> float | None:
+def _ideal(stored: StoredRun, largest: pd.DataFrame) -> float | None:
     """The fair share of a flow of the largest incast: what one has alone, by the number of them."""
     if stored.plan.pattern != "incast":
         return None
-    frame = flow_frame(stored)
-    largest = frame[frame["nbytes"] == frame["nbytes"].max()]
     alone = largest[largest["round"] == 0]["GBps"]
     most = largest[largest["round"] == largest["round"].max()]
     if alone.empty or most["round"].eq(0).all():
@@ -107,10 +107,13 @@ def _pairs(
         if len(hosts) == 2:
             rate = float(row["busbw_GBps"])
             flows += [Flow(hosts[0], hosts[1], rate), Flow(hosts[1], hosts[0], rate)]
-    groups = largest.groupby(["case", "round"])["busbw_GBps"]
-    indexes = [jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1]
-    least = min((index for index in indexes if index is not None), default=None)
-    return (tuple(flows) or None), least
+    return (tuple(flows) or None), _least_fair(largest.groupby(["case", "round"])["busbw_GBps"])
+
+
+def _least_fair(groups: Iterable[tuple[Any, pd.Series[float]]]) -> float | None:
+    """The smallest of Jain's indexes of groups of several rates."""
+    indexes = (jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1)
+    return min((index for index in indexes if index is not None), default=None)
 
 
 def _line(
@@ -122,7 +125,7 @@ def _line(
     sent = [c.delta or 0 for port in fabric for c in port.by_event.get("data_tx", ())]
     large = rows[(rows["nbytes"] >= LARGE_BYTES) & rows["hosts"].str.contains(" ")]
     known = [rate for rate in rates if rate]
-    carried = bool(gigabytes) and max(sent, default=0) >= CARRIED * (gigabytes or 0) * 1e9
+    carried = bool(gigabytes) and max(sent, default=0) >= CARRIED * (gigabytes or 0) * GIGA
     if large.empty or not carried or len(known) < len(rates):
         return None, None
     best = float(large["busbw_GBps"].max())
