@@ -13,8 +13,6 @@ import msgspec
 import numpy as np
 
 from railgauge import __version__, environment
-from railgauge.auditing.facts import settings_of
-from railgauge.auditing.reading import of_this_node
 from railgauge.compiled import stamp_nanoseconds
 from railgauge.errors import RailgaugeError
 from railgauge.hardware import links, rails
@@ -95,6 +93,10 @@ class Opening:
             plan.sample_counters, self.folder.path, ranks
         )
         if plan.counters != ():
+            # of no use to the other ranks, which load the rest from the same file server
+            from railgauge.auditing.facts import settings_of
+            from railgauge.auditing.reading import of_this_node
+
             here["audit"] = of_this_node(self.world.rank)
             here["configuration"] = settings_of(here["audit"])
         if plan.memory == "device":
