@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
+
+from railgauge import shipped
 
 
 def names() -> dict[str, str]:
-    """Name -> what the plan is: the first comment of its file."""
-    found = {}
-    for file in sorted(resources.files(__name__).iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".toml"):
-            first = file.read_text(encoding="utf-8").splitlines()[0]
-            found[file.name.removesuffix(".toml")] = first.removeprefix("# ")
-    return found
+    """Name -> what the plan is."""
+    return shipped.names(__name__)
 
 
 def path_of(text: str) -> Path:
     """The file of a shipped plan where `text` is its name, else `text` as a path."""
-    shipped = Path(__file__).parent / f"{text}.toml"
-    return shipped if text in names() and shipped.exists() else Path(text)
+    return shipped.path_of(__name__, text)
