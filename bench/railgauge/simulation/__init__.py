@@ -1,0 +1,1 @@
+"""A cluster that is computed: its links, and how flows share them."""

@@ -1,0 +1,1 @@
+"""How a cluster's NICs are joined, one file a topology: the file's name is `fabric.topology`."""
