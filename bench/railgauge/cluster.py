@@ -17,7 +17,7 @@ from msgspec import Meta
 from railgauge import clusters
 from railgauge.errors import UsageError
 from railgauge.hardware.bounds import payload_share
-from railgauge.topology import Leaves
+from railgauge.topology import Leaves, Topology, located
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -46,6 +46,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     nvlink_generation: Annotated[int, Meta(ge=1, le=9)] | None = None
     domain_nodes: Count = 1
     nvls: bool = False  # NVSwitch reduces (NVLink SHARP)
+    ring_share: Share = 0.82  # of a GPU's NVLink that a ring reaches (370 of 450 GB/s on H100)
     launch_seconds: Seconds = 5e-6  # of any operation, whatever its size
     nvlink_seconds: Seconds = 1e-6  # of a step between GPUs of one domain
 
@@ -68,7 +69,8 @@ class Fabric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     NICs of `leaf_nodes` nodes hang on one leaf. `dragonfly`: these are routers, `group_leaves` of
     which make a group; groups are joined by `global_links` each pair. `oversubscription` is what may
     come up into a leaf over what its uplinks carry. `pod_leaves` leaves share their spines; where there
-    are more leaves, cores join the pods (None: as many as a switch of 64 ports has down).
+    are more leaves, cores join the pods (None: as many as a switch of 64 ports has down). `routing`:
+    adaptive sprays a flow over all equal paths, ecmp hashes it to one, static gives every target one.
     """
 
     topology: Literal["rail_optimised", "fat_tree", "dragonfly"] = "rail_optimised"
@@ -77,7 +79,7 @@ class Fabric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_leaves: Count = 8
     global_links: Count = 4
     oversubscription: Annotated[float, Meta(ge=1, le=1000)] = 1.0
-    routing: Literal["static", "ecmp"] = "ecmp"
+    routing: Literal["adaptive", "ecmp", "static"] = "adaptive"
     step_seconds: Seconds = 4e-6  # of a step between nodes: NIC, DMA and protocol
     hop_seconds: Seconds = 0.3e-6  # of every link on the way
 
@@ -111,6 +113,14 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """One a GPU; rank r is GPU r % gpus of node r // gpus."""
         return self.nodes * self.node.gpus
 
+    def describe(self) -> str:
+        """`rail_optimised fabric, 64 nodes of 8 GPUs and 8 x 400 Gb/s`."""
+        node = self.node
+        return (
+            f"{self.fabric.topology} fabric, {self.nodes} nodes of {node.gpus} GPUs and"
+            f" {node.nics} x {node.nic_Gbps:g} Gb/s"
+        )
+
     @property
     def hosts(self) -> tuple[str, ...]:
         digits = max(4, len(str(self.nodes - 1)))
@@ -127,6 +137,14 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def rail(self, gpu: int) -> int:
         """The NIC of a GPU of a node."""
         return gpu * self.node.nics // self.node.gpus
+
+
+def topology_of(cluster: Cluster, ranks: int, leaves: Leaves | None = None) -> Topology:
+    """Where the first `ranks` ranks are, under the cluster's own leaves or others of its hosts."""
+    gpus = cluster.node.gpus
+    hosts = cluster.hosts[: -(-ranks // gpus)]
+    nodes = (rank // gpus for rank in range(ranks))
+    return located(cluster.leaves if leaves is None else leaves, hosts, nodes)
 
 
 def read_cluster(text: str) -> Cluster:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from railgauge import patterns
+from railgauge.cluster import topology_of
 from railgauge.errors import EXIT_PASS
 from railgauge.layouts import NO_FLOWS, Ends
 from railgauge.needs import check_data, ends_of, memory_needed, sets_of
@@ -21,15 +22,11 @@ from railgauge.units import format_size
 def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     """Print the plan's cases (JSON: one object) and measure nothing."""
     check_data(plan)
-    n = plan.group_size
-    where = one_node(plan.ranks)
+    modelled = plan.cluster and topology_of(plan.cluster, plan.ranks, plan.leaves)
+    where = modelled or one_node(plan.ranks)
     rounds = patterns.round_count(plan.schedule, where)
     planned = cases(plan)
-    ends = _busiest(plan, where)
-    memory = [
-        max(memory_needed(plan, case, n, me, ends) for me in _heaviest(plan, case, n))
-        for case in planned
-    ]
+    memory = [0] * len(planned) if modelled else _memory(plan, planned, where)
     seconds = len(planned) * rounds * plan.budget * (1 + WARMUP_SHARE)
     if as_json:
         rows = [
@@ -45,12 +42,22 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
         print(msgspec.json.encode(whole).decode())
         return EXIT_PASS
     for case, need in zip(planned, memory, strict=True):
-        print(f"{case.describe():60} {case.timing:12} {format_size(need):>12} a rank")
+        takes = "" if modelled else f"{format_size(need):>12} a rank"
+        print(f"{case.describe():60} {case.timing:12} {takes}".rstrip())
     for name, why in left.items():
         print(f"left out: {name}: {why}")
     bound = "" if plan.iterations else f", at most about {seconds:.0f} s of sampling"
     print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}")
     return EXIT_PASS
+
+
+def _memory(plan: Plan, planned: Sequence[Case], where: Topology) -> list[int]:
+    """Bytes of buffers that each case needs on the rank that needs most."""
+    n, ends = plan.group_size, _busiest(plan, where)
+    return [
+        max(memory_needed(plan, case, n, me, ends) for me in _heaviest(plan, case, n))
+        for case in planned
+    ]
 
 
 def _busiest(plan: Plan, where: Topology) -> Ends:

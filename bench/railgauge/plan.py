@@ -13,10 +13,12 @@ import msgspec
 
 from railgauge import patterns
 from railgauge.backends import Offers, offers_of
+from railgauge.cluster import Cluster
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation
 from railgauge.patterns import LOADS, Pattern
+from railgauge.simulation.faults import Fault
 from railgauge.topology import Leaves
 from railgauge.traffic import Traffic, Weights, skewed, weighed
 from railgauge.units import size_range
@@ -43,7 +45,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `counters` are the sources of counters that are read around every case (None: all), and in between
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
-    `loads`; `load_bytes` is the size of a message of a load.
+    `loads`; `load_bytes` is the size of a message of a load. `cluster` is what the simulated backend
+    models, with the `faults` planted there.
     """
 
     ranks: int
@@ -56,6 +59,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     loads: tuple[str, ...] = LOADS
     load_bytes: int = 64 << 10
     backend: str = "mpi"
+    cluster: Cluster | None = None
+    faults: tuple[Fault, ...] = ()
     sizes: tuple[int, ...] = DEFAULT_SIZES
     dtypes: tuple[str, ...] = ("float32",)
     ops: tuple[str, ...] = ("sum",)

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from railgauge import patterns, plans
-from railgauge.backends import offers_of
+from railgauge.backends import Offers, offers_of
+from railgauge.cluster import Cluster, check_cluster, read_cluster
 from railgauge.errors import UsageError
 from railgauge.plan import Plan, read_matrix, read_plan
 from railgauge.plan_rules import applicable, validate
+from railgauge.simulation.faults import drawn, read_faults
 from railgauge.topology import read_leaves
 from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
 
@@ -69,12 +71,18 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
     fields: dict[str, Any] = {}
     if typed["plan"] is not None:
         fields |= read_plan(plans.path_of(typed["plan"]))
+    offers = offers_of(typed["backend"] or fields.get("backend", "mpi"))
+    if offers.alone:
+        fields |= modelled(typed, {**offers.defaults, **fields})
+    _check_modelled(typed, offers)
     ranks = typed["ranks"] if world is None else world
     if ranks is not None and fields.get("ranks", ranks) != ranks:
         raise UsageError(
             f"--plan {typed['plan']} is for {fields['ranks']} ranks, not {ranks}.\n"
             f"  next: leave -n out, or start {fields['ranks']} ranks"
         )
+    if offers.alone and ranks is None:
+        fields.setdefault("ranks", fields["cluster"].ranks)
     fields["ranks"] = ranks = fields.get("ranks", DEFAULT_RANKS) if ranks is None else ranks
     asked = {
         "operations": names_of(typed["operation"]),
@@ -103,7 +111,6 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
-    offers = offers_of(fields.get("backend", "mpi"))
     fields = {"memory": offers.memories[0], **offers.defaults, **fields}
     # a plan file has lists where the command line makes tuples
     everything = [key for key in _EVERYTHING if tuple(fields.get(key) or ()) == ("all",)]
@@ -119,6 +126,35 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         kept, left = applicable(plan, plan.operations)
         plan = msgspec.structs.replace(plan, operations=kept)
     return validate(plan), left
+
+
+def modelled(typed: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The cluster that is modelled, its leaves and its faults; what was typed wins over `fields`."""
+    made: dict[str, Any] = {}
+    asked = typed["cluster"] or fields["cluster"]
+    cluster = read_cluster(asked) if isinstance(asked, str) else msgspec.convert(asked, Cluster)
+    if typed["nodes"] is not None:
+        cluster = check_cluster(
+            msgspec.structs.replace(cluster, nodes=typed["nodes"]), f"--nodes {typed['nodes']}"
+        )
+    made["cluster"] = cluster
+    made["leaves"] = fields.get("leaves", cluster.leaves)
+    if typed["faults"] is not None:
+        # the network is known to Numba's part alone, which nobody else loads
+        from railgauge.simulation.networks import network_of
+
+        file = read_faults(Path(typed["faults"]))
+        made["faults"] = drawn(file, cluster, network_of(cluster).spine_count)
+    return made
+
+
+def _check_modelled(typed: Mapping[str, Any], offers: Offers) -> None:
+    for name in ("cluster", "nodes", "faults"):
+        if typed[name] is not None and not offers.alone:
+            raise UsageError(
+                f"--{name}: only a simulated cluster has that.\n"
+                f"  next: railgauge run --backend simulated --{name} {typed[name]}"
+            )
 
 
 def _size(text: str | None, field: str) -> int | None:

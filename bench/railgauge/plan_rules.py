@@ -68,6 +68,7 @@ def validate(plan: Plan) -> Plan:
         OPERATIONS[name].check_group(plan.group_size, plan.pattern, plan.calls)
         _check_offered(plan, OPERATIONS[name])
     offers.refuse(plan)
+    _check_cluster(plan)
     _check_matrix(plan)
     if plan.skew and "alltoallv" not in plan.operations:
         raise UsageError(
@@ -79,6 +80,16 @@ def validate(plan: Plan) -> Plan:
             "--overlap is of non-blocking operations.\n  next: railgauge run --overlap --call nonblocking"
         )
     return plan
+
+
+def _check_cluster(plan: Plan) -> None:
+    """Raise UsageError where more ranks are asked for than the modelled cluster has."""
+    if plan.cluster is not None and plan.ranks > plan.cluster.ranks:
+        raise UsageError(
+            f"--ranks {plan.ranks}: the cluster has {plan.cluster.ranks} GPUs"
+            f" (nodes = {plan.cluster.nodes}, node.gpus = {plan.cluster.node.gpus}).\n"
+            f"  next: --nodes {-(-plan.ranks // plan.cluster.node.gpus)}"
+        )
 
 
 def _check_offered(plan: Plan, entry: Operation) -> None:

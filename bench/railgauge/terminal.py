@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from railgauge.records import End, Gap, Note, Record, Result, Run
+from railgauge.backends import offers_of
+from railgauge.records import End, Gap, Note, Record, Result, Run, decode_ranks
 from railgauge.samples import bandwidths, compute_slowdown, overlap_share
 from railgauge.statistics import Summary
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Set by a launching parent: the width of its terminal, for ranks that write to a pipe.
 TERMINAL = "RAILGAUGE_TERMINAL"
+MOST_RANKS = 20  # characters
 _MICRO = 1e6
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("operation", "", -23),
@@ -73,7 +75,7 @@ def result_row(result: Result, summaries: Sequence[Summary], functional: bool = 
     interval = f"{micro(summary.low)} - {micro(summary.high)}" if summary.low is not None else ""
     return [
         name,
-        group.ranks,
+        _called(group.ranks),
         str(case.nbytes),
         micro(summary.median),
         interval,
@@ -81,10 +83,18 @@ def result_row(result: Result, summaries: Sequence[Summary], functional: bool = 
         micro(summary.p99),
         f"{rate[0]:.3f}" if rate else "",
         f"{rate[1]:.3f}" if rate else "",
-        "" if case.entry.external else str(wrong),
+        str(wrong) if group.checked_iterations or wrong else "",
         str(summary.samples),
         ", ".join(marks),
     ]
+
+
+def _called(ranks: str) -> str:
+    """Ranks of a group, in a few characters where there are many ranges of them."""
+    if len(ranks) <= MOST_RANKS:
+        return ranks
+    first, *_, last = ranks.split(",")
+    return f"{first},..{last} ({len(decode_ranks(ranks))})"
 
 
 def line(cells: Sequence[str]) -> str:
@@ -107,18 +117,21 @@ class Printer:
     def tell(self, record: Record, summaries: Sequence[Summary] = ()) -> None:
         """Print what a record means to a person."""
         if isinstance(record, Run):
+            self._functional = record.functional
+            self._progress = _progress_bar(record.todo)
+            if offers_of(record.backend).alone:
+                self.say(f"{record.backend}: {record.library}, {record.ranks} ranks")
+                return
             self.say(
                 f"{record.library}, thread level {record.thread_level}, {record.ranks} ranks on"
                 f" {len(record.hosts)} host(s); MPI_Init {record.init_seconds:.3f} s,"
                 f" MPI_Comm_dup {record.communicator_seconds * _MICRO:.0f} us,"
                 f" clock reading {record.stamp_nanoseconds:.0f} ns"
             )
-            self._functional = record.functional
             if record.functional:
                 self.say(
                     "functional: ranks share a GPU, so results are checked and speeds mean nothing"
                 )
-            self._progress = _progress_bar(record.todo)
         elif isinstance(record, Note):
             self.say(f"note: {record.text}")
         elif isinstance(record, Gap):

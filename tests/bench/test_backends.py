@@ -12,6 +12,7 @@ import pytest
 from railgauge import plan as plan_module
 from railgauge import plan_rules, plugins
 from railgauge.backends import Offers, offers_of
+from railgauge.cluster import Cluster
 from railgauge.dtypes import DTYPES
 from railgauge.errors import UsageError
 from railgauge.operations import OPERATIONS, REDUCTIONS
@@ -22,8 +23,11 @@ BACKENDS = plugins.names(plugins.BACKENDS)
 
 
 def asked(backend: str = "mpi", **fields: Any) -> Plan:
-    memory = offers_of(backend).memories[0]
-    return Plan(**{"ranks": 4, "backend": backend, "memory": memory} | fields)
+    offers = offers_of(backend)
+    given = {"ranks": 4, "backend": backend, "memory": offers.memories[0]}
+    if offers.alone:
+        given["cluster"] = Cluster()
+    return Plan(**given | fields)
 
 
 def refused(backend: str = "mpi", **fields: Any) -> str:
@@ -280,3 +284,10 @@ def test_calls_of_a_copy_between_pairs_need_an_even_number_of_ranks():
     assert "pairs of ranks" in refused("nccl", **copy)
     made = cases(validate(asked("nccl", **copy, calls=("local", "to_device"))))
     assert [case.call for case in made] == ["local", "to_device"]
+
+
+def test_a_model_needs_a_cluster_that_has_the_ranks():
+    assert "--cluster h100" in refused("simulated", cluster=None)
+    assert "has 512 GPUs" in refused("simulated", ranks=513)
+    assert "--nodes 65" in refused("simulated", ranks=513)
+    assert "--overlap" in refused("simulated", overlap=True)

@@ -39,6 +39,9 @@ class Offers:
     unsupported: str = ""  # why nothing can be asked of it yet
     reciprocal_average: bool = False  # averages floats by multiplying each contribution by 1/n
     configured: bool = False  # `--config` means something
+    alone: bool = (
+        False  # one process stands for all ranks: none is started, and nothing is verified
+    )
     #: Fields of a plan that are something else here unless they are asked for.
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     #: Raises UsageError for what the backend knows to be wrong before it is opened.

@@ -1,4 +1,4 @@
-"""Show what there is: operations, patterns, backends, counters, captures, dtypes, formats."""
+"""Show what there is: operations, patterns, backends, counters, plans, clusters, formats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from railgauge import captures, counting, plans, plugins
+from railgauge import captures, clusters, counting, plans, plugins
 from railgauge.backends import offers_of
 from railgauge.dtypes import DTYPES
 from railgauge.operations import OPERATIONS, REDUCTIONS
@@ -28,6 +28,7 @@ def inventory() -> dict[str, dict[str, str]]:
             "premul_sum": "what odd ranks bring is doubled (nccl)",
         },
         "plans": plans.names(),
+        "clusters": clusters.names(),
         "formats": dict.fromkeys(plugins.names(plugins.FORMATS), ""),
     }
 
@@ -43,7 +44,8 @@ def _offered(backend: str) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(as_json: bool) -> int:
-    """Show operations, patterns, backends, counters, captures, dtypes, reductions, plans, formats."""
+    """Show operations, patterns, backends, counters, captures, dtypes, reductions, plans,
+    clusters, formats."""
     found = inventory()
     if as_json:
         print(json.dumps(found))

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge.journal import Folder, read_journal
 from railgauge.launching import rank_process
@@ -32,6 +33,9 @@ _help = {
     "load": "What the others do meanwhile, a round each: alltoall, incast, broadcast, storage:PATH."
     "  [default: alltoall,incast,broadcast]",
     "load_bytes": "Size of a message of the load.  [default: 64K]",
+    "cluster": "What --backend simulated models: a TOML file, or a name (railgauge list).  [default: h100]",
+    "nodes": "Its nodes, instead of what the cluster says.",
+    "faults": "A TOML file of faults to plant in it.",
     "min_bytes": "First size: 8, 64K, 1M, 1G (binary).  [default: 8]",
     "max_bytes": "Last size.  [default: 64M]",
     "step_factor": "Growth from size to size.  [default: 2]",
@@ -115,6 +119,9 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--load")
 @_option("--load-bytes")
 @_option("--backend")
+@_option("--cluster")
+@_option("--nodes", type=click.IntRange(min=1))
+@_option("--faults")
 @_option("--timing", type=click.Choice(["barrier", "back_to_back", "synchronised"]))
 @_option("--iterations", type=int)
 @_option("--warmup", type=int)
@@ -197,7 +204,10 @@ def command(**typed: Any) -> int:
 def _run(typed: dict[str, Any], plan: Plan, output: Path) -> int:
     """Start the ranks, wait for their end, and print what they do not print themselves."""
     same = {"ranks": plan.ranks, "output": str(output), "timeout": plan.timeout}
-    _launch(plan.ranks, _rank_command({**typed, **same}), plan.timeout, output)
+    if offers_of(plan.backend).alone:
+        rank_process.simulate(typed, plan, output)
+    else:
+        _launch(plan.ranks, _rank_command({**typed, **same}), plan.timeout, output)
     end = read_journal(output)[-1]
     if not isinstance(end, End):
         raise NotMeasuredError(f"{output}: the run ended without a word.\n  next: --resume")

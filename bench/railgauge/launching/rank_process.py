@@ -28,6 +28,7 @@ from railgauge.launching.launchers import (
     started,
 )
 from railgauge.launching.watchdog import CONTROL, Watchdog
+from railgauge.plan import Plan
 from railgauge.plan_options import parse_variable, plan_from
 from railgauge.terminal import Printer
 
@@ -84,16 +85,33 @@ def hand_over(output: Path, name: str) -> int:
         return fail(str(error), error.exit_code)
 
 
-class _Signals:
+class Signals:
     """Remembers that the run was asked to stop; a chunk later all ranks agree to."""
 
     def __init__(self) -> None:
         self.seen = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._remember)
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._before = {number: signal.signal(number, self._remember) for number in numbers}
+
+    def forget(self) -> None:
+        """Leave signals to whom they went before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _remember(self, _number: int, _frame: object) -> None:
         self.seen = True
+
+
+def simulate(typed: Mapping[str, Any], plan: Plan, output: Path) -> None:
+    """Be all ranks of a run on a modelled cluster."""
+    from railgauge.simulation.run import Simulation
+
+    signals = Signals()
+    tell = Printer(typed["format"] == "table", say).tell
+    try:
+        Simulation(plan, Folder(output), lambda: signals.seen, tell).run(typed["resume"])
+    finally:
+        signals.forget()
 
 
 def join(typed: Mapping[str, Any]) -> int:
@@ -105,7 +123,7 @@ def join(typed: Mapping[str, Any]) -> int:
     os.environ.update(
         parse_variable(text, "--set") for text in typed["set"]
     )  # before MPI reads them
-    signals = _Signals()
+    signals = Signals()
     parent = CONTROL in os.environ
     timeout = typed["timeout"] or DEFAULT_TIMEOUT
     if not parent:
@@ -227,7 +245,7 @@ def _run(
     typed: Mapping[str, Any],
     world: Any,
     watchdog: Watchdog,
-    signals: _Signals,
+    signals: Signals,
     communicator_seconds: float,
 ) -> tuple[int, Path]:
     from railgauge.run import Runner

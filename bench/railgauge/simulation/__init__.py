@@ -1,1 +1,1 @@
-"""A cluster that is computed: its links, and how flows share them."""
+"""A modelled cluster on which plans run without one: its links, how flows share them, its faults."""

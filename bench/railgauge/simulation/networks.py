@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib
 from collections.abc import Iterable
 from typing import Literal
@@ -52,6 +53,22 @@ class Network(abc.ABC):
     @property
     def links(self) -> int:
         return len(self.capacity)
+
+    @property
+    def areas(self) -> Ports:
+        """Vertex -> a number that it shares with the switches which stand in for each other."""
+        return np.arange(self.ports + self.leaf_count + self.spine_count + self.core_count)
+
+    @functools.cached_property
+    def pool(self) -> Ports:
+        """Link -> a number that it shares with the links over which an adaptive network spreads flows.
+
+        These lead from one area to one other; what they carry is divided evenly among them.
+        """
+        areas = self.areas
+        ends = areas[self.tails] * len(areas) + areas[self.heads]
+        made: Ports = np.unique(ends, return_inverse=True)[1]
+        return made
 
     @abc.abstractmethod
     def routes(

@@ -39,6 +39,17 @@ class Tree(Network):
     bases: tuple[int, ...]
     rails: bool = False
 
+    @property
+    def areas(self) -> Ports:
+        """Switches at the top of one subtree stand in for each other: spines of a pod, all cores."""
+        made = super().areas
+        first = self.ports
+        for level, count in enumerate((self.leaf_count, self.spine_count, self.core_count), 1):
+            tops = math.prod(self.up[:level])
+            made[first : first + count] -= np.arange(count) % tops
+            first += count
+        return made
+
     def routes(
         self, sources: Ports, targets: Ports, choices: NDArray[np.uint64] | None = None
     ) -> Routes:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.errors import NotMeasuredError
+from railgauge.backends import offers_of
+from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.journal import JOURNAL
 from railgauge.records import decode_ranks
 from railgauge.samples import bandwidths, seconds
@@ -177,7 +178,15 @@ class Matched:
 
 
 def match(a: Sequence[Launch], b: Sequence[Launch]) -> Matched:
-    """Which cases of two sides are alike but for what is compared."""
+    """Which cases of two sides are alike but for what is compared.
+
+    Raises UsageError where one was measured and the other came out of a model.
+    """
+    if len({offers_of(launch.stored.last.backend).alone for launch in (*a, *b)}) > 1:
+        raise UsageError(
+            "a simulated run and a measured one have nothing to tell of each other.\n"
+            "  expected: two measured runs, or two simulated ones"
+        )
     first, second = _keys(a), _keys(b)
     compared: dict[str, tuple[str, str]] = {}
     for field in COMPARED:

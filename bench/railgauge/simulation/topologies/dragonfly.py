@@ -9,6 +9,7 @@ global link at most, with a local one before and behind it where its routers are
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,14 @@ class Dragonfly(Network):
     groups: Groups
     local: NDArray[np.int64]
     first_global: int
+
+    @functools.cached_property
+    def pool(self) -> Ports:
+        """Cables between the same two groups, whichever routers hold their ends."""
+        made = np.arange(self.links)
+        between = made[self.first_global :] - self.first_global
+        made[self.first_global :] = self.first_global + between // self.groups.cables
+        return made
 
     def routes(
         self, sources: Ports, targets: Ports, choices: NDArray[np.uint64] | None = None
