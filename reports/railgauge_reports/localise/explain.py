@@ -247,21 +247,19 @@ class _Search:
 
     def _with_alternatives(self, factor: Factor) -> Factor:
         """What else would explain every sample that is the factor's own, about as well."""
-        found = []
+        found: list[tuple[str, int]] = []
+        rows = factor.samples
         for kind in self.kinds:
-            shared: set[int] | None = None
-            for row in factor.samples:
-                here = {int(end[row]) for end in kind.ends} - {-1}
-                shared = here if shared is None else shared & here
-                if not shared:
-                    break
-            for number in shared or ():
+            shared = {int(end[rows[0]]) for end in kind.ends} - {-1} if len(rows) else set()
+            for number in shared:
                 if (kind.name, number) == (factor.kind, factor.number):
                     continue
-                open_ = self.covers <= 1
-                low = int(sum(np.count_nonzero(open_ & (end == number)) for end in kind.ends))
-                normal = int(kind.normal[number])
-                odds = float(log_odds(np.array(low), np.array(normal), self.rate, kind.prior))
+                at = [end == number for end in kind.ends]
+                if not np.logical_or.reduce([here[rows] for here in at]).all():
+                    continue
+                low = int(sum(np.count_nonzero((self.covers <= 1) & here) for here in at))
+                normal = np.array(int(kind.normal[number]))
+                odds = float(log_odds(np.array(low), normal, self.rate, kind.prior))
                 if odds >= factor.log_odds - AS_WELL:
                     found.append((kind.name, number))
         return dataclasses.replace(factor, alternatives=tuple(found))
