@@ -73,10 +73,9 @@ class Gatherer:
         group_result = self._group(round_, measurement, outcome)
         blocks = self._samples(case, groups, measurement, outcome, clock)
         flow_blocks = self._flows(round_, outcome) if case.entry.directed else []
-        n = len(groups[0])
-        transfers = case.entry.transfers(n, self.plan.window) * self.plan.streams
         summary = None
         if group_result is not None:
+            transfers = transfers_of(self.plan, case, round_)
             summary = summarise(in_seconds(outcome.maxima, transfers), self.plan.precision)
         moved = (load.nbytes, load.seconds) if load else None
         medians = _medians(_sources(round_, place.rank), outcome.flows)
@@ -85,34 +84,25 @@ class Gatherer:
         if shares is None:
             return None
         results = {share.rank: share.group for share in shares if share.group}
-        summaries = {share.rank: share.summary for share in shares if share.summary}
-        busy = {*round_.loading, *(rank for ranks in groups for rank in ranks)}
-        factor = case.bus_factor(n)
-        if case.operation == "alltoallv":
-            factor = case_traffic(self.plan, case.count, n).bus_factor()
-        result = Result(
-            case=case,
-            round=index,
+        result = result_of(
+            self.plan,
+            case,
+            index,
+            round_,
+            [results[group.ranks[0]] for group in round_.groups],
+            world_size=self.world.size,
             started=started,
             seconds=time.time() - started,
             stopped=outcome.stopped,
-            groups=tuple(results[ranks[0]] for ranks in groups),
-            samples=tuple(blocks),
-            transfers=transfers,
-            bus_factor=factor,
-            counted=tuple(share.counted for share in shares if share.counted),
-            idle=encode_ranks(rank for rank in range(self.world.size) if rank not in busy),
-            name=round_.name,
-            flows=tuple(flow_blocks),
-            pressure=_pressure(round_, [share.moved for share in shares if share.moved]),
+            blocks=blocks,
+            flow_blocks=flow_blocks,
+            counted=[share.counted for share in shares if share.counted],
+            pressure=pressure_of(round_, [share.moved for share in shares if share.moved]),
         )
         took = {(source, share.rank): t for share in shares for source, t in share.flows.items()}
-        return result, [
-            dataclasses.replace(
-                summaries[group.ranks[0]], remark=_fairness(group, took, case.nbytes)
-            )
-            for group in round_.groups
-        ]
+        summaries = {share.rank: share.summary for share in shares if share.summary}
+        in_order = [summaries[group.ranks[0]] for group in round_.groups]
+        return result, with_fairness(round_, in_order, took, case.nbytes)
 
     def _group(
         self, round_: Round, measurement: Measuring | None, outcome: Outcome
@@ -237,7 +227,67 @@ class Gatherer:
         return [Block(node=0, offset=offset, ranks="", columns=("duration", "rank"))]
 
 
-def _pressure(round_: Round, moved: Sequence[tuple[int, float]]) -> Pressure | None:
+def transfers_of(plan: Plan, case: Case, round_: Round) -> int:
+    """Messages of one iteration: a sample divided by it is the time reported."""
+    return case.entry.transfers(len(round_.groups[0].ranks), plan.window) * plan.streams
+
+
+def result_of(
+    plan: Plan,
+    case: Case,
+    index: int,
+    round_: Round,
+    groups: Sequence[GroupResult],
+    *,
+    world_size: int,
+    started: float,
+    seconds: float,
+    stopped: str,
+    blocks: Sequence[Block],
+    flow_blocks: Sequence[FlowBlock] = (),
+    counted: Sequence[Counted] = (),
+    pressure: Pressure | None = None,
+) -> Result:
+    """The journal line of a case in round `index`, whoever measured it.
+
+    `groups` are in the order of `round_.groups`; `blocks` and `flow_blocks` say where their samples
+    lie already; `counted` is by node. `started` is in seconds of the epoch, `stopped` the reason why
+    the series ended (`railgauge.sampling.REASONS`, or what broke them off).
+    """
+    n = len(round_.groups[0].ranks)
+    factor = case.bus_factor(n)
+    if case.operation == "alltoallv":
+        factor = case_traffic(plan, case.count, n).bus_factor()
+    busy = {*round_.loading, *(rank for group in round_.groups for rank in group.ranks)}
+    return Result(
+        case=case,
+        round=index,
+        started=started,
+        seconds=seconds,
+        stopped=stopped,
+        groups=tuple(groups),
+        samples=tuple(blocks),
+        transfers=transfers_of(plan, case, round_),
+        bus_factor=factor,
+        idle=encode_ranks(rank for rank in range(world_size) if rank not in busy),
+        name=round_.name,
+        flows=tuple(flow_blocks),
+        pressure=pressure,
+        counted=tuple(counted),
+    )
+
+
+def with_fairness(
+    round_: Round, summaries: Sequence[Summary], took: Mapping[Flow, float], nbytes: int
+) -> list[Summary]:
+    """The summaries of a round's groups, each with how fair its flows were (median seconds each)."""
+    return [
+        dataclasses.replace(summary, remark=_fairness(group, took, nbytes))
+        for summary, group in zip(summaries, round_.groups, strict=True)
+    ]
+
+
+def pressure_of(round_: Round, moved: Sequence[tuple[int, float]]) -> Pressure | None:
     """What the ranks that load have done together."""
     if not round_.load:
         return None
