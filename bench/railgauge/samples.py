@@ -6,6 +6,7 @@ the group; never a mean over ranks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -167,12 +168,21 @@ def in_seconds(nanoseconds: npt.NDArray[np.int64], transfers: int = 1) -> npt.ND
     return np.multiply(nanoseconds, NANOSECONDS / transfers, dtype=np.float64)
 
 
+def bandwidth_rows(
+    nbytes: int, seconds: npt.NDArray[np.float64], bus_factor: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(algbw, busbw) in GB/s (10^9 bytes a second) of many times; NaN without a time or a payload."""
+    unknown = (seconds == 0) | (nbytes == 0)
+    algbw = nbytes / np.where(unknown, math.nan, seconds) / GIGA
+    return algbw, algbw * bus_factor
+
+
 def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[float, float] | None:
-    """(algbw, busbw) in GB/s (10^9 bytes a second), None where there is no time or no payload."""
+    """`bandwidth_rows` of one time; None where there is no time or no payload."""
     if not seconds or not nbytes:
         return None
-    algbw = nbytes / seconds / GIGA
-    return algbw, algbw * bus_factor
+    (algbw,), (busbw,) = bandwidth_rows(nbytes, np.array([seconds]), bus_factor)
+    return float(algbw), float(busbw)
 
 
 def overlap_share(overlap: Overlap | None) -> float | None:
