@@ -6,6 +6,7 @@ import pandas as pd
 
 from railgauge.operations import OPERATIONS
 from railgauge.units import format_seconds
+from railgauge_reports.arrivals import NOT_SYNCHRONISED
 from railgauge_reports.loaded import LoadedRun
 
 #: A row is worth a sentence where somebody was late in this share of its iterations.
@@ -26,7 +27,7 @@ def slow_arrivals(run: LoadedRun) -> list[str]:
     unnamed = unnamed[unnamed["late_iterations"] >= NOTEWORTHY * unnamed["samples"]]
     if len(unnamed):
         why = (
-            "the clocks of the nodes are not synchronised"
+            NOT_SYNCHRONISED
             if run.stored.last.clock_uncertainty_ns is None
             else "no single rank was the last one consistently"
         )

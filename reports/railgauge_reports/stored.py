@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
@@ -36,6 +38,12 @@ class Start:
     def host_of(self) -> tuple[str, ...]:
         """`host_of[rank]`."""
         return tuple(self.run.hosts[node] for node, times in self.run.nodes for _ in range(times))
+
+    @cached_property
+    def node_of(self) -> npt.NDArray[np.int64]:
+        """The node of each rank, int64 [ranks]."""
+        nodes, times = np.array(self.run.nodes, np.int64).reshape(-1, 2).T
+        return np.repeat(nodes, times)
 
     @cached_property
     def _walk(self) -> dict[str, Any]:
@@ -61,10 +69,6 @@ class Start:
             walk |= {"round": next(islice(walk["left"], ahead, None)), "index": index}
         found: Round = walk["round"]
         return found
-
-    def hosts(self, ranks: list[int]) -> list[str]:
-        """The hosts of these ranks, each once, in the order of the ranks."""
-        return list(dict.fromkeys(self.host_of[rank] for rank in ranks))
 
 
 @dataclasses.dataclass(frozen=True)

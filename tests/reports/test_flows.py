@@ -16,10 +16,11 @@ from railgauge.plan import Plan
 from railgauge.records import FlowBlock, Pressure
 from railgauge.statistics import jain
 from railgauge.topology import one_node
-from railgauge_reports.flows import Recovery, flow_frame, recovery
+from railgauge_reports.flows import flow_frame
 from railgauge_reports.formats import markdown
 from railgauge_reports.frames import case_frame
 from railgauge_reports.loaded import load
+from railgauge_reports.recovery import Recovery, recovery
 from railgauge_reports.stored import Start, read_run
 
 
