@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
 from railgauge.patterns import Round, rounds
@@ -123,7 +124,7 @@ class StoredRun:
     def again(self) -> str:
         """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
         plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
-        if len(self.last.hosts) == 1:
+        if len(self.last.hosts) == 1 or offers_of(self.last.backend).alone:
             return f"railgauge run -n {self.last.ranks} {plan}"
         nodes = self.environment.get("nodes") or [{}]
         variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}
