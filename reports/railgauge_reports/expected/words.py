@@ -29,7 +29,8 @@ def who(question: Question) -> str:
     if s.pattern != "world":
         return f"{text}; {s.pattern}: groups of {s.ranks} ranks, all at the same time"
     if s.islands < question.nodes:
-        return f"{text}, {s.ranks} ranks in {s.islands} NVLink domain(s) of up to {s.inside}"
+        domains = "one NVLink domain" if s.islands == 1 else f"{s.islands} NVLink domains"
+        return f"{text}, {s.ranks} ranks in {domains} of up to {s.inside}"
     return f"{text}, {s.ranks} ranks"
 
 
