@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
+from railgauge.expectation.estimate import Estimate
 from railgauge.units import GIGA, format_seconds, format_size
 from railgauge_reports.cells import NOTHING, align
 from railgauge_reports.expected.answer import unknown_of
 from railgauge_reports.expected.derived import check_of
-from railgauge_reports.expected.question import Curve, Question, curve, regime
+from railgauge_reports.expected.question import Curve, Question, curve, large_busbw_GBps, regime
 from railgauge_reports.expected.references import NONE, Reference, fitting
 from railgauge_reports.expected.thresholds import Judged
 from railgauge_reports.expected.traps import Caught, traps_of
-from railgauge_reports.expected.words import alternatives, explanation, figure, who
+from railgauge_reports.expected.words import explanation, figure, who
 
 HEADER = (
     *("nbytes", "seconds", "fastest - slowest", "busbw GB/s", "slowest - fastest", "bound"),
@@ -42,10 +43,7 @@ def section(
     return asked | {
         "shape": who(question),
         "rows": _rows(band),
-        "algorithms": [
-            {"name": name, "bound": bound, "summary": summary}
-            for name, bound, summary in alternatives(question)
-        ],
+        "algorithms": [_algorithm(question, e, sizes[-1]) for e in _by_bound(question)],
         "explanation": list(explanation(question, largest)),
         "traps": [
             {"id": c.trap.id, "words": c.words, "next": c.trap.next, "source": c.trap.source}
@@ -56,6 +54,25 @@ def section(
             *(u for u in unknown_of(question) if _about(u) not in map(_about, unknown)),
         ],
         "references": [msgspec.to_builtins(entry) for entry in fitting(question)],
+    }
+
+
+def _by_bound(question: Question) -> list[Estimate]:
+    return sorted(question.everything, key=lambda e: -e.bound_GBps)
+
+
+def _algorithm(question: Question, estimate: Estimate, nbytes: int) -> dict[str, Any]:
+    """An algorithm that exists there, whoever would choose it, at the largest size."""
+    form = estimate.form
+    busbw = large_busbw_GBps(question, estimate, nbytes) if estimate.lines else None
+    return {
+        "name": form.name,
+        "bound_GBps": estimate.bound_GBps,
+        "binding": estimate.binding.resource,
+        "nbytes": nbytes,
+        "busbw_GBps": busbw,
+        "nccl": form.nccl or None,
+        "summary": form.summary,
     }
 
 
@@ -110,11 +127,14 @@ def text(made: dict[str, Any]) -> str:
     lines = [f"{title}: {made['shape']}", ""]
     lines += align(HEADER, [_cells(row) for row in made["rows"]])
     lines += ["", "why, at the largest size:", *(f"  {line}" for line in made["explanation"])]
-    table = [(a["name"], a["bound"], a["summary"]) for a in made["algorithms"]]
-    if len(table) > 1:
-        lines += ["", "bounds of busbw by algorithm:"]
-        widths = [max(len(row[k]) for row in table) for k in range(2)]
-        lines += [f"  {a.ljust(widths[0])}  {b.ljust(widths[1])}  {c}" for a, b, c in table]
+    if len(made["algorithms"]) > 1:
+        at = format_size(made["algorithms"][0]["nbytes"])
+        lines += [
+            "",
+            f"all algorithms at {at}, busbw in GB/s, and what NCCL calls those that it has:",
+        ]
+        header = ("algorithm", "busbw", "bound", "bound by", "NCCL")
+        lines += (f"  {line}" for line in align(header, [_cells_of(a) for a in made["algorithms"]]))
     for trap in made["traps"]:
         lines += [
             "",
@@ -145,6 +165,17 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["algorithm"],
         row["protocol"] or NOTHING,
         row["regime"] or NOTHING,
+    )
+
+
+def _cells_of(algorithm: dict[str, Any]) -> tuple[str, ...]:
+    busbw = algorithm["busbw_GBps"]
+    return (
+        algorithm["name"],
+        NOTHING if busbw is None else figure(busbw),
+        figure(algorithm["bound_GBps"]),
+        algorithm["binding"],
+        algorithm["nccl"] or NOTHING,
     )
 
 

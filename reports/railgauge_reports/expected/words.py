@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from railgauge.expectation.estimate import Estimate, Need
 from railgauge.expectation.nccl_tuning import GENERATIONS, VERSION
-from railgauge.operations import OPERATIONS
 from railgauge_reports.expected.question import Question
 
 
@@ -86,21 +85,6 @@ def _source(question: Question, estimate: Estimate) -> str:
         "times: closed form, alpha from the cluster's file (launch, nvlink, step and hop seconds),"
         " bandwidths as NCCL counts them"
     )
-
-
-def alternatives(question: Question) -> list[tuple[str, str, str]]:
-    """Algorithm, bound with the resource, and what it is; best bound first."""
-    entry = OPERATIONS[question.operation]
-    found = sorted(question.everything, key=lambda e: -e.bound_GBps)
-    return [
-        (
-            e.form.name,
-            f"{figure(e.bound_GBps)} GB/s by {e.binding.resource}",
-            e.form.summary + ("" if e.form.nccl else "; not in NCCL"),
-        )
-        for e in found
-        if entry.sized
-    ]
 
 
 def figure(value: float) -> str:

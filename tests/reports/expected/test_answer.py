@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+import click
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from railgauge import cli
 from railgauge.cluster import Cluster, Node, read_cluster
 from railgauge.errors import UsageError
 from railgauge_reports.expected.answer import expected
@@ -62,7 +66,8 @@ def test_the_largest_published_figures_of_two_nodes_lie_in_the_band_and_above_th
 
 
 def test_nvls_is_told_apart_from_its_link():
-    (trap,) = expected(H100, "all_reduce", LARGE, 1).traps
+    trap, dtypes = expected(H100, "all_reduce", LARGE, 1).traps
+    assert "figures are of float32" in dtypes
     assert "busbw may reach 700 GB/s over NVLink of 450 GB/s" in trap
     assert "315 GB/s at the figure" in trap  # 490 / 1.75 x 9/8
 
@@ -205,3 +210,11 @@ def test_a_band_is_ordered_monotonic_and_within_the_bound(name, operation, nodes
         assert np.all(np.diff(series) >= -1e-15)
     assert np.all(band.busbw_GBps(band.seconds) <= band.bound_GBps * (1 + 1e-9))
     assert np.all(band.busbw_GBps(band.seconds_low) <= max(question.bounds.values()) * (1 + 1e-9))
+
+
+def test_what_traps_tell_to_type_has_options_that_exist():
+    for trap in catalogue():
+        for name, rest in re.findall(r"railgauge ([a-z]+)([^:;]*)", trap.next):
+            entry = cli.railgauge.get_command(click.Context(cli.railgauge), name)
+            known = {option for parameter in entry.load().params for option in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", rest)) <= known, trap.id

@@ -70,7 +70,11 @@ def test_json_has_the_same(typed):
     assert first["rows"][0]["algorithm"] == "nvls_tree"
     assert first["rows"][0]["bound_GBps"] == pytest.approx(750)
     assert {a["name"] for a in first["algorithms"]} >= {"ring", "tree", "nvls_tree", "hierarchical"}
-    assert {t["id"] for t in first["traps"]} == {"two_nodes_above_line_rate"}
+    by_name = {a["name"]: a for a in first["algorithms"]}
+    assert by_name["ring"]["bound_GBps"] == pytest.approx(400)
+    assert by_name["nvls_tree"]["busbw_GBps"] == pytest.approx(first["rows"][-1]["busbw_GBps"])
+    assert (by_name["ring"]["nccl"], by_name["hierarchical"]["nccl"]) == ("RING", None)
+    assert {t["id"] for t in first["traps"]} == {"two_nodes_above_line_rate", "small_dtypes"}
     assert len(first["references"]) == 7
     assert "no data" in second["reason"]
 
