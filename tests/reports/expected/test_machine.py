@@ -204,3 +204,8 @@ def test_several_nodes_without_a_nic_that_has_a_rate_are_said(run):
     machine = run(nics=lambda h: [nic(h, 0, rate_Gbps=None, state="DOWN")])
     assert machine.cluster is None
     assert "no NIC with a rate" in machine.reason
+
+
+def test_gpus_with_two_nics_each_keep_both(run):
+    machine = run(nics=lambda h: [nic(h, k) for k in range(4)])
+    assert machine.cluster.node.nics == 4
