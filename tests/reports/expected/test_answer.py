@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railgauge import cli
-from railgauge.cluster import Cluster, Node, read_cluster
+from railgauge.cluster import Cluster, Fabric, Node, read_cluster
 from railgauge.errors import UsageError
 from railgauge_reports.expected.answer import expected
 from railgauge_reports.expected.question import (
@@ -98,8 +98,6 @@ def trap_ids(cluster, operation, nodes, pattern="world", nbytes=LARGE):
         ("h100", "sendrecv", 4, "pairs", "", "one_nic_carries_the_ring"),
         ("fat-tree", "alltoall", 64, "world", "oversubscribed", "pcie_binds"),
         ("fat-tree", "alltoall", 4, "world", "", "oversubscribed"),
-        ("fat-tree", "flows", 64, "permutation", "hashed_paths", "incast_shares"),
-        ("h100-infiniband", "flows", 64, "permutation", "", "hashed_paths"),
         ("gb200-nvl72", "all_reduce", 18, "world", "large_domain", "two_nodes_above_line_rate"),
         ("h100", "flows", 8, "incast", "incast_shares", "one_dead_rail"),
     ],
@@ -108,6 +106,12 @@ def test_traps_are_set_where_their_condition_holds(name, operation, nodes, patte
     found = trap_ids(read_cluster(name), operation, nodes, pattern)
     assert not there or there in found
     assert absent not in found
+
+
+def test_hashed_paths_matter_where_flows_leave_their_leaf():
+    for routing, nodes, there in (("ecmp", 64, True), ("ecmp", 4, False), ("static", 64, False)):
+        hashed = Cluster(fabric=Fabric(routing=routing, leaf_nodes=4))
+        assert ("hashed_paths" in trap_ids(hashed, "flows", nodes, "permutation")) is there
 
 
 def test_a_narrow_slot_is_named():
