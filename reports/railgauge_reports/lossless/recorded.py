@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from railgauge import counting
-from railgauge.counting import Kind, Note, Place, source_named
+from railgauge.counting import Kind, Note, Place, known_source
 from railgauge.records import Moved
 from railgauge_reports.counters import gigabytes
 from railgauge_reports.lossless.evidence import (
@@ -85,9 +84,10 @@ def _counts(
     node: RecordedNode, at: RecordedPlace, totals: Totals, seconds: float
 ) -> Iterator[Count]:
     """The counters of a place that count a known event."""
-    if at.source not in counting.sources():
+    source = known_source(at.source)
+    if source is None:
         return
-    kind_of = source_named(at.source).kind
+    kind_of = source.kind
     moved = totals.get((node.host, at.place), {})
     existing = node.counters.existing(at) if node.counters else ()
     for name in sorted({*existing, *moved}):
