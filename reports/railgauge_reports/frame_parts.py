@@ -1,8 +1,8 @@
 """A frame put together from parts and taken apart again by column: no row is an object of its own.
 
-A part is what one result says. A cell that is the same in all rows of a part is one value; other
-columns of numbers are arrays in which NaN is what cannot be had (whole numbers too, exact below
-2^53), and of texts lists with None.
+A part is what one result says. A cell that is the same in all rows of a part is one value. Else a column
+of numbers is an array in which NaN is what cannot be had (whole numbers too, exact below 2^53), and a
+column of texts, or of larger numbers, a list with None.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 
 Values = npt.NDArray[Any]
 #: What a part says of a column: one value for all of its rows, or one for each.
-Cells = str | float | bool | None | Values | list[str | None] | list[str]
+Cells = str | float | bool | None | Values | list[str | None] | list[str] | list[int | None]
 
 
 class Parts:
@@ -42,15 +42,11 @@ class Parts:
         cells = self._cells.pop(name)
         if not any(isinstance(cell, np.ndarray | list) for cell in cells):
             return pd.array(cells, dtype=kind).repeat(self._rows)  # type: ignore[call-overload, no-any-return]
-        if kind == "string":
-            texts = [
-                text for cell, n in zip(cells, self._rows, strict=True) for text in _texts(cell, n)
-            ]
-            return pd.array(texts, dtype=kind)  # type: ignore[call-overload, no-any-return]
-        values = np.concatenate(
-            [_numbers(cell, n) for cell, n in zip(cells, self._rows, strict=True)]
-        )
-        return masked(values, kind)
+        each = zip(cells, self._rows, strict=True)
+        if any(isinstance(cell, list) for cell in cells):
+            listed = [value for cell, rows in each for value in _listed(cell, rows)]
+            return pd.array(listed, dtype=kind)  # type: ignore[call-overload, no-any-return]
+        return masked(np.concatenate([_numbers(cell, rows) for cell, rows in each]), kind)
 
 
 def masked(values: Values, kind: str) -> pd.api.extensions.ExtensionArray:
@@ -81,7 +77,9 @@ def _numbers(cell: Cells, rows: int) -> Values:
     return np.full(rows, np.nan if cell is None else float(cell))
 
 
-def _texts(cell: Cells, rows: int) -> Iterable[Any]:
+def _listed(cell: Cells, rows: int) -> Iterable[Any]:
+    if isinstance(cell, np.ndarray):
+        return [None if value != value else value for value in cell.tolist()]  # NaN is no value
     return cell if isinstance(cell, list) else [cell] * rows
 
 

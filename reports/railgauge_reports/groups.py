@@ -16,6 +16,11 @@ from railgauge_reports.stored import Start
 Counts = npt.NDArray[np.int64]
 
 
+def group_text(ranks: str) -> str:
+    """`0-3,8` -> `0-3 8`: no comma, so that a row of CSV can be cut at commas."""
+    return ranks.replace(",", " ")
+
+
 @dataclasses.dataclass(frozen=True)
 class Groups:
     """`texts` name the ranks of each group (`records.encode_ranks`).
@@ -65,8 +70,8 @@ class Groups:
         return number
 
     def names(self) -> list[str]:
-        """`0-3 8` of `0-3,8`: no comma, so that a row of CSV can be cut at commas."""
-        return [text.replace(",", " ") for text in self.texts]
+        """What a frame calls them."""
+        return [group_text(text) for text in self.texts]
 
     def hosts(self) -> list[str]:
         """The hosts of each group, each once in the order of its ranks, split by blanks.

@@ -143,9 +143,15 @@ class Traffic:
 
     def receivers(self, host: str) -> tuple[str, ...] | None:
         """The hosts that this one sends to; None where the flows are unknown."""
-        if self.flows is None:
-            return None
-        return tuple(dict.fromkeys(flow.destination for flow in self.flows if flow.source == host))
+        return None if self.flows is None else self._receivers.get(host, ())
+
+    @cached_property
+    def _receivers(self) -> Mapping[str, tuple[str, ...]]:
+        """Host -> those that it sends to, each once."""
+        found: dict[str, dict[str, None]] = {}
+        for flow in self.flows or ():
+            found.setdefault(flow.source, {})[flow.destination] = None
+        return {source: tuple(to) for source, to in found.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

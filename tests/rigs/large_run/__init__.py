@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,11 @@ from railgauge.plan import Plan, cases
 from railgauge.records import (
     FORMAT,
     Block,
+    Counted,
     End,
     FlowBlock,
     GroupResult,
+    Moved,
     Result,
     Run,
     encode_ranks,
@@ -33,6 +36,12 @@ from railgauge.records import (
 from railgauge.topology import located
 
 STAMPS, SLOWEST = ("entry", "exit"), ("duration", "rank")
+_COUNTERS = (
+    *("link_downed", "link_error_recovery", "local_ack_timeout_err", "out_of_buffer"),
+    *("out_of_sequence", "packet_seq_err", "port_rcv_data", "port_rcv_errors", "port_xmit_data"),
+    *("port_xmit_discards", "port_xmit_packets", "port_xmit_wait", "rnr_nak_retry_err"),
+    *("rx_icrc_encapsulated", "symbol_error"),
+)
 _OPERATIONS = {"pairs": "sendrecv", "permutation": "flows"}
 _PAUSE_NS = 20_000_000  # from one iteration to the next
 _NOISE, _SLOWER = 0.01, 1.5
@@ -40,7 +49,10 @@ _NOISE, _SLOWER = 0.01, 1.5
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A cluster and what it ran; `columns` are STAMPS of all ranks or the SLOWEST rank of a group."""
+    """A cluster and what it ran; `columns` are STAMPS of all ranks or the SLOWEST rank of a group.
+
+    With `counters` every node has an RDMA port for each GPU, whose data and packets were counted.
+    """
 
     nodes: int
     gpus: int
@@ -51,6 +63,7 @@ class Shape:
     median_seconds: float = 1.4e-3
     slow_node: int = 3
     seed: int = 1
+    counters: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -61,7 +74,7 @@ class Shape:
             operations=(_OPERATIONS.get(self.pattern, "all_reduce"),),
             sizes=(64 << 20,),
             iterations=self.iterations,
-            counters=(),
+            counters=("rdma",) if self.counters else (),
         )
 
 
@@ -72,13 +85,42 @@ def write(path: Path, shape: Shape) -> Path:
     node_of = [rank // shape.gpus for rank in range(plan.ranks)]
     hosts = tuple(f"node{node:05d}" for node in range(shape.nodes))
     folder.append(_run(plan, hosts, node_of))
-    folder.write_environment({"nodes": [{"host": host} for host in hosts]})
+    ports = {"counters": {"places": _places(shape), "names": [_COUNTERS]}} if shape.counters else {}
+    folder.write_environment({"nodes": [{"host": host} | ports for host in hosts]})
     where = located(plan.leaves, hosts, node_of)
     for index, round_ in enumerate(patterns.rounds(plan.schedule, where)):
         folder.append(_result(plan, folder, shape, index, round_))
     folder.append(End(verdict="PASS", exit_code=0, finished=1.7e9 + 60))
     folder.release()
     return path
+
+
+def _places(shape: Shape) -> list[dict[str, Any]]:
+    """The RDMA ports of a node; their names are the first set of `names`."""
+    facts = {"driver": "mlx5_core", "rate": "400 Gb/sec (4X NDR)", "state": "4: ACTIVE"}
+    facts |= {"link_layer": "InfiniBand", "board_id": "TEST0001"}
+    return [
+        {
+            "source": "rdma",
+            "device": f"mlx5_{k}",
+            "port": 1,
+            "facts": facts,
+            "unknown": {},
+            "names": 0,
+        }
+        for k in range(shape.gpus)
+    ]
+
+
+def _counted(shape: Shape) -> Iterator[Counted]:
+    """Data and packets of every port, the same on all nodes."""
+    for node in range(shape.nodes):
+        moved = tuple(
+            Moved("rdma", f"mlx5_{k}", 1, name, delta)
+            for k in range(shape.gpus)
+            for name, delta in (("port_xmit_data", 1 << 30), ("port_xmit_packets", 1 << 20))
+        )
+        yield Counted(node=node, seconds=0.5, moved=moved)
 
 
 def _run(plan: Plan, hosts: tuple[str, ...], node_of: list[int]) -> Run:
@@ -136,6 +178,7 @@ def _result(plan: Plan, folder: Folder, shape: Shape, index: int, round_: Round)
         seconds=0.5,
         stopped="count",
         blocks=[block],
+        counted=list(_counted(shape)) if shape.counters else [],
         flow_blocks=list(_flows(folder, shape, round_, random)) if case.entry.directed else [],
     )
 
