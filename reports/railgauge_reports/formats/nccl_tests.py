@@ -32,7 +32,8 @@ def render(run: LoadedRun) -> str:
     """One table after the other, in the order of the plan."""
     keys = ["operation", "call", "selected", "round", "group"]
     tables = run.rows.groupby(keys, sort=False, dropna=False)
-    return "".join(line + "\n" for _, rows in tables for line in table(run.stored, rows))
+    warning = f"# {run.warning}\n" if run.warning else ""
+    return warning + "".join(line + "\n" for _, rows in tables for line in table(run.stored, rows))
 
 
 def table(run: StoredRun, rows: pd.DataFrame) -> Iterator[str]:

@@ -1,0 +1,42 @@
+// Draws every chart of the page. Data comes by column; Vega wants it by row.
+"use strict";
+(() => {
+  const rows = (columns) => {
+    const names = Object.keys(columns);
+    const count = names.length ? columns[names[0]].length : 0;
+    return Array.from({ length: count }, (_, k) =>
+      Object.fromEntries(names.map((name) => [name, columns[name][k]])));
+  };
+  const draw = async (holder) => {
+    const { spec, data } = JSON.parse(document.getElementById(holder.dataset.chart).textContent);
+    spec.datasets = Object.fromEntries(Object.entries(data).map(([name, columns]) => [name, rows(columns)]));
+    try {
+      await window.vegaEmbed(holder, spec, {
+        ast: true, actions: false, renderer: "svg", defaultStyle: false,
+        tooltip: { theme: "custom", disableDefaultStyle: true },
+      });
+      // the chart is one picture with a text beside it and a table below
+      holder.querySelector("svg")?.setAttribute("aria-hidden", "true");
+      holder.dataset.drawn = "yes";
+    } catch (error) {
+      holder.dataset.drawn = "no";
+      holder.textContent = `This chart could not be drawn (${error.message}); the table below has its values.`;
+    }
+  };
+  const opened = new Set();
+  // paper shows the shorter tables that the screen folds away
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details.values:not([open])")) {
+      if (part.querySelectorAll("tr").length > 31) continue;
+      part.open = true;
+      opened.add(part);
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const part of opened) part.open = false;
+    opened.clear();
+  });
+  Promise.all(Array.from(document.querySelectorAll("[data-chart]"), draw)).then(() => {
+    document.documentElement.dataset.ready = "yes";
+  });
+})();
