@@ -201,6 +201,12 @@ class Writer:
         return self.path
 
 
+@pytest.fixture(scope="session")
+def writer() -> type[Writer]:
+    """For fixtures that outlive a test."""
+    return Writer
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Writer]:
     """start(folder=..., clock=..., resume=..., nodes=facts of n0 and n1, **fields of the plan).

@@ -78,7 +78,7 @@ def _benchmark(run: LoadedRun, row: pd.Series, samples: Samples) -> dict[str, An
     name = benchmark_name(run, row)
     facts = ("busbw_GBps", "groups", "wrong", "nbytes", "ranks")
     return {
-        "group": str(row["label"]),
+        "group": str(row["operation"]),
         "name": name,
         "fullname": f"railgauge::{name}",
         "params": None,

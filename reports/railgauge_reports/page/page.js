@@ -10,13 +10,14 @@
   const draw = async (holder) => {
     const { spec, data } = JSON.parse(document.getElementById(holder.dataset.chart).textContent);
     spec.datasets = Object.fromEntries(Object.entries(data).map(([name, columns]) => [name, rows(columns)]));
+    // Vega names the element that it draws in; the holder's own name says more
+    const plot = holder.appendChild(document.createElement("div"));
+    plot.setAttribute("aria-hidden", "true");
     try {
-      await window.vegaEmbed(holder, spec, {
+      await window.vegaEmbed(plot, spec, {
         ast: true, actions: false, renderer: "svg", defaultStyle: false,
         tooltip: { theme: "custom", disableDefaultStyle: true },
       });
-      // the chart is one picture with a text beside it and a table below
-      holder.querySelector("svg")?.setAttribute("aria-hidden", "true");
       holder.dataset.drawn = "yes";
     } catch (error) {
       holder.dataset.drawn = "no";
