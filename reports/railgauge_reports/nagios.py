@@ -59,9 +59,10 @@ def failure(error: RailgaugeError) -> str:
 
 
 def _head(state: int, text: str) -> str:
+    from railgauge_reports.cells import cut
+
     plain = " ".join(text.replace("|", "/").split())  # a bar begins the performance data
-    cut = plain if len(plain) <= MOST_TEXT else f"{plain[: MOST_TEXT - 1]}…"
-    return f"RAILGAUGE {STATES[state]}: {cut}"
+    return f"RAILGAUGE {STATES[state]}: {cut(plain, MOST_TEXT)}"
 
 
 def _metrics(run: LoadedRun) -> list[str]:

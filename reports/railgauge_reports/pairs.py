@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from railgauge.patterns import PAIRWISE
+from railgauge_reports.cells import cut
 from railgauge_reports.loaded import LoadedRun
 
 #: A pair is told of where it lacks this share of the median of all pairs ...
 MATERIAL = 0.10
 #: ... and stands so many raw median absolute deviations below it.
 DEVIATIONS = 4.0
+MOST_NAME = 64
 #: Slow pairs that a player has at least to be what they have in common, and so many such players.
 COMMON, MOST_COMMON = 3, 8
 
@@ -32,6 +34,10 @@ class Players:
     noun: str
     names: tuple[str, ...]
     leaves: tuple[str, ...]
+
+    def shown(self, player: int) -> str:
+        """The name, of a length that a table or an axis can bear (hostname(7): at most 64)."""
+        return cut(self.names[player], MOST_NAME)
 
     @property
     def leaf_names(self) -> tuple[str, ...]:
@@ -69,13 +75,14 @@ class Pairs:
     def who(self, player: int, rail: int) -> str:
         """`n3, rail 1`, `rank 4`."""
         noun = "rank " if self.players.noun == "rank" else ""
-        return f"{noun}{self.players.names[player]}" + (f", rail {rail}" if rail >= 0 else "")
+        return f"{noun}{self.players.shown(player)}" + (f", rail {rail}" if rail >= 0 else "")
 
     def words(self, one: int, other: int, rail: int) -> str:
         """`n0 - n3, rail 2`, `ranks 0 - 3`."""
-        names = self.players.names
         noun = "ranks " if self.players.noun == "rank" else ""
-        return f"{noun}{names[one]} - {names[other]}" + (f", rail {rail}" if rail >= 0 else "")
+        return f"{noun}{self.players.shown(one)} - {self.players.shown(other)}" + (
+            f", rail {rail}" if rail >= 0 else ""
+        )
 
     @cached_property
     def slow(self) -> pd.DataFrame:

@@ -189,7 +189,7 @@ def test_pytest_benchmark_compares_two_of_our_files(run, start, tmp_path):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """As much of ReFrame as a test class needs; `reframe` itself is tried by hand, see README."""
+    """As much of ReFrame as a test class needs; no more."""
     core = types.ModuleType("reframe")
     core.simple_test = lambda made: made
     core.RunOnlyRegressionTest = object

@@ -43,12 +43,27 @@ class Chart:
         """The data as JSON's own types, by column, which is half as long as by row."""
         return {name: columns_of(frame) for name, frame in self.data.items()}
 
+    def packed(self) -> dict[str, dict[str, Any]]:
+        """The same with each word once: a column of words is {"words": [...], "at": [...]}."""
+        return {
+            name: {column: _packed(values) for column, values in columns.items()}
+            for name, columns in self.columns().items()
+        }
+
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """The data as Vega reads it."""
         return {
             name: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             for name, columns in self.columns().items()
         }  # fmt: skip
+
+
+def _packed(values: list[Any]) -> Any:
+    if not any(isinstance(value, str) for value in values):
+        return values
+    words = list(dict.fromkeys(values))
+    place = {word: number for number, word in enumerate(words)}
+    return {"words": words, "at": [place[value] for value in values]}
 
 
 def columns_of(frame: pd.DataFrame) -> dict[str, list[Any]]:

@@ -27,6 +27,7 @@ WORST, MOST_FINDINGS = 5, 60
 MOST_ROWS = 200
 MOST_FLOWS = 30
 MOST_ODD = 60
+MOST_EVIDENCE = 40  # rows of a finding
 MOST_HOSTS = 8
 #: A sign beside every verdict: nobody needs to see a colour.
 SIGNS = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?", "SKIP": "~"}
@@ -279,7 +280,7 @@ def _fabric(run: LoadedRun) -> tuple[FabricFinding, ...]:
     for finding in told.shown(run.fabric.judgement):
         rule = finding.rule
         after = f", consequence of {finding.consequence_of}" if finding.consequence_of else ""
-        rows = [told.cells(row, NOTHING) for row in finding.evidence]
+        rows = [told.cells(row, NOTHING) for row in finding.evidence[:MOST_EVIDENCE]]
         evidence = Grid(f"Evidence of {rule.id}", told.HEADER, rows, left=4)
         facts = (
             ("Diagnosis", rule.diagnosis),

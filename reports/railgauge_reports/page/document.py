@@ -18,9 +18,13 @@ import msgspec
 from markupsafe import Markup
 
 from railgauge import __version__
+from railgauge_reports.cells import cut
 from railgauge_reports.page.chart import Chart
 from railgauge_reports.page.content import Page
 from railgauge_reports.page.theme import in_page
+
+#: Characters of any text in the page.
+MOST_TEXT = 2000
 
 
 def document(page: Page) -> str:
@@ -42,13 +46,14 @@ def document(page: Page) -> str:
         script=Markup(script),
         library=Markup(library),
         block=_block,
+        cut=cut,
         version=__version__,
     )  # fmt: skip
 
 
 def _block(chart: Chart) -> Markup:
     """A chart's specification and data as JSON that cannot end its script element."""
-    return Markup(as_block({"spec": in_page(chart), "data": chart.columns()}))
+    return Markup(as_block({"spec": in_page(chart), "data": chart.packed()}))
 
 
 def as_block(value: Any) -> str:
@@ -79,9 +84,15 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("railgauge_reports", "page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shortened,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shortened(value: Any) -> Any:
+    """No text of a log makes a page that cannot be opened; what is ours (Markup) stays whole."""
+    return cut(value, MOST_TEXT) if type(value) is str else value
 
 
 def _part(name: str) -> str:

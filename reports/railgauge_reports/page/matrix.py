@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from railgauge.units import format_size
-from railgauge_reports.cells import significant
+from railgauge_reports.cells import cut, significant
 from railgauge_reports.judged import Judged
 from railgauge_reports.page.chart import Chart, Grid
-from railgauge_reports.pairs import Pairs
+from railgauge_reports.pairs import MOST_NAME, Pairs
 
 #: Players that are drawn one by one, and cells of all panels of the rails together.
 MOST_PLAYERS, MOST_CELLS = 64, 6144
@@ -56,14 +56,15 @@ class Blocks:
 
 
 def _label(pairs: Pairs, first: int, end: int, suspects: frozenset[str]) -> str:
-    names, leaves = pairs.players.names, pairs.players.leaves
-    noun = "" if pairs.players.noun == "host" else "rank "
-    mark = "» " if suspects.intersection(names[first:end]) else ""
+    players = pairs.players
+    noun = "" if players.noun == "host" else "rank "
+    mark = "» " if suspects.intersection(players.names[first:end]) else ""
     if end - first == 1:
-        return f"{mark}{noun}{names[first]}"
-    if leaves[first] and leaves[first] == leaves[end - 1]:
-        return f"{mark}{leaves[first]} ({names[first]} …)"
-    return f"{mark}{noun}{names[first]} … {names[end - 1]}"
+        return f"{mark}{noun}{players.shown(first)}"
+    leaf = players.leaves[first]
+    if leaf and leaf == players.leaves[end - 1]:
+        return f"{mark}{cut(leaf, MOST_NAME)} ({players.shown(first)} …)"
+    return f"{mark}{noun}{players.shown(first)} … {players.shown(end - 1)}"
 
 
 def cells_of(frame: pd.DataFrame, blocks: Blocks, pairs: Pairs, by_rail: bool) -> pd.DataFrame:

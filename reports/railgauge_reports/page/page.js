@@ -2,11 +2,13 @@
 "use strict";
 (() => {
   const rows = (columns) => {
-    const names = Object.keys(columns);
-    const count = names.length ? columns[names[0]].length : 0;
+    const named = Object.entries(columns).map(([name, packed]) => [name, column(packed)]);
+    const count = named.length ? named[0][1].length : 0;
     return Array.from({ length: count }, (_, k) =>
-      Object.fromEntries(names.map((name) => [name, columns[name][k]])));
+      Object.fromEntries(named.map(([name, values]) => [name, values[k]])));
   };
+  // words stand once each, and then by their number
+  const column = (packed) => packed.words ? packed.at.map((k) => packed.words[k]) : packed;
   const draw = async (holder) => {
     const { spec, data } = JSON.parse(document.getElementById(holder.dataset.chart).textContent);
     spec.datasets = Object.fromEntries(Object.entries(data).map(([name, columns]) => [name, rows(columns)]));

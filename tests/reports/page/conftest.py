@@ -144,8 +144,10 @@ def with_tournament(run: LoadedRun, hosts: int, rails: int, nbytes: int = 1 << 2
 def tournament(start) -> Callable[..., LoadedRun]:
     """`tournament(hosts, rails, leaves=0)`: rows of every pair, made by columns, host 3 slow on rail 1."""
 
-    def build(hosts: int, rails: int, leaves: int = 0) -> LoadedRun:
-        names = [f"node{k:04d}" for k in range(hosts)]
+    def build(
+        hosts: int, rails: int, leaves: int = 0, names: Sequence[str] | None = None
+    ) -> LoadedRun:
+        names = names or [f"node{k:04d}" for k in range(hosts)]
         each = hosts // leaves if leaves else 0
         under = tuple((f"leaf{k}", tuple(names[k * each : (k + 1) * each])) for k in range(leaves))
         run = start(

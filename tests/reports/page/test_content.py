@@ -213,8 +213,8 @@ def test_no_name_of_a_host_becomes_markup(shown):
     assert text.count("<style") == text.count("</style") == 1
     blocks = re.findall(r'<script type="application/json" id="[\w-]+">(.*?)</script>', text)
     assert len(blocks) == 6
-    cells = (json.loads(block)["data"].get("cells", {}) for block in blocks)
-    assert set(shown.names) == {name for part in cells for name in part.get("row", ())}
+    cells = (json.loads(block)["data"].get("cells") for block in blocks)
+    assert set(shown.names) == {name for part in cells if part for name in part["row"]["words"]}
 
 
 def test_json_in_a_script_cannot_end_it():
@@ -253,6 +253,24 @@ def test_a_small_run_is_whole_on_its_page(shown):
     assert whole(shown.run)
     assert html.beside(shown.run) is None
     assert "All 90 rows." in shown.text
+
+
+def test_long_names_and_a_long_log_stay_below_the_limit(tournament):
+    names = [f"{k:02d}" + "x" * 300 for k in range(64)]
+    run = tournament(64, 8, names=names)
+    notes = ("a note of a log " * 100_000, *(f"{k} " + "y" * 5000 for k in range(80)))
+    told = dataclasses.replace(run, stored=dataclasses.replace(run.stored, notes=notes))
+    text = html.render(told)
+    assert len(text.encode()) < MOST_BYTES
+    assert f"a note of a log {'a note of a log ' * 10}" in text
+
+
+def test_words_of_a_chart_stand_once(shown):
+    chart = shown.chart("pairs")
+    packed, plain = chart.packed()["cells"], chart.columns()["cells"]
+    assert len(packed["row"]["words"]) == len(shown.names)
+    assert [packed["row"]["words"][k] for k in packed["row"]["at"]] == plain["row"]
+    assert packed["busbw"] == plain["busbw"]
 
 
 def test_many_curves_and_a_sweep_of_sizes_stay_below_the_limit(start):
