@@ -112,6 +112,11 @@ def interval(low: float, high: float) -> str:
     return f"{number if last.endswith(f' {unit}') else first} - {last}"
 
 
+def cut(text: str, most: int) -> str:
+    """The text, or as much of it as `most` characters hold, with `…` for the rest."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def significant(value: float) -> str:
     """Three significant digits, whole numbers from 1,000 on."""
     if pd.isna(value):

@@ -27,6 +27,7 @@ def head(run: LoadedRun) -> dict[str, Any]:
             "starts": len(stored.starts),
             "environment": stored.environment,
         },
+        "simulated": run.simulated,
         "verdict": verdict.word,
         "exit_code": verdict.exit_code,
         "coverage": {**covered, "sentence": verdict.coverage.sentence()},

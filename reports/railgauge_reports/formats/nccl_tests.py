@@ -55,7 +55,8 @@ def render(run: LoadedRun) -> str:
         row = dict(zip(names, values, strict=True))
         tables.setdefault(tuple(row[name] for name in _TABLE), []).append(row)
     facts = _facts(run.stored)
-    return "".join(
+    warning = f"# {run.warning}\n" if run.warning else ""
+    return warning + "".join(
         line + "\n" for rows in tables.values() for line in table(run.stored, rows, facts)
     )
 

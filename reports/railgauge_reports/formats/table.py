@@ -15,6 +15,7 @@ def render(run: LoadedRun) -> str:
     made = table(run.rows)
     where = f"{stored.last.ranks} ranks on {len(set(stored.last.hosts))} host(s)"
     lines = [
+        *([run.warning] if run.warning else []),
         f"{verdict.word} ({verdict.exit_code}): {verdict.coverage.sentence()}",
         f"{stored.last.backend}, {stored.library}, {where}, pattern {stored.plan.pattern}",
         ", ".join(made.common),

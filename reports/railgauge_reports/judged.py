@@ -1,0 +1,263 @@
+"""What is wrong with a run, who did it, what it should have been: one shape for every format.
+
+The formats read `Judged` and nothing else of this kind, so whoever judges better (localisation, an
+expected bandwidth) fills `suspects_of` and `expected_of`.
+"""
+
+# ruff: noqa: N815  (units keep their capitals: GBps is not Gbps)
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from railgauge.units import format_size
+from railgauge_reports.cells import significant
+from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.lossless import told
+from railgauge_reports.pairs import Pairs, pairs_of
+from railgauge_reports.series import series_frame
+from railgauge_reports.verdict import WrongElement, wrong_elements
+
+Severity = Literal["fail", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("fail", "warning", "note")
+#: Slow pairs that are told of one by one.
+MOST_PAIRS = 5
+#: Ranks with wrong data that are told of one by one.
+MOST_WRONG = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A sentence for a person, how bad it is, whose hosts it names, and a command to type next."""
+
+    sentence: str
+    severity: Severity
+    hosts: tuple[str, ...] = ()
+    next: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspect:
+    """Who is at fault: `kind` (node, GPU, rail, leaf pair ...), `target` in words, `effect` (share of
+    bandwidth lost), how many of how many measurements say so, and what would tell it from the
+    `alternatives`. `confidence` is None where none can be given.
+    """
+
+    kind: str
+    target: str
+    hosts: tuple[str, ...] = ()
+    rail: int | None = None
+    leaves: tuple[str, ...] = ()
+    effect: float | None = None
+    supporting: int = 0
+    of: int = 0
+    confidence: float | None = None
+    alternatives: tuple[str, ...] = ()
+    next_test: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """What busbw should be at a size: between low and high; `bound_GBps` is what nothing exceeds."""
+
+    low_GBps: float
+    high_GBps: float
+    bound_GBps: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shortfall:
+    """The share of a bandwidth that is missing, of what, and against what that is said."""
+
+    share: float
+    of: str
+    against: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Findings with the worst first; `expected` by (operation, nbytes), empty where nothing says what
+    should be, as `unexpected` tells.
+    """
+
+    findings: tuple[Finding, ...]
+    suspects: tuple[Suspect, ...] = ()
+    expected: Mapping[tuple[str, int], Band] = dataclasses.field(default_factory=dict)
+    unexpected: str = "no expectation: the cluster is not described"
+    shortfall: Shortfall | None = None
+    pairs: Pairs | None = None
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def suspect_hosts(self) -> frozenset[str]:
+        return frozenset(host for suspect in self.suspects for host in suspect.hosts)
+
+
+def judged_of(run: LoadedRun) -> Judged:
+    """Everything that is known to be wrong, from the verdict, the rules, arrivals and slow pairs.
+
+    Slow pairs are told of where nobody is suspected of them.
+    """
+    pairs = pairs_of(run)
+    suspects = suspects_of(run)
+    found = [*_wrong(run), *map(_suspected, suspects), *_reasons(run), *_fabric(run)]
+    found += [*([] if suspects else _slow_pairs(run, pairs)), *_late(run)]
+    found += [Finding(note, "note") for note in (*run.stored.notes, *doubts(run))]
+    once: dict[str, Finding] = {}
+    for finding in found:
+        once.setdefault(finding.sentence, finding)
+    ranked = sorted(once.values(), key=lambda finding: SEVERITIES.index(finding.severity))
+    expected = expected_of(run)
+    short = _below(run, expected) if expected else _behind(pairs)
+    return Judged(tuple(ranked), suspects, expected, shortfall=short, pairs=pairs)
+
+
+def suspects_of(run: LoadedRun) -> tuple[Suspect, ...]:
+    """Who is at fault; nobody, until a run is localised."""
+    del run
+    return ()
+
+
+def expected_of(run: LoadedRun) -> Mapping[tuple[str, int], Band]:
+    """What busbw should be, by (operation, nbytes); nothing, until the cluster is described."""
+    del run
+    return {}
+
+
+def _suspected(suspect: Suspect) -> Finding:
+    lost = "" if suspect.effect is None else f": {suspect.effect:.0%} of its bandwidth lost"
+    said = f", {suspect.supporting} of {suspect.of} measurements say so" if suspect.of else ""
+    words = f"{suspect.kind} {suspect.target}{lost}{said}"
+    return Finding(words, "fail", suspect.hosts, suspect.next_test)
+
+
+def _reasons(run: LoadedRun) -> list[Finding]:
+    """The verdict's own, but those that a rule of the fabric gave: they come with more to say."""
+    rules = set(told.reasons(run.fabric))
+    severity: Severity = "fail" if run.verdict.word in ("FAIL", "ERROR") else "warning"
+    following = run.verdict.next_commands[:1]
+    return [
+        Finding(reason, severity, next="".join(following))
+        for reason in run.verdict.reasons
+        if reason not in rules
+    ]
+
+
+def _wrong(run: LoadedRun) -> list[Finding]:
+    by_rank: dict[int, list[WrongElement]] = {}
+    for found in wrong_elements(run.stored):
+        by_rank.setdefault(found.wrong.rank, []).append(found)
+    told_of = [
+        Finding(
+            f"wrong data: {first.sentence()}"
+            + (f", and in {len(more)} more measurements" if more else ""),
+            "fail",
+            (first.wrong.host,),
+            "".join(run.verdict.next_commands[:1]),
+        )
+        for first, *more in by_rank.values()
+    ]
+    left = len(told_of) - MOST_WRONG
+    more = [Finding(f"wrong data on {left} more ranks", "fail")] if left > 0 else []
+    return told_of[:MOST_WRONG] + more
+
+
+def _fabric(run: LoadedRun) -> list[Finding]:
+    words: Mapping[str, Severity] = {"F": "fail", "W": "warning"}
+    return [
+        Finding(
+            finding.sentence(),
+            words[finding.counts],
+            (finding.site.host,) if finding.site.host else (),
+            finding.next[0] if finding.next else "",
+        )
+        for finding in told.shown(run.fabric.judgement)
+        if finding.counts in words
+    ]
+
+
+def _late(run: LoadedRun) -> list[Finding]:
+    named = run.rows["slowest_host"].dropna().unique().tolist()
+    return [
+        Finding(sentence, "warning", tuple(h for h in named if f" on {h} " in sentence))
+        for sentence in slow_arrivals(run)
+    ]
+
+
+def _slow_pairs(run: LoadedRun, pairs: Pairs | None) -> list[Finding]:
+    """Pairs far below the median of all, by what they have in common; a hint, not yet a culprit."""
+    if pairs is None:
+        return []
+    common, alone = pairs.in_common()
+    size = f"{pairs.operation} of {format_size(pairs.nbytes)}"
+    median = f"the median of {len(pairs.frame):,} pairs ({significant(pairs.median_GBps)} GB/s)"
+    made = [
+        Finding(
+            f"{pairs.who(found.player, found.rail)}: {found.slow:,} of its {found.pairs:,} pairs are slow,"
+            f" {significant(found.median_GBps)} GB/s in {size},"
+            f" {1 - found.median_GBps / pairs.median_GBps:.0%} below {median}",
+            "warning",
+            _names(pairs, (found.player,)),
+            run.stored.again,
+        )
+        for found in common
+    ]
+    shown = alone.head(MOST_PAIRS)
+    made += [
+        Finding(
+            f"{pairs.words(one, other, rail)}: {significant(rate)} GB/s in {size},"
+            f" {1 - rate / pairs.median_GBps:.0%} below {median}",
+            "warning",
+            _names(pairs, (one, other)),
+            run.stored.again,
+        )
+        for one, other, rail, rate in shown[["one", "other", "rail", "busbw_GBps"]].itertuples(
+            index=False, name=None
+        )
+    ]
+    left = len(alone) - len(shown)
+    if left > 0:
+        made.append(Finding(f"{left:,} more pairs are as far below the median", "warning"))
+    return made
+
+
+def _names(pairs: Pairs, places: Sequence[int]) -> tuple[str, ...]:
+    if pairs.players.noun != "host":
+        return ()
+    return tuple(pairs.players.names[place] for place in places)
+
+
+def _below(run: LoadedRun, expected: Mapping[tuple[str, int], Band]) -> Shortfall | None:
+    """The operation that lacks most of what is expected at its largest size; None within the band."""
+    series = series_frame(run.rows)
+    told_of = series[series["busbw_GBps"].notna()].sort_values("nbytes", kind="stable")
+    worst: Shortfall | None = None
+    for _, row in told_of.drop_duplicates("label", keep="last").iterrows():
+        band = expected.get((str(row["operation"]), int(row["nbytes"])))
+        rate = float(row["busbw_GBps"])
+        if band is None or rate >= band.low_GBps:
+            continue
+        middle = (band.low_GBps + band.high_GBps) / 2
+        share = 1 - rate / middle
+        if worst is None or share > worst.share:
+            of = f"{row['label']} of {format_size(int(row['nbytes']))}, {significant(rate)} GB/s"
+            worst = Shortfall(share, of, f"the {significant(middle)} GB/s that are expected")
+    return worst
+
+
+def _behind(pairs: Pairs | None) -> Shortfall | None:
+    """What the slowest pair lacks: a collective over all of them goes at its pace."""
+    if pairs is None or pairs.slow.empty:
+        return None
+    slowest = pairs.slow.iloc[0]
+    one, other, rail = (int(slowest[name]) for name in ("one", "other", "rail"))
+    return Shortfall(
+        1 - float(slowest["relative"]),
+        f"the slowest pair, {pairs.words(one, other, rail)} (a collective over all of them goes at its pace)",
+        f"the median of {len(pairs.frame):,} pairs of this run",
+    )
