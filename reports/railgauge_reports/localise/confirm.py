@@ -9,11 +9,17 @@ from scipy.special import expit
 
 from railgauge_reports.localise.decompose import BAD_NODE
 from railgauge_reports.localise.explain import log_odds
-from railgauge_reports.localise.meetings import EFFECT, FEWEST, Meetings, meetings_of, over_rails
+from railgauge_reports.localise.meetings import (
+    EFFECT,
+    FEWEST,
+    OF_A_MEDIAN,
+    Meetings,
+    meetings_of,
+    over_rails,
+)
 from railgauge_reports.localise.pairs import Floats, PairTable
 from railgauge_reports.localise.suspects import (
     CONFIRMED,
-    OF_A_MEDIAN,
     REFUTED,
     Basis,
     Localisation,

@@ -213,7 +213,8 @@ class _Search:
         for place, kind in enumerate(self.kinds):
             for number in np.flatnonzero(np.isfinite(self.levels[place])):
                 samples = self._samples(place, int(number))
-                made = self._factor(kind, place, int(number), samples[self.covers[samples] == 1])
+                others = self.covers[samples] - self._reaches_at(place, int(number), samples)
+                made = self._factor(kind, place, int(number), samples[others == 0])
                 if made.log_odds > 0 and made.low >= kind.least:
                     sole.append(self._with_alternatives(made))
                 else:
@@ -221,20 +222,19 @@ class _Search:
         known = np.zeros(len(self.values), bool)
         for factor in sole:
             place = [kind.name for kind in self.kinds].index(factor.kind)
-            known[self._samples(place, factor.number)] = True
+            samples = self._samples(place, factor.number)
+            known[samples[self._reaches_at(place, factor.number, samples)]] = True
         classes, uncleared, covered = self._classes(doubtful, known)
         return Explained(tuple(sole), classes, uncleared, covered)
 
     def _samples(self, place: int, number: int) -> Ints:
-        """The low samples that this taken factor explains."""
-        kind, level = self.kinds[place], self.levels[place]
-        found = np.zeros(len(self.values), bool)
-        for end in kind.ends:
-            here = np.flatnonzero(end == number)
-            found[here[self._reaches_at(level[number], here)]] = True
-        return np.flatnonzero(found)
+        """The low samples of a factor, those that are lower than it explains among them."""
+        ends = self.kinds[place].ends
+        return np.flatnonzero(np.logical_or.reduce([end == number for end in ends]))
 
-    def _reaches_at(self, level: float, rows: Ints) -> np.ndarray:
+    def _reaches_at(self, place: int, number: int, rows: Ints) -> np.ndarray:
+        """Which of its samples a taken factor explains."""
+        level = self.levels[place][number]
         return np.asarray(self.values[rows] >= level - max(self.slack, -level / 2))
 
     def _factor(self, kind: Kind, place: int, number: int, own: Ints) -> Factor:
