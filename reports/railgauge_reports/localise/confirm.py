@@ -49,16 +49,16 @@ def merged(first: Localisation, table: PairTable) -> Localisation:
     for suspect in first.suspects:
         told = look.judged(suspect)
         (refuted if told.verified == REFUTED else kept).append(told)
-    classes = []
+    classes, settled = [], list[str]()
     for one_of in first.classes:
         members = [look.alone(node, one_of) for node in one_of.nodes]
         if any(not member.verified for member in members):
             classes.append(one_of)
         kept += [member for member in members if member.verified == CONFIRMED]
+        settled += [m.hosts[0] for m in members if m.verified == REFUTED]
         if all(member.verified == REFUTED for member in members):
             refuted.append(dataclasses.replace(one_of, verified=REFUTED))
     number = {name: k for k, name in enumerate(first.names)}
-    settled: list[str] = []
     left: list[str] = []
     for name in first.uncleared:
         told = look.alone(number[name], None)

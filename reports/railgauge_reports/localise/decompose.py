@@ -9,6 +9,7 @@ Then levels, noise and the rate of chance are taken anew without what was explai
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 
@@ -90,17 +91,25 @@ def decompose(met: Meetings, leaves: int) -> Decomposed:
     """Find the factors; `leaves` is how many leaf switches there are (0: unknown).
 
     Where a good part of the pairs is faster than the level, most may be slow (3 bad nodes of 8 are in 18 of
-    28 pairs): then the fast ones are tried as the level, and stay it where no more than half of the
-    nodes are needed to explain the rest, and fewer samples remain unexplained than were too fast.
+    28 pairs): then the fast ones are tried as the level, and stay it where no more than half of the nodes
+    (rounds, pairs of leaves) are needed to explain the rest, and fewer samples remain unexplained than
+    were too fast.
     """
     made = _decomposed(met, leaves, np.ones(met.logs.shape, bool))
     if made.fast <= MUCH:
         return made
     high = centred(met, made.levels) > 2 * made.whole.threshold
     other = _decomposed(met, leaves, high)
-    blamed = {f.number for f in other.whole.explained.factors if f.kind == "node"}
     left = np.count_nonzero(~other.whole.explained.covered) / max(1, len(met.a))
-    return other if len(blamed) * 2 <= met.nodes and left + other.fast < made.fast else made
+    found = other.whole.explained
+    blamed = Counter(factor.kind for one in (found.factors, *found.classes) for factor in one)
+    among = {
+        "node": met.nodes,
+        "round": int(met.round.max()) + 1,
+        "leaf pair": len(other.leaf_pairs),
+    }
+    few = all(2 * blamed[kind] <= count for kind, count in among.items())
+    return other if few and left + other.fast < made.fast else made
 
 
 def _decomposed(met: Meetings, leaves: int, weighed: np.ndarray) -> Decomposed:

@@ -21,7 +21,7 @@ from railgauge_reports.localise.meetings import (
     meetings_of,
 )
 from railgauge_reports.localise.pairs import PairTable, pair_table
-from railgauge_reports.localise.suspects import Basis, Localisation, Suspect
+from railgauge_reports.localise.suspects import Basis, Localisation, Suspect, share_lost
 from railgauge_reports.localise.told import Teller
 from railgauge_reports.localise.verify import PARTNERS, Verification, verification
 from railgauge_reports.stored import StoredRun
@@ -131,7 +131,7 @@ def _rails(made: Decomposed, teller: Teller) -> list[Suspect]:
         odds = float(log_odds(np.array(low), np.array(len(apart) - low), 0.5, BAD_RAIL))
         if odds <= 0:
             continue
-        half = 1.96 * 1.2533 * made.whole.noise / np.sqrt(len(apart))
+        effect, least, most = share_lost(apart, made.whole.noise)
         found.append(
             Suspect(
                 kind="rail",
@@ -140,9 +140,9 @@ def _rails(made: Decomposed, teller: Teller) -> list[Suspect]:
                 nodes=(),
                 rail=teller.rail("rail", int(rail)),
                 leaves=(),
-                effect=float(-np.expm1(offset)),
-                effect_low=float(-np.expm1(offset + half)),
-                effect_high=float(-np.expm1(offset - half)),
+                effect=effect,
+                effect_low=least,
+                effect_high=most,
                 supporting=low,
                 of=len(apart),
                 confidence=float(expit(odds)),

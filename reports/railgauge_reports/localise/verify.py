@@ -121,22 +121,20 @@ def _add_leaf_pairs(
     if leaf_of is None:
         return
     for one, other in leaf_pairs:
-        sides = [[node for node in usable if leaf_of[node] == leaf] for leaf in (one, other)]
+        a, b = ([node for node in usable if leaf_of[node] == leaf] for leaf in (one, other))
+        if one == other:
+            a, b = a[::2], a[1::2]
+        if len(a) > len(b):
+            a, b = b, a
         turns = 0
         for turn in range(len(rounds) + PARTNERS):
-            if turns == PARTNERS:
+            if turns == PARTNERS or not a:
                 break
             if turn == len(rounds):
                 rounds.append([])
             busy = {node for pair in rounds[turn] for node in pair}
-            a, b = ([node for node in side if node not in busy] for side in sides)
-            b = b[turns % max(1, len(b)) :] + b[: turns % max(1, len(b))]
-            met = (
-                list(zip(a, b, strict=False))
-                if one != other
-                else list(zip(a[::2], a[1::2], strict=False))
-            )
-            if met:
-                rounds[turn] += met
-                turns += 1
+            met = [(x, b[(k + turns) % len(b)]) for k, x in enumerate(a)]
+            met = [pair for pair in met if not busy & {*pair}]
+            rounds[turn] += met
+            turns += bool(met)
     rounds[:] = [met for met in rounds if met]
