@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import expit
@@ -153,20 +154,28 @@ class _Look:
         return BAD_NODE / among
 
     def _of_node(self, node: int, rail: int | None) -> Floats:
-        """What it had with good partners."""
+        """What it had with good partners, but for those behind a suspected pair of leaves."""
         met = self.met
         rows = ((met.a == node) & ~self.b_target) | ((met.b == node) & ~self.a_target)
+        rows &= ~self._between(self.first.verification.leaf_pairs)
         return np.asarray(self._column(rail)[rows])
 
     def _of_leaves(self, suspect: Suspect) -> Floats:
-        met, leaf_of = self.met, self.basis.leaf_of
-        assert leaf_of is not None
-        found = np.zeros(len(met.a), bool)
-        for one, other in self.first.verification.leaf_pairs:
-            if suspect.leaves == self._leaf_words(one, other):
-                ends = np.sort(np.stack([leaf_of[met.a], leaf_of[met.b]]), axis=0)
-                found |= (ends[0] == min(one, other)) & (ends[1] == max(one, other))
+        planned = self.first.verification.leaf_pairs
+        own = [pair for pair in planned if suspect.leaves == self._leaf_words(*pair)]
+        found = self._between(own)
         return np.asarray(self._column(suspect.rail)[found & ~self.a_target & ~self.b_target])
+
+    def _between(self, leaf_pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Meetings between any of these pairs of leaves."""
+        met, leaf_of = self.met, self.basis.leaf_of
+        found = np.zeros(len(met.a), bool)
+        if leaf_of is None:
+            return found
+        ends = np.sort(np.stack([leaf_of[met.a], leaf_of[met.b]]), axis=0)
+        for one, other in leaf_pairs:
+            found |= (ends[0] == min(one, other)) & (ends[1] == max(one, other))
+        return found
 
     def _leaf_words(self, one: int, other: int) -> tuple[str, ...]:
         names = self.basis.leaf_names

@@ -43,6 +43,14 @@ def test_partners_of_a_suspect_hang_on_different_leaves():
     assert len({NAMES.index(name) // 8 for name in plan.partners(0)}) == 3
 
 
+def test_no_partner_stands_behind_a_suspected_pair_of_leaves():
+    leaf_of = np.arange(40) // 8
+    plan = verification(NAMES, [0, 9], range(1, 40), leaf_of, [(0, 3), (1, 4)], padded=False)
+    assert not {NAMES.index(name) // 8 for name in plan.partners(0)} & {3}
+    assert not {NAMES.index(name) // 8 for name in plan.partners(9)} & {4}
+    assert len({NAMES.index(name) // 8 for name in plan.partners(9)}) == 3
+
+
 def test_good_nodes_that_are_left_over_meet_each_other_so_that_the_load_stays():
     plan = verification(NAMES, [5, 6], [k for k in range(40) if k not in (5, 6)])
     assert [len(met) for met in plan.rounds] == [20, 20, 20]
