@@ -161,7 +161,7 @@ FLEETS = (
     Fleet(1024, 3, leaf_size=32, leaf_loss=0.10),
 )
 #: Runs of each at --scale 1; a claim of fewer than 0.01 false nodes a run needs 300 and more.
-RUNS = {64: 2000, 256: 1000, 1024: 200, 4096: 60}
+RUNS = {64: 2000, 256: 1000, 1024: 600, 4096: 300}
 
 
 def row(fleet: Fleet, runs: int, seed: int) -> str:

@@ -14,7 +14,9 @@ from railgauge_reports.localise.meetings import (
     EFFECT,
     FEWEST,
     OF_A_MEDIAN,
+    OWN_LEVEL,
     Meetings,
+    fleet_noise,
     meetings_of,
     over_rails,
 )
@@ -89,8 +91,12 @@ class _Look:
         self.met = meetings_of(_renamed(table, first.names))
         targets = np.array(sorted(first.verification.targets), np.int64)
         self.a_target, self.b_target = np.isin(self.met.a, targets), np.isin(self.met.b, targets)
-        self.values = _centred(self.met, basis, ~(self.a_target | self.b_target))
+        control = ~(self.a_target | self.b_target)
+        self.values = _centred(self.met, basis, control)
         self.whole = over_rails(self.values) if len(self.values) else np.zeros(0)
+        # the larger of both looks: too small a noise makes chance a fault
+        self.noise = _noise(self.whole[control], basis.noise)
+        self.rail_noise = _noise(self.values[:, control], basis.rail_noise)
 
     def judged(self, suspect: Suspect) -> Suspect:
         if suspect.kind in ("node", "nic"):
@@ -125,7 +131,7 @@ class _Look:
         if len(found) < LEAST:
             return suspect
         single = suspect.rail is not None
-        noise = self.basis.rail_noise if single else self.basis.noise
+        noise = self.rail_noise if single else self.noise
         chance = self.basis.rail_chance if single else self.basis.chance
         gate = max(-float(np.log1p(-EFFECT)), Z_MEDIAN * OF_A_MEDIAN * noise / np.sqrt(len(found)))
         low = suspect.supporting + int(np.count_nonzero(found < -gate))
@@ -187,6 +193,12 @@ class _Look:
         if rail not in self.met.rails:
             return np.full(len(self.met.a), np.nan)
         return np.asarray(self.values[self.met.rails.index(rail)])
+
+
+def _noise(control: Floats, before: float) -> float:
+    """The noise of good pairs now, where there are enough to tell, or before, whichever is larger."""
+    own = control[np.isfinite(control)]
+    return max(before, fleet_noise(own)) if len(own) >= OWN_LEVEL else before
 
 
 def _after(suspect: Suspect) -> str:
