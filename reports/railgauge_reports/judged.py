@@ -1,7 +1,6 @@
 """What is wrong with a run, who did it, what it should have been: one shape for every format.
 
-The formats read `Judged` and nothing else of this kind, so whoever judges better (localisation, an
-expected bandwidth) fills `suspects_of` and `expected_of`.
+The formats read `Judged` and nothing else of this kind.
 """
 
 # ruff: noqa: N815  (units keep their capitals: GBps is not Gbps)
@@ -9,13 +8,19 @@ expected bandwidth) fills `suspects_of` and `expected_of`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from railgauge.errors import UsageError
 from railgauge.units import format_size
 from railgauge_reports.cells import significant
+from railgauge_reports.expected.machine import machine_of
+from railgauge_reports.expected.question import Question, curve, question_of
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.localise.localiser import localise_run
+from railgauge_reports.localise.suspects import CONFIRMED, Suspect
 from railgauge_reports.lossless import told
 from railgauge_reports.pairs import Pairs, pairs_of
 from railgauge_reports.series import series_frame
@@ -37,26 +42,6 @@ class Finding:
     severity: Severity
     hosts: tuple[str, ...] = ()
     next: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Suspect:
-    """Who is at fault: `kind` (node, GPU, rail, leaf pair ...), `target` in words, `effect` (share of
-    bandwidth lost), how many of how many measurements say so, and what would tell it from the
-    `alternatives`. `confidence` is None where none can be given.
-    """
-
-    kind: str
-    target: str
-    hosts: tuple[str, ...] = ()
-    rail: int | None = None
-    leaves: tuple[str, ...] = ()
-    effect: float | None = None
-    supporting: int = 0
-    of: int = 0
-    confidence: float | None = None
-    alternatives: tuple[str, ...] = ()
-    next_test: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +71,7 @@ class Judged:
     findings: tuple[Finding, ...]
     suspects: tuple[Suspect, ...] = ()
     expected: Mapping[tuple[str, int], Band] = dataclasses.field(default_factory=dict)
-    unexpected: str = "no expectation: the cluster is not described"
+    unexpected: str = ""
     shortfall: Shortfall | None = None
     pairs: Pairs | None = None
 
@@ -112,28 +97,61 @@ def judged_of(run: LoadedRun) -> Judged:
     for finding in found:
         once.setdefault(finding.sentence, finding)
     ranked = sorted(once.values(), key=lambda finding: SEVERITIES.index(finding.severity))
-    expected = expected_of(run)
+    expected, unexpected = expected_of(run)
     short = _below(run, expected) if expected else _behind(pairs)
-    return Judged(tuple(ranked), suspects, expected, shortfall=short, pairs=pairs)
+    return Judged(tuple(ranked), suspects, expected, unexpected, short, pairs)
 
 
 def suspects_of(run: LoadedRun) -> tuple[Suspect, ...]:
-    """Who is at fault; nobody, until a run is localised."""
-    del run
-    return ()
+    """Who is suspected, named or one of a few; nobody where no pairs were measured."""
+    found = localise_run(run.stored, run.rows)
+    return () if found is None else (*found.suspects, *found.classes)
 
 
-def expected_of(run: LoadedRun) -> Mapping[tuple[str, int], Band]:
-    """What busbw should be, by (operation, nbytes); nothing, until the cluster is described."""
-    del run
-    return {}
+def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
+    """What busbw should be, by (operation, nbytes), or why nothing says so."""
+    machine = machine_of(run.stored)
+    if machine.cluster is None:
+        return {}, f"no expectation: {machine.reason}"
+    sizes = run.rows[run.rows["busbw_GBps"].notna()].groupby("operation")["nbytes"].unique()
+    bands: dict[tuple[str, int], Band] = {}
+    reasons = []
+    for operation, asked in sizes.items():
+        try:
+            question = question_of(
+                machine.cluster,
+                str(operation),
+                machine.nodes,
+                machine.ranks,
+                pattern=run.stored.plan.pattern,
+            )
+        except UsageError as error:
+            reasons.append(str(error).splitlines()[0])
+            continue
+        if question.reason:
+            reasons.append(question.reason)
+            continue
+        bands |= _bands(question, sorted(int(size) for size in asked if size))
+    return bands, "" if bands else f"no expectation: {'; '.join(dict.fromkeys(reasons))}"
+
+
+def _bands(question: Question, sizes: Sequence[int]) -> dict[tuple[str, int], Band]:
+    if not sizes:
+        return {}
+    made = curve(question, sizes)
+    low, high = made.busbw_GBps(made.seconds_high), made.busbw_GBps(made.seconds_low)
+    rows = zip(sizes, low.tolist(), high.tolist(), made.bound_GBps.tolist(), strict=True)
+    return {
+        (question.operation, size): Band(least, most, bound)
+        for size, least, most, bound in rows
+        if math.isfinite(least) and math.isfinite(most)
+    }
 
 
 def _suspected(suspect: Suspect) -> Finding:
-    lost = "" if suspect.effect is None else f": {suspect.effect:.0%} of its bandwidth lost"
-    said = f", {suspect.supporting} of {suspect.of} measurements say so" if suspect.of else ""
-    words = f"{suspect.kind} {suspect.target}{lost}{said}"
-    return Finding(words, "fail", suspect.hosts, suspect.next_test)
+    """A fault where it was verified with partners known to be good, else a warning."""
+    severity: Severity = "fail" if suspect.verified == CONFIRMED else "warning"
+    return Finding(suspect.sentence(), severity, suspect.hosts, suspect.next_test)
 
 
 def _reasons(run: LoadedRun) -> list[Finding]:

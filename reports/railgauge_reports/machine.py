@@ -8,7 +8,10 @@ from typing import Any
 
 from railgauge.records import Run
 from railgauge.units import NANOSECONDS, format_seconds
+from railgauge_reports.cells import some
 from railgauge_reports.stored import StoredRun
+
+MOST_HOSTS = 32
 
 
 def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
@@ -23,7 +26,7 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
         "started": started.isoformat(timespec="seconds"),
         "railgauge": run.version,
         "ranks": f"{run.ranks} on {len(set(run.hosts))} host(s)",
-        "hosts": " ".join(dict.fromkeys(run.hosts)),
+        "hosts": " ".join(some(list(dict.fromkeys(run.hosts)), MOST_HOSTS, "in the run folder")),
         "backend": f"{run.backend}: {stored.library}",
         "thread level": run.thread_level,
         "processor": f"{node.get('processors')} x {node.get('processor')}" if node else "",

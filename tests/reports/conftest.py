@@ -31,6 +31,7 @@ from railgauge.records import (
     encode_runs,
 )
 from railgauge.topology import located
+from railgauge_reports.localise.suspects import Suspect
 from railgauge_reports.lossless.evidence import Count, Evidence, Port
 
 
@@ -361,3 +362,28 @@ def fabric() -> Callable[..., Evidence]:
         return Evidence(ports=tuple(ports), **fields)
 
     return build
+
+
+@pytest.fixture
+def suspect() -> Callable[..., Suspect]:
+    """`suspect(hosts=("n3",), ...)`: a NIC that three of three measurements accuse, or something else."""
+
+    def made(**facts: Any) -> Suspect:
+        usual = {
+            "kind": "nic",
+            "target": "rail 1 of n3",
+            "hosts": ("n3",),
+            "nodes": (3,),
+            "rail": 1,
+            "leaves": (),
+            "effect": 0.5,
+            "effect_low": 0.4,
+            "effect_high": 0.6,
+            "supporting": 3,
+            "of": 3,
+            "confidence": 0.99,
+            "log_odds": 5.0,
+        }
+        return Suspect(**(usual | facts))
+
+    return made

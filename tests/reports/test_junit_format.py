@@ -9,7 +9,6 @@ import pytest
 
 from railgauge_reports import judged
 from railgauge_reports.formats import junit
-from railgauge_reports.judged import Suspect
 from railgauge_reports.loaded import LoadedRun, load
 
 xmlschema = pytest.importorskip("xmlschema")
@@ -91,18 +90,16 @@ def test_rules_that_could_not_be_judged_are_skipped_with_why(start):
     assert all(message for _, message in found.values())
 
 
-def test_a_suspect_is_a_failure_of_its_own(start, monkeypatch):
-    nic = Suspect("NIC", "n3 rail 1", ("n3",), supporting=7, of=7, next_test="railgauge next")
-    monkeypatch.setattr(judged, "suspects_of", lambda _run: (nic,))
+def test_a_suspect_is_a_failure_once_it_is_confirmed(start, monkeypatch, suspect):
+    confirmed = suspect(verified="confirmed", next_test="railgauge next")
+    doubted = suspect(target="rail 2 of n4", hosts=("n4",))
+    monkeypatch.setattr(judged, "suspects_of", lambda _run: (confirmed, doubted))
     run = start(sizes=(8,))
     run.result(run.cases[0])
     found = outcomes(suites(load(run.end()))["suspects"])
-    assert found == {
-        "NIC n3 rail 1": (
-            "failure",
-            "NIC n3 rail 1: 7 of 7 measurements say so; next: railgauge next",
-        )
-    }
+    assert found["nic rail 1 of n3"][0] == "failure"
+    assert "next: railgauge next" in found["nic rail 1 of n3"][1]
+    assert found["nic rail 2 of n4"][0] == "skipped"
 
 
 def test_what_xml_cannot_hold_is_replaced(start):

@@ -19,6 +19,7 @@ from railgauge.errors import EXIT_FAIL, EXIT_PASS, EXIT_WRONG_DATA
 from railgauge.plan import Case
 from railgauge_reports.judged import judged_of
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.localise.suspects import CONFIRMED
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.catalogue import rule_named
 from railgauge_reports.stored import Measured, Missed, Pair
@@ -105,13 +106,11 @@ def _rules(run: LoadedRun) -> Iterator[Test]:
 
 
 def _suspects(run: LoadedRun) -> Iterator[Test]:
-    """Who is at fault, under names that stay from night to night."""
+    """Who is at fault, under names that stay from night to night; skipped until it is verified."""
     for suspect in judged_of(run).suspects:
-        words = f"{suspect.kind} {suspect.target}"
-        said = (
-            f"{suspect.supporting} of {suspect.of} measurements say so; next: {suspect.next_test}"
-        )
-        yield Test(words, 0.0, "failure", (f"{words}: {said}",))
+        said = f"{suspect.sentence()}; next: {suspect.next_test}"
+        outcome = "failure" if suspect.verified == CONFIRMED else "skipped"
+        yield Test(f"{suspect.kind} {suspect.target}", 0.0, outcome, (said,))
 
 
 def _verdict(run: LoadedRun) -> Test:

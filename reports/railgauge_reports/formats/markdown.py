@@ -13,14 +13,14 @@ from railgauge_reports.cells import NOTHING, table
 from railgauge_reports.cells import escaped as _escaped
 from railgauge_reports.cells import pipes as _pipes
 from railgauge_reports.counters import counter_frame, events
-from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
 from railgauge_reports.flows import flow_frame
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric
 from railgauge_reports.machine import machine_facts
 from railgauge_reports.stored import StoredRun
-from railgauge_reports.verdict import wrong_elements
+from railgauge_reports.verdict import MOST_WRONG, wrong_elements
 
 MOST_COUNTERS = MOST_FLOWS = 30
 MOST_BYES = 5
@@ -35,7 +35,7 @@ def render(run: LoadedRun) -> str:
         f"{verdict.coverage.sentence()}.",
         *_bullets(verdict.reasons),
         *_section("Wrong data", _wrong(stored)),
-        *_section("Late arrivals", _bullets(slow_arrivals(run))),
+        *_section("Late arrivals", _bullets(slow_arrivals(run, MOST_LATE))),
         *_section("Results", _results(run)),
         *_section("Flows", _flows(stored)),
         *_section("Lossless fabric", _fabric(run.fabric)),
@@ -63,6 +63,7 @@ def _results(run: LoadedRun) -> list[str]:
         heading = ": ".join(filter(None, (str(operation), ", ".join(made.common))))
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
+        parts += made.more(run.stored.folder)
     return parts or ["Nothing was measured."]
 
 
@@ -179,6 +180,7 @@ def _wrong(stored: StoredRun) -> list[str]:
         "case", "round", "rank", "host", "buffer", "index", "expected", "found", "elements",
         "iteration",
     )  # fmt: skip
+    found = wrong_elements(stored)
     body = [
         (
             w.case.describe(),
@@ -192,6 +194,8 @@ def _wrong(stored: StoredRun) -> list[str]:
             str(w.wrong.elements),
             NOTHING if w.wrong.iteration is None else str(w.wrong.iteration),
         )
-        for w in wrong_elements(stored)
+        for w in found[:MOST_WRONG]
     ]
-    return [_pipes(header, body)] if body else []
+    left = len(found) - len(body)
+    more = [f"{left} more ranks had wrong data: `--format json` names them."] if left else []
+    return [_pipes(header, body), *more] if body else []

@@ -13,8 +13,9 @@ from railgauge_reports.cells import seconds as format_time
 from railgauge_reports.cost import cost_of, energy_frame
 from railgauge_reports.counters import counter_frame
 from railgauge_reports.flows import flow_frame
-from railgauge_reports.judged import Finding, Judged, Suspect, judged_of
+from railgauge_reports.judged import Finding, Judged, judged_of
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.localise.suspects import Suspect
 from railgauge_reports.lossless import told
 from railgauge_reports.machine import machine_facts
 from railgauge_reports.odd_hosts import odd_hosts

@@ -15,7 +15,7 @@ from railgauge_reports import judged
 from railgauge_reports.cost import cost_of, energy_frame
 from railgauge_reports.counters import counter_frame
 from railgauge_reports.formats import html
-from railgauge_reports.judged import Band, Shortfall, Suspect, judged_of
+from railgauge_reports.judged import Band, Shortfall, judged_of
 from railgauge_reports.loaded import Asked, load
 from railgauge_reports.odd_hosts import odd_hosts
 from railgauge_reports.page.content import WORST, page_of, whole
@@ -31,14 +31,18 @@ def simulated(run):
 
 
 @pytest.fixture
-def _suspected(monkeypatch):
+def _suspected(monkeypatch, suspect):
     """As if the localiser had named a NIC, and the cluster were described."""
-    nic = Suspect(
-        "NIC", "n3 rail 1", ("n3",), 1, (), 0.5, 7, 7, 0.99, ("its cable",), "railgauge next"
-    )
+    facts = {
+        "supporting": 7,
+        "of": 7,
+        "alternatives": ("its cable",),
+        "next_test": "railgauge next",
+    }
+    nic = suspect(verified="confirmed", **facts)
     bands = {("sendrecv", 16 << 20): Band(60.0, 64.0, 70.0)}
     monkeypatch.setattr(judged, "suspects_of", lambda _run: (nic,))
-    monkeypatch.setattr(judged, "expected_of", lambda _run: bands)
+    monkeypatch.setattr(judged, "expected_of", lambda _run: (bands, ""))
 
 
 def test_the_first_screen_has_verdict_coverage_findings_and_commands(start, flipped):

@@ -7,10 +7,9 @@ block of node 0's file, as a process that models every rank stores them.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +46,7 @@ _PAUSE_NS = 20_000_000  # from one iteration to the next
 _NOISE, _SLOWER = 0.01, 1.5
 
 
-@dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """A cluster and what it ran; `columns` are STAMPS of all ranks or the SLOWEST rank of a group.
 
     With `counters` every node has an RDMA port for each GPU, whose data and packets were counted.
