@@ -109,7 +109,7 @@ def _suspects(run: LoadedRun) -> Iterator[Test]:
     """Who is at fault, under names that stay from night to night; skipped until it is verified."""
     for suspect in judged_of(run).suspects:
         said = f"{suspect.sentence()}; next: {suspect.next_test}"
-        outcome = "failure" if suspect.verified == CONFIRMED else "skipped"
+        outcome: Outcome = "failure" if suspect.verified == CONFIRMED else "skipped"
         yield Test(f"{suspect.kind} {suspect.target}", 0.0, outcome, (said,))
 
 

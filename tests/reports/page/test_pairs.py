@@ -75,8 +75,8 @@ def test_what_slow_pairs_have_in_common_is_one_finding(fleet):
     found = judged_of(load(fleet(hosts=8, rails=2, slow=("n3", 1)))).findings
     sentences = [finding.sentence for finding in found if finding.severity == "warning"]
     assert len(sentences) == 1
-    assert sentences[0].startswith("n3, rail 1: 7 of its 7 pairs are slow, 23.")
-    assert "50% below the median of 56 pairs" in sentences[0]
+    assert sentences[0].startswith("rail 1 of n3 is 49.")
+    assert "7 of 7 measurements say so" in sentences[0]
     assert found[0].hosts == ("n3",)
 
 
