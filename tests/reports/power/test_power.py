@@ -151,6 +151,20 @@ def test_a_tournament_names_what_was_planted_and_nothing_else():
     assert made.node_hours == pytest.approx(made.seconds * 32 / 3600)
 
 
+def test_a_nic_that_met_a_bad_node_once_is_not_cleared_by_the_two_meetings_that_are_left():
+    # in the first round of the circle node k meets node 31 - k
+    planted = (
+        faults.WrongPfcClass(node="node0029"),
+        faults.DegradedCable(node="node0002", nic=5, share=0.5),
+    )
+    plan = modelled_plan("tournament", None, 32)
+    alone = trial(plan, planted, seed=1, follow=False).match.outcomes
+    followed = trial(plan, planted, seed=1).match
+    assert alone[1][1] in (NAMED, IN_A_CLASS)
+    assert followed.outcomes == (("wrong_pfc_class", NAMED), ("degraded_cable", NAMED))
+    assert followed.false == ()
+
+
 def test_without_a_follow_up_the_tournament_alone_is_paid_for():
     plan = modelled_plan("tournament", None, 32)
     made = trial(plan, (faults.SlowNic(node="node0003", nic=2),), seed=1, follow=False)
