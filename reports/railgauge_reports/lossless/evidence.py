@@ -202,6 +202,37 @@ class Evidence:
                 found[event] = found.get(event, 0) + sum(count.delta or 0 for count in counts)
         return found
 
+    @cached_property
+    def answers(self) -> dict[tuple[str, int], tuple[str, ...]]:
+        """(rule, `knows` of a port) -> what the rule lacks there; `Sight.needed` fills it."""
+        return {}
+
+    @cached_property
+    def _knowledge(self) -> dict[object, int]:
+        """What ports know, numbered; a number by place of each port that was asked about."""
+        return {}
+
+    def knows(self, port: Port) -> int:
+        """The same number for ports of which the same things are known, whatever their values are."""
+        asked = ("port", id(port))
+        if asked not in self._knowledge:
+            here = self.configuration.get(port.host, {})
+            idle = (self.idle or {}).get(port.place, ())
+            known = (
+                frozenset(port.by_event),
+                frozenset(event for count in idle for event in count.kind.canonical),
+                port.rate_Gbps is not None,
+                tuple(sorted(port.unknown.items())),
+                frozenset(
+                    name.partition(":")[0]
+                    for name, value in here.items()
+                    if value is not None
+                    and name.partition(":")[2] in ("", port.device, port.netdev)
+                ),
+            )
+            self._knowledge[asked] = self._knowledge.setdefault(known, len(self._knowledge))
+        return self._knowledge[asked]
+
     def on(self, hosts: Iterable[str]) -> list[Port]:
         """The ports of the fabric on these hosts."""
         return [port for host in hosts for port in self.by_host.get(host, ())]
