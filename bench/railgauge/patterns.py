@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from railgauge.errors import UsageError, unknown
+from railgauge.pair_lists import Pairs, meetings, round_numbers
 from railgauge.topology import Topology
 
 Flow = tuple[int, int]  # from rank, to rank
@@ -52,7 +53,8 @@ class Pattern:
     """A pattern and what a plan says of it.
 
     `rounds`: only so many (None: all). `quiet`: one group of a leaf at a time. `victims`: their
-    share of all ranks; `loads`: what the others do to them, a round each.
+    share of all ranks; `loads`: what the others do to them, a round each. `pairs`: who meets whom
+    in pattern listed.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Pattern:
     victims: float = 0.2
     loads: tuple[str, ...] = LOADS
     seed: int = 1
+    pairs: Pairs = ()
 
 
 # schedules --------------------------------------------------------------------------------------------
@@ -103,6 +106,12 @@ def _meetings(where: Topology, met: Iterable[tuple[int, int]]) -> tuple[Group, .
 def _pairs(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     for met in circle(len(where.players)):
         yield Round(_meetings(where, met))
+
+
+def _listed(pattern: Pattern, where: Topology) -> Iterator[Round]:
+    """What a file lists, in the order of its rounds."""
+    for turn, met in zip(round_numbers(pattern.pairs), meetings(pattern.pairs, where), strict=True):
+        yield Round(_meetings(where, met), f"listed {turn}")
 
 
 def _by_leaf(where: Topology) -> list[list[int]]:
@@ -228,6 +237,12 @@ _ENTRIES: dict[str, _Entry] = {
     "bisection": _Entry(
         _bisection, "one half against the other, both directions", lambda _p, _w: 1, pairwise=True
     ),
+    "listed": _Entry(
+        _listed,
+        "the pairs of a file (--pairs), both directions, rail by rail: to look closer at suspects",
+        lambda p, _w: len(round_numbers(p.pairs)),
+        pairwise=True,
+    ),
     "incast": _Entry(
         _incast,
         "1, 2, 4 ... all senders into one receiver (--operation flows)",
@@ -274,6 +289,12 @@ def check_victims(share: float) -> None:
             f"--victims {share:g}: no share of the ranks.\n"
             "  expected: between 0 and 1, as in 0.2; the others make load"
         )
+
+
+def check_places(pattern: Pattern, where: Topology) -> None:
+    """Raise UsageError where the pattern names hosts that the job lacks."""
+    if pattern.name == "listed":
+        meetings(pattern.pairs, where)
 
 
 def fewest(name: str) -> int:

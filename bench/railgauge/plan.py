@@ -17,6 +17,7 @@ from railgauge.cluster import Cluster
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation
+from railgauge.pair_lists import Pairs
 from railgauge.patterns import LOADS, Pattern
 from railgauge.simulation.faults import Fault
 from railgauge.topology import Leaves
@@ -44,9 +45,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     (None: NCCL chooses).
     `counters` are the sources of counters that are read around every case (None: all), and in between
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
-    switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
-    `loads`; `load_bytes` is the size of a message of a load. `cluster` is what the simulated backend
-    models, with the `faults` planted there.
+    switches and the hosts under them, `pairs` who meets whom in pattern listed; see
+    `railgauge.patterns.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
+    message of a load. `cluster` is what the simulated backend models, with the `faults` planted there.
     """
 
     ranks: int
@@ -55,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     rounds: int | None = None
     quiet: bool = False
     leaves: Leaves | None = None
+    pairs: Pairs | None = None
     victims: float = 0.2
     loads: tuple[str, ...] = LOADS
     load_bytes: int = 64 << 10
@@ -99,7 +101,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def schedule(self) -> Pattern:
         """The pattern with what the plan says of it."""
-        return Pattern(self.pattern, self.rounds, self.quiet, self.victims, self.loads, self.seed)
+        pairs = self.pairs or ()
+        return Pattern(
+            self.pattern, self.rounds, self.quiet, self.victims, self.loads, self.seed, pairs
+        )
 
     @property
     def group_size(self) -> int:

@@ -12,6 +12,7 @@ from railgauge import patterns, plans
 from railgauge.backends import Offers, offers_of
 from railgauge.cluster import Cluster, check_cluster, read_cluster
 from railgauge.errors import UsageError
+from railgauge.pair_lists import read_pairs
 from railgauge.plan import Plan, read_matrix, read_plan
 from railgauge.plan_rules import applicable, validate
 from railgauge.simulation.faults import drawn, read_faults
@@ -95,6 +96,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         "loads": names_of(typed["load"]),
         "load_bytes": _size(typed["load_bytes"], "--load-bytes"),
         "leaves": None if typed["leaves"] is None else read_leaves(Path(typed["leaves"])),
+        "pairs": None if typed["pairs"] is None else read_pairs(Path(typed["pairs"])),
         "sizes": sizes(typed),
         "matrix": None if typed["matrix"] is None else read_matrix(Path(typed["matrix"])),
         "max_memory": _size(typed["max_memory"], "--max-memory"),

@@ -193,6 +193,12 @@ def _check_pattern(plan: Plan) -> None:
             "  next: railgauge run --pattern leaves --leaves /etc/slurm/topology.conf, or a file with"
             " lines like `leaf0: node[0-3]`"
         )
+    if (plan.pattern == "listed") != bool(plan.pairs):
+        raise UsageError(
+            "--pattern listed and --pairs belong together: the file lists who meets whom.\n"
+            "  expected: lines of a round and two hosts, as in `0 node17 node3`\n"
+            "  next: railgauge run --pattern listed --pairs FILE --operation sendrecv"
+        )
     if plan.quiet and plan.pattern not in patterns.PAIRWISE:
         raise UsageError(
             f"--quiet: pattern {plan.pattern} has no groups that could run one after the other.\n"

@@ -86,6 +86,7 @@ class Runner:
         hosts = {place.node: place.host for place in world.places}
         self._hosts = [hosts[node] for node in sorted(hosts)]
         self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
+        patterns.check_places(plan.schedule, self.where)
         node = world.places[world.rank].node
         self.tally = Tally(node, world.leaders is not None, plan.counters)
         self.opening = Opening(plan, world, backend, folder, self.tally)

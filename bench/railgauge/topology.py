@@ -23,11 +23,15 @@ _PLAIN = re.compile(r"([^\s:=]+)\s*:\s*(.+)")
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """`node_of[rank]`, and where leaf switches are known `leaf_of[node]` with their names."""
+    """`node_of[rank]`, and where leaf switches are known `leaf_of[node]` with their names.
+
+    `hosts[node]` are the names of the nodes; none before anything has started.
+    """
 
     node_of: tuple[int, ...]
     leaf_of: tuple[int, ...] = ()
     leaf_names: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     @functools.cached_property
     def players(self) -> tuple[tuple[int, ...], ...]:
@@ -57,17 +61,20 @@ def located(leaves: Leaves | None, hosts: Sequence[str], node_of: Iterable[int])
     """The topology of nodes called `hosts`; raises UsageError for a host that no leaf has."""
     nodes = tuple(node_of)
     if leaves is None:
-        return Topology(nodes)
+        return Topology(nodes, hosts=tuple(hosts))
     leaf_by_host = {host: index for index, (_, under) in enumerate(leaves) for host in under}
     lacking = [host for host in hosts if host not in leaf_by_host]
     if lacking:
         raise UsageError(
-            f"--leaves: {_some(lacking)} of this job hang on no leaf of the file.\n"
-            f"  found there: {_some(list(leaf_by_host))}\n"
+            f"--leaves: {some(lacking)} of this job hang on no leaf of the file.\n"
+            f"  found there: {some(list(leaf_by_host))}\n"
             "  expected: every host, by the name that `hostname` gives there"
         )
     return Topology(
-        nodes, tuple(leaf_by_host[host] for host in hosts), tuple(name for name, _ in leaves)
+        nodes,
+        tuple(leaf_by_host[host] for host in hosts),
+        tuple(name for name, _ in leaves),
+        tuple(hosts),
     )
 
 
@@ -75,10 +82,11 @@ def absent(leaves: Leaves | None, hosts: Sequence[str]) -> str:
     """What to say of hosts that the file of leaves names and the job lacks; "": nothing."""
     here = set(hosts)
     gone = [host for _, under in leaves or () for host in under if host not in here]
-    return f"--leaves names {_some(gone)}, not in this job: not tested" if gone else ""
+    return f"--leaves names {some(gone)}, not in this job: not tested" if gone else ""
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first three of the names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3])}{more}"
 

@@ -285,3 +285,12 @@ def test_the_memory_is_where_the_backend_has_it_unless_it_is_said(backend, memor
 
 def test_an_unknown_backend_is_refused_before_what_it_might_offer_is_asked():
     assert "unknown backend 'ncl'. Did you mean 'nccl'?" in refused("--backend", "ncl")
+
+
+def test_listed_pairs_come_from_a_file_and_belong_to_their_pattern(tmp_path):
+    path = tmp_path / "pairs"
+    path.write_text("0 n0 n1\n")
+    asked = ("-n", "4", "--operation", "sendrecv", "--pattern", "listed")
+    assert planned(*asked, "--pairs", str(path)).pairs == ((0, "n0", "n1"),)
+    for half in (asked, ("--pairs", str(path))):
+        assert "belong together" in refused(*half)

@@ -93,7 +93,7 @@ LEAVES = (("leaf0", ("n0", "n1")), ("leaf1", ("n2", "n9")))
 
 def test_a_host_that_hangs_on_no_leaf_is_an_error_and_an_absent_one_is_said():
     where = located(LEAVES, ["n0", "n2"], [0, 0, 1])
-    assert where == Topology((0, 0, 1), (0, 1), ("leaf0", "leaf1"))
+    assert where == Topology((0, 0, 1), (0, 1), ("leaf0", "leaf1"), ("n0", "n2"))
     assert [where.leaf(player) for player in range(2)] == [0, 1]
     assert absent(LEAVES, ["n0", "n2"]) == "--leaves names n1, n9, not in this job: not tested"
     assert absent(None, ["n0"]) == ""

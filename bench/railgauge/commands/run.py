@@ -24,11 +24,12 @@ from railgauge.terminal import TERMINAL
 _help = {
     "backend": "What moves the data (railgauge list).",
     "operation": "Operations, comma separated, or all.  [default: all_reduce]",
-    "pattern": "Who works together: world, pairs, leaves, bisection, victim; who sends to whom: incast,"
-    " permutation, shift (railgauge list).  [default: world]",
+    "pattern": "Who works together: world, pairs, leaves, bisection, listed, victim; who sends to whom:"
+    " incast, permutation, shift (railgauge list).  [default: world]",
     "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
     "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",
     "leaves": "Leaf switches and their hosts: Slurm's topology.conf, or lines `leaf0: node[0-3]`.",
+    "pairs": "Who meets whom in pattern listed: a file of lines `round host host`.",
     "victims": "Share of the ranks that are measured in pattern victim.  [default: 0.2]",
     "load": "What the others do meanwhile, a round each: alltoall, incast, broadcast, storage:PATH."
     "  [default: alltoall,incast,broadcast]",
@@ -115,6 +116,7 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--rounds", type=int)
 @_option("--quiet", is_flag=True, default=None)
 @_option("--leaves")
+@_option("--pairs")
 @_option("--victims", type=float)
 @_option("--load")
 @_option("--load-bytes")
