@@ -198,19 +198,52 @@ def regime(seconds: float, latency: float) -> str | None:
 # where bytes rule alone --------------------------------------------------------------------------------
 
 
-def large_busbw_GBps(question: Question, estimate: Estimate) -> float:  # noqa: N802  (a unit)
-    """busbw where bytes rule alone: the model's middle, or the bound where there is no time."""
+def large_busbw_GBps(  # noqa: N802  (a unit)
+    question: Question, estimate: Estimate, nbytes: int = ENDLESS
+) -> float:
+    """busbw by that algorithm where bytes rule alone: the model's middle, or the bound without one."""
     alone = dataclasses.replace(question, algorithm=estimate.form.name)
-    value = curve(alone, [ENDLESS])
+    value = curve(alone, [nbytes])
     busbw = float(value.busbw_GBps(value.seconds)[0])
-    return estimate.bound_GBps if busbw != busbw else busbw
+    return estimate.bound_GBps if np.isnan(busbw) else busbw
 
 
-def dead_rails(question: Question, algorithm: str, busbw_GBps: float) -> int:  # noqa: N803  (a unit)
+def reached_GBps(  # noqa: N802  (a unit)
+    question: Question, algorithm: str, shape: Shape, nbytes: int = ENDLESS
+) -> float:
+    """The same on another shape: NICs gone, or slower."""
+    worse = reshaped(question, shape)
+    left = next(e for e in worse.everything if e.form.name == algorithm)
+    return large_busbw_GBps(worse, left, nbytes)
+
+
+def dead_rails(
+    question: Question,
+    algorithm: str,
+    busbw_GBps: float,  # noqa: N803  (a unit)
+    nbytes: int = ENDLESS,
+) -> int:
     """How many NICs of an island may be gone while the model still reaches that busbw."""
-    for dead in range(question.shape.nics - 1, 0, -1):
-        worse = reshaped(question, question.shape.with_nics(question.shape.nics - dead))
-        left = next(e for e in worse.everything if e.form.name == algorithm)
-        if large_busbw_GBps(worse, left) >= busbw_GBps:
+    nics = question.shape.nics
+    for dead in range(nics - 1, 0, -1):
+        left = question.shape.with_nics(nics - dead)
+        if reached_GBps(question, algorithm, left, nbytes) >= busbw_GBps:
             return dead
     return 0
+
+
+def slowest_share(
+    question: Question,
+    algorithm: str,
+    busbw_GBps: float,  # noqa: N803  (a unit)
+    nbytes: int = ENDLESS,
+) -> float:
+    """The least part of its rate at which one NIC (or a GPU's NVLink) lets the model reach that busbw."""
+    nvlink = question.shape.islands == 1
+    low, high = 0, 100  # percent: it passes at `high`, not at `low`
+    while high - low > 1:
+        middle = (low + high) // 2
+        shape = question.shape.slower(middle / 100, nvlink)
+        passes = reached_GBps(question, algorithm, shape, nbytes) >= busbw_GBps
+        low, high = (low, middle) if passes else (middle, high)
+    return high / 100
