@@ -194,14 +194,14 @@ def _directed(where: Topology, to: Sequence[Flow]) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _doubling(most: int) -> list[int]:
+def doubling(most: int) -> list[int]:
     """1, 2, 4 ... below `most`, and `most` itself."""
     return [*itertools.takewhile(lambda k: k < most, (1 << k for k in range(63))), most]
 
 
 def _incast(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     """One sender (what a flow has alone), then two, four ... all of them into the first player."""
-    for senders in _doubling(len(where.players) - 1):
+    for senders in doubling(len(where.players) - 1):
         to = [(sender, 0) for sender in range(1, senders + 1)]
         yield Round(_directed(where, to), f"{senders} to 1")
 
@@ -220,7 +220,7 @@ def _permutation(pattern: Pattern, where: Topology) -> Iterator[Round]:
 def _shift(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     """Everybody sends to the one k places on: k = 1, 2, 4 ... up to the half."""
     n = len(where.players)
-    for k in _doubling(n // 2):
+    for k in doubling(n // 2):
         yield Round(_directed(where, [(a, (a + k) % n) for a in range(n)]), f"shift {k}")
 
 
@@ -283,7 +283,7 @@ _ENTRIES: dict[str, _Entry] = {
     "incast": _Entry(
         _incast,
         "1, 2, 4 ... all senders into one receiver (--operation flows)",
-        lambda _p, w: len(_doubling(len(w.players) - 1)),
+        lambda _p, w: len(doubling(len(w.players) - 1)),
         directed=True,
     ),
     "permutation": _Entry(
@@ -295,7 +295,7 @@ _ENTRIES: dict[str, _Entry] = {
     "shift": _Entry(
         _shift,
         "everybody sends to the one k places on, k = 1, 2, 4 ... (--operation flows)",
-        lambda _p, w: len(_doubling(len(w.players) // 2)),
+        lambda _p, w: len(doubling(len(w.players) // 2)),
         directed=True,
     ),
     "victim": _Entry(

@@ -1,0 +1,379 @@
+"""Limits held against rows: what each measured value is divided by, who misses, and who cannot be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from railgauge.cluster import Cluster
+from railgauge.errors import UsageError
+from railgauge.patterns import PAIRWISE
+from railgauge.plan import Plan
+from railgauge.records import decode_ranks
+from railgauge.units import format_seconds, format_size
+from railgauge_reports.acceptance.algebra import FAIL, INCONCLUSIVE
+from railgauge_reports.acceptance.answer import Finding
+from railgauge_reports.acceptance.metrics import CASE, METRICS, OF_WORDS, Metric, with_monotony
+from railgauge_reports.acceptance.profile import Limit
+from railgauge_reports.expected.question import curve, question_of
+from railgauge_reports.localise.meetings import FEWEST
+
+Row = Mapping[Any, Any]
+#: Findings of one limit that are told of one by one.
+MOST_FINDINGS = 200
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a stage's runs with the column `run`, their folder; `plans` by folder.
+
+    `cluster` is what an expected value is derived from, None where nothing says it (`reason`).
+    """
+
+    frame: pd.DataFrame
+    plans: Mapping[str, Plan]
+    cluster: Cluster | None
+    reason: str = ""
+
+
+def rows_of(
+    frames: Sequence[tuple[str, Plan, pd.DataFrame]], cluster: Cluster | None, reason: str = ""
+) -> Rows:
+    """The rows of these runs: (folder, plan, case frame) each."""
+    marked = [_marked(folder, plan, frame) for folder, plan, frame in frames]
+    frame = pd.concat(marked, ignore_index=True) if marked else pd.DataFrame()
+    if not frame.empty:
+        frame = with_monotony(_with_tiers(frame, {f: plan for f, plan, _ in frames}))
+    return Rows(frame, {folder: plan for folder, plan, _ in frames}, cluster, reason)
+
+
+def _marked(folder: str, plan: Plan, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their run, and `asked`: the algorithm that an expected value is to be of.
+
+    It is what the call named; of a modelled cluster, whose choice is not NCCL's, what the model took. Rounds
+    of a list, and those of nodes left over, are no settings of their own.
+    """
+    taken = frame["algorithm"] if plan.cluster is not None else pd.Series(pd.NA, frame.index)
+    made = frame.assign(run=folder, asked=frame["selected"].fillna(taken))
+    return made.assign(setting="") if plan.pattern in ("listed", "nodes") else made
+
+
+def _with_tiers(frame: pd.DataFrame, plans: Mapping[str, Plan]) -> pd.DataFrame:
+    """Column `tier`: of pairs, whether they lie under one leaf, which is another kind of path."""
+    leaf_of = {
+        folder: {host: leaf for leaf, hosts in plan.leaves or () for host in hosts}
+        for folder, plan in plans.items()
+    }
+    pairwise = {folder: plan.pattern in PAIRWISE for folder, plan in plans.items()}
+
+    def tier(run: str, hosts: str) -> str:
+        leaves = {leaf_of[run].get(host, "") for host in hosts.split(" ")}
+        return "" if not pairwise[run] or "" in leaves else " ".join(sorted(leaves))
+
+    told = [tier(run, str(hosts)) for run, hosts in zip(frame["run"], frame["hosts"], strict=True)]
+    inside = ["" if not leaves else str(" " not in leaves) for leaves in told]
+    return frame.assign(leaves=told, tier=inside)
+
+
+def judged(limit: Limit, stage: str, rows: Rows) -> list[Finding]:
+    """What misses the limit, and what stands in the way of telling; empty where all of it holds."""
+    metric = METRICS[limit.metric]
+    make = _Maker(limit, metric, stage)
+    frame = _chosen(limit, metric, rows.frame)
+    if frame.empty:
+        return [make.unclear(f"no row has a {limit.metric} that the limit could be held against")]
+    frame = frame.assign(value=frame[metric.column].astype("Float64"))
+    frame["reference"], lacking = _reference(limit, rows, frame)
+    found = []
+    if lacking:
+        found.append(make.unclear(lacking))
+    told = frame[frame["value"].notna() & frame["reference"].notna()]
+    if len(frame["value"].dropna()) < len(frame):
+        without = len(frame) - len(frame["value"].dropna())
+        found.append(make.unclear(f"{without} of {len(frame)} rows have no {limit.metric}"))
+    if told.empty:
+        return found
+    told = told.assign(ratio=(told["value"] / told["reference"]).astype(float))
+    return found + _held(limit, make, told)
+
+
+def _chosen(limit: Limit, metric: Metric, frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty:
+        return frame
+    chosen = (frame["gap"] == False) & (frame["nbytes"] >= limit.smallest)  # noqa: E712 (NA stays NA)
+    if limit.operation is not None:
+        chosen &= frame["operation"] == limit.operation
+    if "ideal" in metric.of:  # of most rows there is no such figure
+        chosen &= frame[metric.column].notna()
+    return frame[chosen.fillna(False).astype(bool)]
+
+
+def ratios_by_unit(
+    limit: Limit, rows: Rows, fallback: float, accused: frozenset[str] = frozenset()
+) -> dict[str, list[float]]:
+    """Unit -> ratios of its rows over the limit's own reference.
+
+    A fleet's median is taken without the rows of hosts that are `accused`; `fallback` is the reference where
+    that leaves too few. Units are called as in the place of a finding; empty for a limit judged by row.
+    """
+    metric = METRICS[limit.metric]
+    frame = _chosen(limit, metric, rows.frame)
+    if frame.empty or limit.per == "row":
+        return {}
+    frame = frame.assign(value=frame[metric.column].astype("Float64"))
+    is_accused = [not accused.isdisjoint(str(hosts).split(" ")) for hosts in frame["hosts"]]
+    trusted = frame.assign(value=frame["value"].mask(pd.Series(is_accused, frame.index)))
+    reference, _ = _reference(limit, rows, trusted)
+    told = frame.assign(reference=reference.fillna(fallback))
+    told = told[told["value"].notna()]
+    spread = UNITS[limit.per](told.assign(ratio=(told["value"] / told["reference"]).astype(float)))
+    by_unit = spread.groupby("unit", sort=False)["ratio"]
+    return {str(unit): own.tolist() for unit, own in by_unit}
+
+
+# what a value is divided by -----------------------------------------------------------------------
+
+
+def _reference(limit: Limit, rows: Rows, frame: pd.DataFrame) -> tuple[pd.Series, str]:
+    """(reference of each row, NA where there is none; why some have none)."""
+    if limit.of == "ideal":
+        return pd.Series(1.0, frame.index, dtype="Float64"), ""
+    if limit.of == "expected":
+        return _expected(limit, rows, frame)
+    keys = [*CASE, "nbytes", "setting", "tier"]
+    words = "of the same kind"
+    if limit.of == "own":
+        keys, words = [*CASE, "nbytes", "group", "hosts"], "of one group: repeat it (--duration)"
+    together = frame.groupby(keys, dropna=False, sort=False)["value"]
+    enough = together.transform("count") >= FEWEST
+    middle = together.transform("median").where(enough)
+    few = int((~enough).sum())
+    why = f"{few} of {len(frame)} rows are fewer than {FEWEST} {words}" if few else ""
+    return middle.astype("Float64"), why
+
+
+def _expected(limit: Limit, rows: Rows, frame: pd.DataFrame) -> tuple[pd.Series, str]:
+    made = pd.Series(pd.NA, frame.index, dtype="Float64")
+    if rows.cluster is None:
+        return made, f"{rows.reason}; next: --cluster FILE (railgauge list)"
+    why = ""
+    hosts = frame["hosts"].str.count(" ") + 1
+    keys = [frame["run"], frame["operation"], hosts, frame["ranks"], frame["asked"]]
+    for key, own in frame.groupby(keys, dropna=False, sort=False):
+        run, operation, nodes, ranks, name = map(_plain, key)
+        plan = rows.plans[run]
+        try:
+            question = question_of(
+                rows.cluster,
+                operation,
+                *_shape(plan, rows.cluster, nodes, ranks),
+                algorithm=name,
+                pattern=_pattern(plan),
+            )
+            sizes = sorted(set(own["nbytes"].tolist()))
+            band = curve(question, sizes)
+        except UsageError as error:
+            why = str(error).splitlines()[0]
+            continue
+        values = band.seconds if limit.metric == "time" else band.busbw_GBps(band.seconds)
+        by_size = dict(zip(sizes, np.where(np.isfinite(values), values, np.nan), strict=True))
+        made[own.index] = own["nbytes"].map(by_size).astype("Float64")
+    if made.isna().any() and not why:
+        why = "only the bound is known of some rows, and no expected value"
+    return made, why
+
+
+def _plain(value: Any) -> Any:
+    return None if pd.isna(value) else value
+
+
+def _shape(plan: Plan, cluster: Cluster, nodes: int, ranks: int) -> tuple[int, int]:
+    """(nodes, ranks) that the question is about: of pairs all of the job, since all are busy at once."""
+    if plan.pattern in PAIRWISE:
+        return -(-plan.ranks // cluster.node.gpus), plan.ranks
+    return nodes, ranks
+
+
+def _pattern(plan: Plan) -> str:
+    """The pattern as the expectation knows it."""
+    if plan.pattern == "listed":
+        return "pairs"
+    return "world" if plan.pattern in ("nodes", "victim") else plan.pattern
+
+
+# who misses ---------------------------------------------------------------------------------------
+
+
+def _held(limit: Limit, make: _Maker, told: pd.DataFrame) -> list[Finding]:
+    missed = ~(told["ratio"] >= limit.share) if limit.at_least else ~(told["ratio"] <= limit.share)
+    if limit.per == "row":
+        bad = told[missed]
+        if len(bad) <= limit.bearable * len(told):
+            return []
+        found = [make.of_unit(_row_place(row), [row]) for row in bad.to_dict("records")]
+        return make.first(found)
+    spread = UNITS[limit.per](told)
+    middle = spread.groupby("unit", sort=False)["ratio"].median()
+    units = [str(unit) for unit, ratio in middle.items() if limit.missed(float(ratio))]
+    accused = spread[spread["unit"].isin(set(units))]
+    found = []
+    for unit, own in accused.groupby("unit", sort=False):
+        rows = own.sort_values("ratio", ascending=limit.at_least is not None)
+        found.append(make.of_unit(str(unit), rows.to_dict("records")))
+    found = make.first(sorted(found, key=lambda f: f.value or 0.0))
+    explained = told.index.isin(accused.index.unique()) & missed
+    loose = int((missed & ~explained).sum())
+    if loose > limit.bearable * len(told):
+        words = f"{loose} of {len(told)} rows miss it by themselves: {limit.bearable:.0%} may"
+        found.append(make.unclear(f"{words}; unstable, nobody is accused", "-scatter"))
+    return found
+
+
+def _by_node(told: pd.DataFrame) -> pd.DataFrame:
+    """One row a host of each row; of a job on one host, where ranks meet, a rank."""
+    alone = not told["hosts"].str.contains(" ").any()
+    if alone:
+        ranks = told["group"].map(lambda text: decode_ranks(str(text).replace(" ", ",")))
+        return told.assign(unit=ranks).explode("unit").assign(unit=lambda f: _called(f["unit"]))
+    return told.assign(unit=told["hosts"].str.split(" ")).explode("unit")
+
+
+def _called(ranks: pd.Series) -> pd.Series:
+    return "rank " + ranks.astype(str)
+
+
+def _by_nic(told: pd.DataFrame) -> pd.DataFrame:
+    spread = _by_node(told)
+    rail = spread["rail"].map(lambda rail: "" if pd.isna(rail) else f":rail{rail}")
+    return spread.assign(unit=spread["unit"].astype(str) + rail)
+
+
+def _by_leaf_pair(told: pd.DataFrame) -> pd.DataFrame:
+    return told[told["leaves"].str.contains(" ")].assign(unit=lambda frame: frame["leaves"])
+
+
+def _by_case(told: pd.DataFrame) -> pd.DataFrame:
+    return told.assign(unit=[_case_place(row) for row in told.to_dict("records")])
+
+
+#: Limit.per -> rows with the column `unit`: once for each unit that they belong to.
+UNITS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "node": _by_node,
+    "nic": _by_nic,
+    "leaf pair": _by_leaf_pair,
+    "case": _by_case,
+}
+
+
+def _case_place(row: Row) -> str:
+    size = format_size(int(str(row["nbytes"]))).replace(" ", "")
+    facts = [str(row["run"]).rpartition("/")[2], str(row["operation"]), size]
+    setting = _plain(row["setting"])
+    facts += [str(setting)] if setting else []
+    return ":".join(facts)
+
+
+def _row_place(row: Row) -> str:
+    hosts = str(row["hosts"]).split(" ")
+    who = hosts[0] if len(hosts) == 1 else f"{hosts[0]}..{hosts[-1]}"
+    return f"{_case_place(row)}:round{row['round']}:{who}"
+
+
+# words --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Maker:
+    """Makes findings of one limit in one stage."""
+
+    limit: Limit
+    metric: Metric
+    stage: str
+
+    def unclear(self, why: str, more: str = "") -> Finding:
+        return Finding(
+            stage=self.stage,
+            name=self.limit.name + more,
+            verdict=INCONCLUSIVE,
+            sentence=f"{self.words()} cannot be judged: {why}"
+            if not more
+            else f"{self.words()}: {why}",
+            limit=self.limit.share,
+            of=self.limit.of,
+            source=self.limit.source,
+        )
+
+    def words(self) -> str:
+        """`busbw at least 0.93 of the fleet's median`."""
+        side = "at least" if self.limit.at_least is not None else "at most"
+        where = f" of {self.limit.operation}" if self.limit.operation else ""
+        return (
+            f"{self.limit.metric}{where} {side} {self.limit.share:g} of {OF_WORDS[self.limit.of]}"
+        )
+
+    def of_unit(self, place: str, rows: Sequence[Row]) -> Finding:
+        """What misses it; `rows` with the worst first."""
+        worst = rows[0]
+        ratio, value, reference = (
+            float(np.median([float(str(row[name])) for row in rows]))
+            for name in ("ratio", "value", "reference")
+        )
+        who, rail = _who(place, self.limit.per)
+        hosts = tuple(str(worst["hosts"]).split(" ")) if who is None else (who,) if who else ()
+        told = f"{self._figure(value)} is {ratio:.3g} of {OF_WORDS[self.limit.of]}"
+        if self.limit.of != "ideal":
+            told += f" ({self._figure(reference)})"
+        count = f"median of {len(rows)} measurements" if len(rows) > 1 else "one measurement"
+        return Finding(
+            stage=self.stage,
+            name=self.limit.name,
+            verdict=FAIL,
+            sentence=f"{_place_words(place, who, rail)}: {self.limit.metric} {told}; {self.words()} is"
+            f" asked ({count}; {self.limit.source})",
+            hosts=hosts,
+            rail=rail,
+            place=place,
+            value=ratio,
+            limit=self.limit.share,
+            of=self.limit.of,
+            measured=value,
+            unit=self.metric.unit,
+            source=self.limit.source,
+            evidence=str(worst["run"]),
+        )
+
+    def _figure(self, value: float) -> str:
+        if self.metric.unit == "s":
+            return format_seconds(value)
+        return f"{value:.4g} {self.metric.unit}".rstrip()
+
+    def first(self, found: list[Finding]) -> list[Finding]:
+        """The first of many, and how many there are more."""
+        left = len(found) - MOST_FINDINGS
+        if left <= 0:
+            return found
+        more = Finding(
+            stage=self.stage,
+            name=f"{self.limit.name}-more",
+            verdict=FAIL,
+            sentence=f"{left} more miss {self.words()}",
+        )
+        return [*found[:MOST_FINDINGS], more]
+
+
+def _who(place: str, per: str) -> tuple[str | None, int | None]:
+    """(host, rail) of a place; None where the rows say the hosts, "" where there is none to accuse."""
+    if per == "nic":
+        host, mark, rail = place.rpartition(":rail")
+        return (host, int(rail)) if mark else (place, None)
+    if per == "node":
+        return place, None
+    return (None if per == "row" else ""), None
+
+
+def _place_words(place: str, host: str | None, rail: int | None) -> str:
+    return f"rail {rail} of {host}" if rail is not None else place
