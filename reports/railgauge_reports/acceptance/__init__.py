@@ -6,3 +6,14 @@ limited, `waivers` what is accepted all the same, `algebra` how verdicts combine
 looks closer at what is suspected. `judge` reads the folder, with `limits`, `local` (who is at fault) and
 `coverage`; `answer` is the result, `checklist` what a buyer asks, `show` words.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+
+KEPT = "accept.json"
+
+
+def is_acceptance(folder: Path) -> bool:
+    """Does the folder hold an acceptance, and not a run?"""
+    return (folder / KEPT).exists()

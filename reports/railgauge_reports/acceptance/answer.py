@@ -12,7 +12,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `value` and `limit` are shares of what `of` says (None: it is no figure), `measured` the value itself in
     `unit`. `verified` is "confirmed" or "refuted" (then it counts for nothing), "" where nobody looked
-    again; `waived` is by whom and why it is accepted. `evidence` is a run folder.
+    again; `alone` is "hardware" or "congestion" where it was measured
+    with nothing beside it; `waived` is by whom and why it is accepted. `evidence` is a run folder.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str = ""
     next: str = ""
     verified: str = ""
+    alone: str = ""
     waived: str = ""
 
     @property

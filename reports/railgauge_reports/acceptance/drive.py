@@ -87,16 +87,19 @@ class Drive:
             self._look_closer(stage)
 
     def _hung(self, stage: PlannedStage) -> str:
-        """Why a stage after one that hung is left out: it would hang again; "": none has hung."""
+        """Why a stage after one that hung is left out: it would hang again; "": it is not.
+
+        A stage of pairs is run all the same where its search then tells who hangs.
+        """
+        searched = any(followed.kind == "hang" for followed in self.kept.followed)
+        if stage.pairwise and self.kept.adaptive and not searched:
+            return ""
         for before in self.stages:
             if before is stage:
                 return ""
             codes = [self.kept.run_of(run.folder) for run in before.runs]
             if any(ran and ran.exit_code == EXIT_HANG for ran in codes):
-                found = [
-                    f for f in self.kept.followed if f.stage == before.stage.name and f.targets
-                ]
-                who = [host for f in found if f.kind == "hang" for host in f.targets]
+                who = [h for f in self.kept.followed if f.kind == "hang" for h in f.targets]
                 first = some(who) if who else "the node that hangs"
                 return f"stage {before.stage.name} hung, so would this; next: without {first}"
         return ""
@@ -168,11 +171,11 @@ class Drive:
         self._tell(f"  follow-up {followed.kind}: {followed.reason}{cost}")
         self._keep_followed(followed)
         if decided.plan is None:
-            self._tell(f"  {followed.outcome or 'left out: nobody is left to meet'}")
+            self._tell(f"  {followed.outcome}")
             return
         self._run(decided.plan, followed.folder)
         if followed.kind in ("verify", "quiet"):
-            told = follow_ups.outcome(self._view(stage))
+            told = follow_ups.outcome(self._view(stage), followed.kind)
             self._tell(f"  {told}")
             self._keep_followed(msgspec.structs.replace(followed, outcome=told))
 
@@ -199,13 +202,17 @@ class Drive:
         culprits = search.outcome.culprits
         self._keep_followed(msgspec.structs.replace(followed, outcome=told, targets=culprits))
         if culprits:
-            self._follow(stage, follow_ups.without(view, hosts, culprits))
+            asked = self.kept.asked
+            decided = follow_ups.without(view, hosts, culprits, asked.topology, asked.nodes)
+            self._follow(stage, decided)
 
     def _hangs(self, stage: PlannedStage, folder: str, number: int, trial: Trial) -> bool:
         """Does a trial hang? One that was made before is not made again."""
         name = f"{folder}/trial{number + 1:02d}"
         if self._wanted(name):
-            self._tell(f"  {name}: {some(trial.suspects)} with {len(trial.padding)}: {trial.why}")
+            self._tell(
+                f"  {name}: {some(trial.suspects)} and {len(trial.padding)} trusted: {trial.why}"
+            )
             self._run(follow_ups.trial_plan(stage.runs[0].plan, trial.hosts), name)
         ran = self.kept.run_of(name)
         return ran is not None and ran.exit_code == EXIT_HANG

@@ -94,7 +94,9 @@ def alone(view: StageView, where: Topology, nodes: int) -> Decided | None:
     return _decided(followed, made, view, where, nodes, quiet=True)
 
 
-def without(view: StageView, hosts: Sequence[str], culprits: Sequence[str]) -> Decided:
+def without(
+    view: StageView, hosts: Sequence[str], culprits: Sequence[str], where: Topology, nodes: int
+) -> Decided:
     """The stage once more for all but who hangs: three rounds of pairs of the others."""
     left = [host for host in hosts if host not in set(culprits)]
     turns = list(circle(len(left)))[: view.stage.runs[0].plan.rounds or ROUNDS_WITHOUT]
@@ -107,8 +109,9 @@ def without(view: StageView, hosts: Sequence[str], culprits: Sequence[str]) -> D
         cost="",
         targets=tuple(culprits),
     )
-    plan = listed_plan(view.stage.runs[0].plan, listed) if len(left) > 1 else None
-    return Decided(followed, plan)
+    if len(left) < 2:
+        return Decided(msgspec.structs.replace(followed, outcome="left out: nobody to meet"), None)
+    return _priced(followed, listed_plan(view.stage.runs[0].plan, listed), where, nodes)
 
 
 def trial_plan(plan: Plan, hosts: Sequence[str]) -> Plan:
@@ -137,20 +140,31 @@ def listed_plan(
     )
 
 
-def outcome(view: StageView) -> str:
-    """What verification came to, in a sentence."""
-    findings = limited(view)
-    found = located(view)
-    said = [(CONFIRMED, "confirmed"), (REFUTED, "refuted")]
-    told = []
-    for word, words in said:
-        named = [f.place for f in findings if f.verified == word]
-        named += [s.target for s in found.suspects if s.verified == word] if found else []
-        if word == REFUTED and found:
-            named += [s.target for s in found.refuted]
-        if named:
-            told.append(f"{words}: {some(list(dict.fromkeys(named)))}")
-    return "; ".join(told) or "nobody has enough valid measurements with good partners"
+def outcome(view: StageView, kind: str) -> str:
+    """What a follow-up came to, in a sentence."""
+    findings, found = limited(view), located(view)
+    if kind == "quiet":
+        told = {
+            "slow alone, too (hardware or a setting)": _places(findings, local.HARDWARE),
+            "not slow alone (congestion or oversubscription)": _places(findings, local.CONGESTION),
+        }
+        return _listed(told) or "compare its rows with those of the stage"
+    suspects = (*found.suspects, *found.refuted) if found else ()
+    made = {}
+    for word in (CONFIRMED, REFUTED):
+        own = [s for s in suspects if s.verified == word]
+        named = {host for s in own for host in s.hosts}
+        more = [f.place for f in findings if f.verified == word and not named & set(f.hosts)]
+        made[word] = [*(s.target for s in own), *more]
+    return _listed(made) or "nobody has enough valid measurements with good partners"
+
+
+def _places(findings: Iterable[Finding], alone: str) -> list[str]:
+    return [f.place for f in findings if f.alone == alone]
+
+
+def _listed(told: dict[str, list[str]]) -> str:
+    return "; ".join(f"{words}: {some(list(names))}" for words, names in told.items() if names)
 
 
 def _accusing(findings: Iterable[Finding]) -> list[Finding]:

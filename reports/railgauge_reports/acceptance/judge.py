@@ -256,6 +256,12 @@ def _next(accepted: Accepted, stages: Sequence[StageResult], verdict: algebra.Ve
     if verdict.exit_code == EXIT_INTERRUPTED:
         return [f"railgauge accept --resume --output {here}"]
     found = [f.next for f in _findings(stages) if f.next and not f.waived]
+    found += [
+        f"{s.target}: {s.next_test}"
+        for stage in stages
+        for s in stage.suspects
+        if s.verified and s.next_test
+    ]
     suspected = any(stage.suspects for stage in stages)
     if suspected and not accepted.kept.adaptive:
         found.insert(0, f"railgauge accept --resume --adaptive --output {here}")

@@ -8,12 +8,12 @@ import msgspec
 
 from railgauge import __version__
 from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.journal import write_synced
+from railgauge_reports.acceptance import KEPT
 from railgauge_reports.acceptance.planning import Asked
 from railgauge_reports.acceptance.profile import Profile, overridden, parse
 from railgauge_reports.acceptance.waivers import Waiver
-from railgauge_reports.commands.report import write
 
-KEPT = "accept.json"
 FORMAT = 1
 
 
@@ -71,8 +71,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         return next((ran for ran in self.ran if ran.folder == folder), None)
 
     def write(self, folder: Path) -> None:
-        """Replace accept.json as a whole."""
-        write(folder / KEPT, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        """Replace accept.json as a whole; raises NotMeasuredError where the folder takes nothing."""
+        try:
+            write_synced(folder / KEPT, msgspec.json.format(msgspec.json.encode(self), indent=1))
+        except OSError as error:
+            raise NotMeasuredError(
+                f"{folder / KEPT}: {error.strerror or error}.\n"
+                f"  expected: a folder that takes files\n  next: railgauge accept --resume --output {folder}"
+            ) from None
 
 
 def fresh(profile: str, text: str, asked: Asked, adaptive: bool, started: float) -> Kept:
@@ -86,11 +92,6 @@ def fresh(profile: str, text: str, asked: Asked, adaptive: bool, started: float)
         adaptive=adaptive,
         started=started,
     )
-
-
-def is_acceptance(folder: Path) -> bool:
-    """Does the folder hold an acceptance, and not a run?"""
-    return (folder / KEPT).exists()
 
 
 def read_kept(folder: Path) -> Kept:

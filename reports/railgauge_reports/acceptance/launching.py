@@ -11,10 +11,9 @@ import msgspec
 
 from railgauge.auditing.records import FILE
 from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError
-from railgauge.journal import PLAN, Folder
+from railgauge.journal import PLAN, Folder, write_synced
 from railgauge.launching.launchers import python_module
 from railgauge.plan import Plan
-from railgauge_reports.commands.report import write
 from railgauge_reports.launched import measure, run_command
 from railgauge_reports.processes import execute, quoted
 from railgauge_reports.stored import read_run
@@ -70,7 +69,7 @@ class Launched:
     def run(self, plan: Plan, folder: Path) -> Ended:
         file = folder.parent / f"{folder.name}.{PLAN}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+        write_synced(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
         more = ["--resume"] if (folder / PLAN).exists() else []
         command = run_command(self._launcher, ["--plan", str(file), *more], folder)
         limit = self._timeout + (plan.duration or 0.0)

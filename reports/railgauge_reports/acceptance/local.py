@@ -22,6 +22,7 @@ from railgauge_reports.localise.verify import Verification, verification
 
 #: Valid measurements with good partners that a second look takes.
 LEAST = 2
+HARDWARE, CONGESTION = "hardware", "congestion"
 #: A larger share of the nodes is the fleet itself, which no good partners are left to tell about.
 MOST_ACCUSED = 1 / 3
 
@@ -97,21 +98,25 @@ def looked_again(
         told = f"{finding.sentence}; refuted: {middle:.3g} with good partners"
         return msgspec.structs.replace(finding, verified=words.REFUTED, sentence=told)
     told = f"{finding.sentence}; confirmed: {middle:.3g} with good partners"
-    if quiet is not None:
-        told += _alone(limit, finding, quiet, reference)
-    return msgspec.structs.replace(finding, verified=words.CONFIRMED, sentence=told)
+    cause, more = ("", "") if quiet is None else _alone(limit, finding, quiet, reference)
+    return msgspec.structs.replace(
+        finding, verified=words.CONFIRMED, alone=cause, sentence=told + more
+    )
 
 
-def _alone(limit: Limit, finding: Finding, quiet: Rows, reference: float) -> str:
-    """Is it slow without other traffic, too? Held against what others reach in parallel."""
+def _alone(limit: Limit, finding: Finding, quiet: Rows, reference: float) -> tuple[str, str]:
+    """(cause, words): is it slow without other traffic, too? Against what others reach in parallel."""
     everybody = frozenset(host for hosts in quiet.frame["hosts"] for host in str(hosts).split(" "))
     values = ratios_by_unit(limit, quiet, reference, everybody).get(finding.place)
     if values is None or len(values) < LEAST:
-        return ""
+        return "", ""
     middle = float(np.median(values))
     if limit.missed(middle):
-        return f"; slow with nothing beside it, too ({middle:.3g}): hardware or a setting"
-    return f"; not with nothing beside it ({middle:.3g}): congestion or oversubscription"
+        return HARDWARE, f"; slow with nothing beside it, too ({middle:.3g}): hardware or a setting"
+    return (
+        CONGESTION,
+        f"; not with nothing beside it ({middle:.3g}): congestion or oversubscription",
+    )
 
 
 def suspects_of(found: Localisation) -> tuple[Suspect, ...]:

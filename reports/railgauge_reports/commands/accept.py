@@ -116,12 +116,11 @@ def _drive(folder: Path, kept: Kept, typed: dict[str, Any]) -> None:
 
 def _print(folder: Path, name: str) -> int:
     """Print the result; its exit code."""
-    from railgauge_reports.acceptance import show
+    from railgauge_reports import formats
     from railgauge_reports.acceptance.judge import judge, read_acceptance
 
     result = judge(read_acceptance(folder))
-    render = {"table": show.text, "json": show.json, "markdown": show.markdown}[name]
-    click.echo(render(result), nl=False)
+    click.echo(formats.acceptance_renderer(name)(result), nl=False)
     return result.verdict.exit_code
 
 
@@ -150,9 +149,8 @@ def _checklist(typed: dict[str, Any]) -> int:
     """The checklist with what a folder answered, or with what a profile would."""
     import msgspec
 
-    from railgauge_reports.acceptance import show
+    from railgauge_reports.acceptance import is_acceptance, show
     from railgauge_reports.acceptance.judge import asked_of, judge, read_acceptance
-    from railgauge_reports.acceptance.kept import is_acceptance
     from railgauge_reports.acceptance.profile import parse, read_text
 
     given = _named(typed)
@@ -204,7 +202,8 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     """The folder and what stands in its accept.json, made or reopened."""
     import msgspec
 
-    from railgauge_reports.acceptance.kept import KEPT, check_same, fresh, read_kept
+    from railgauge_reports.acceptance import KEPT
+    from railgauge_reports.acceptance.kept import check_same, fresh, read_kept
     from railgauge_reports.acceptance.planning import planned
     from railgauge_reports.acceptance.profile import read_text
     from railgauge_reports.acceptance.waivers import read_waivers

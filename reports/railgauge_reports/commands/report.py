@@ -11,6 +11,7 @@ import click
 
 from railgauge.errors import UsageError
 from railgauge_reports import formats
+from railgauge_reports.acceptance import is_acceptance
 from railgauge_reports.lossless.catalogue import PROFILES
 
 
@@ -36,7 +37,7 @@ from railgauge_reports.lossless.catalogue import PROFILES
 def command(
     run: Path, name: str | None, as_json: bool, output: Path | None, profile: str | None
 ) -> int:
-    """Show what the run folder RUN holds, judged from its raw facts.
+    """Show what the run folder RUN holds, or one of railgauge accept, judged from raw facts.
 
     The exit code is the run's verdict: 0 PASS, 1 FAIL, 4 wrong data, 5 hang, 6 inconclusive, 75
     interrupted; 3 where the run ended without a word or its folder cannot be read. A fault of the
@@ -44,22 +45,38 @@ def command(
     """
     if as_json and name not in (None, "json"):
         raise UsageError(f"--json means --format json, and --format {name} asks for another.")
-    render = formats.renderer("json" if as_json else name or "table")
+    format_ = "json" if as_json else name or "table"
+    if is_acceptance(run):
+        return _acceptance(run, format_, output)
+    render = formats.renderer(format_)
     from railgauge_reports.loaded import load
 
     loaded = load(run, profile)
-    made = render(loaded)
+    _show(render(loaded), run, format_, output)
+    return loaded.verdict.exit_code
+
+
+def _acceptance(folder: Path, name: str, output: Path | None) -> int:
+    """Show what railgauge accept left, judged anew; the exit code is its verdict's."""
+    render = formats.acceptance_renderer(name)
+    from railgauge_reports.acceptance.judge import judge, read_acceptance
+
+    result = judge(read_acceptance(folder))
+    _show(render(result), folder, name, output)
+    return result.verdict.exit_code
+
+
+def _show(made: str | bytes, folder: Path, name: str, output: Path | None) -> None:
     if output is not None:
         write(output, made)
         click.echo(str(output))
     elif isinstance(made, bytes) and sys.stdout.isatty():
         raise UsageError(
             f"--format {name} is binary, and this is a terminal.\n"
-            f"  next: railgauge report {run} --format {name} --output FILE"
+            f"  next: railgauge report {folder} --format {name} --output FILE"
         )
     else:
         click.echo(made, nl=False)
-    return loaded.verdict.exit_code
 
 
 def write(path: Path, made: str | bytes) -> None:

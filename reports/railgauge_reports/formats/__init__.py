@@ -1,7 +1,8 @@
 """The formats of `railgauge report`: the file name is the name of the format.
 
 A format is a module with one function, `render(run: LoadedRun) -> str | bytes`; the first line of
-its docstring says what it is for. A new file in this folder is a new format.
+its docstring says what it is for. A new file in this folder is a new format. A format that can show an
+acceptance as well has `render_acceptance(result: Result) -> str | bytes`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from railgauge import plugins
-from railgauge.errors import unknown
+from railgauge.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from railgauge_reports.acceptance.answer import Result
     from railgauge_reports.loaded import LoadedRun
 
+    RenderAcceptance = Callable[[Result], str | bytes]
     Render = Callable[[LoadedRun], str | bytes]
+
+ACCEPTANCE = "render_acceptance"
 
 
 def names() -> list[str]:
@@ -29,3 +34,20 @@ def renderer(name: str) -> Render:
     if name not in names():
         raise unknown("format", name, names(), "railgauge report --help")
     return cast("Render", importlib.import_module(f"{plugins.FORMATS}.{name}").render)
+
+
+def acceptance_renderer(name: str) -> RenderAcceptance:
+    """The `render_acceptance` of that format; raises UsageError where it has none."""
+    renderer(name)  # an unknown name is answered there
+    found = getattr(importlib.import_module(f"{plugins.FORMATS}.{name}"), ACCEPTANCE, None)
+    if found is None:
+        able = [
+            each
+            for each in names()
+            if hasattr(importlib.import_module(f"{plugins.FORMATS}.{each}"), ACCEPTANCE)
+        ]
+        raise UsageError(
+            f"--format {name}: shows runs, and not an acceptance.\n"
+            f"  allowed: {', '.join(able)}\n  next: the run folders inside have all formats"
+        )
+    return cast("RenderAcceptance", found)
