@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -19,7 +20,7 @@ from railgauge_reports.acceptance.cost import in_words
 from railgauge_reports.acceptance.kept import Followed
 from railgauge_reports.acceptance.stages import StageView, limited, located
 from railgauge_reports.localise.suspects import CONFIRMED, REFUTED, Localisation
-from railgauge_reports.localise.verify import PARTNERS, Verification
+from railgauge_reports.localise.verify import PARTNERS, Meeting, Verification
 
 #: Nodes of a fleet that is slow as a whole, of which pairs are tried with nothing beside them.
 SAMPLE_NODES = 8
@@ -91,7 +92,8 @@ def alone(view: StageView, where: Topology, nodes: int) -> Decided | None:
         leaf_pairs=leaf_pairs,
     )
     made = local.rounds_of(found, hosts, leaf_pairs, padded=False)
-    return _decided(followed, made, view, where, nodes, quiet=True)
+    few = dataclasses.replace(made, rounds=_few(made, found))
+    return _decided(followed, few, view, where, nodes, quiet=True)
 
 
 def without(
@@ -194,6 +196,24 @@ def _decided(
     names = [name.removeprefix("rank ") for name in made.names]
     listed = [[(names[a], names[b]) for a, b in met] for met in made.rounds]
     return _priced(followed, listed_plan(view.stage.runs[0].plan, listed, quiet), where, nodes)
+
+
+def _few(made: Verification, found: Localisation) -> tuple[tuple[Meeting, ...], ...]:
+    """Three meetings of every target and of every pair of leaves: quiet, they run one by one."""
+    basis, left = found.basis, Counter[object]()
+    leaf_of = basis.leaf_of if basis is not None else None
+    rounds = []
+    for met in made.rounds:
+        kept = []
+        for a, b in met:
+            ends: list[object] = [node for node in (a, b) if node in made.targets]
+            if not ends and leaf_of is not None:
+                ends = [tuple(sorted((int(leaf_of[a]), int(leaf_of[b]))))]
+            if any(left[end] < PARTNERS for end in ends):
+                left.update(ends)
+                kept.append((a, b))
+        rounds.append(tuple(kept))
+    return tuple(met for met in rounds if met)
 
 
 def _sample(

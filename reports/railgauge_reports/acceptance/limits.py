@@ -47,7 +47,7 @@ def rows_of(
     marked = [_marked(folder, plan, frame) for folder, plan, frame in frames]
     frame = pd.concat(marked, ignore_index=True) if marked else pd.DataFrame()
     if not frame.empty:
-        frame = with_monotony(_with_tiers(frame, {f: plan for f, plan, _ in frames}))
+        frame = _with_tiers(frame, {f: plan for f, plan, _ in frames})
     return Rows(frame, {folder: plan for folder, plan, _ in frames}, cluster, reason)
 
 
@@ -104,6 +104,8 @@ def judged(limit: Limit, stage: str, rows: Rows) -> list[Finding]:
 def _chosen(limit: Limit, metric: Metric, frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return frame
+    if limit.metric == "monotony":
+        frame = with_monotony(frame)
     chosen = (frame["gap"] == False) & (frame["nbytes"] >= limit.smallest)  # noqa: E712 (NA stays NA)
     if limit.operation is not None:
         chosen &= frame["operation"] == limit.operation
@@ -266,21 +268,28 @@ def _by_case(told: pd.DataFrame) -> pd.DataFrame:
     return told.assign(unit=[_case_place(row) for row in told.to_dict("records")])
 
 
+def _by_run(told: pd.DataFrame) -> pd.DataFrame:
+    return told.assign(unit=[_run_place(row) for row in told.to_dict("records")])
+
+
 #: Limit.per -> rows with the column `unit`: once for each unit that they belong to.
 UNITS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "node": _by_node,
     "nic": _by_nic,
     "leaf pair": _by_leaf_pair,
     "case": _by_case,
+    "run": _by_run,
 }
 
 
+def _run_place(row: Row) -> str:
+    return f"{str(row['run']).rpartition('/')[2]}:{row['operation']}"
+
+
 def _case_place(row: Row) -> str:
-    size = format_size(int(str(row["nbytes"]))).replace(" ", "")
-    facts = [str(row["run"]).rpartition("/")[2], str(row["operation"]), size]
     setting = _plain(row["setting"])
-    facts += [str(setting)] if setting else []
-    return ":".join(facts)
+    more = f":{setting}" if setting else ""
+    return f"{_run_place(row)}:{format_size(int(row['nbytes']))}{more}"
 
 
 def _row_place(row: Row) -> str:

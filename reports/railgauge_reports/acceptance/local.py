@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import pandas as pd
 
+from railgauge_reports.acceptance.algebra import FAIL, INCONCLUSIVE
 from railgauge_reports.acceptance.answer import Finding, Suspect
 from railgauge_reports.acceptance.kept import Followed
 from railgauge_reports.acceptance.limits import Rows, ratios_by_unit
@@ -18,11 +20,15 @@ from railgauge_reports.localise.confirm import merged
 from railgauge_reports.localise.localiser import localise_run
 from railgauge_reports.localise.pairs import pair_table
 from railgauge_reports.localise.suspects import Localisation
-from railgauge_reports.localise.verify import Verification, verification
+from railgauge_reports.localise.verify import PARTNERS, Verification, verification
 
 #: Valid measurements with good partners that a second look takes.
 LEAST = 2
 HARDWARE, CONGESTION = "hardware", "congestion"
+_CAUSES = {
+    HARDWARE: "hardware or a setting",
+    CONGESTION: "it shares a path (congestion, oversubscription, a neighbour's NIC)",
+}
 #: A larger share of the nodes is the fleet itself, which no good partners are left to tell about.
 MOST_ACCUSED = 1 / 3
 
@@ -80,43 +86,111 @@ def confirmed(found: Localisation, followed: Followed, again: LoadedRun) -> Loca
         return found
 
 
-def looked_again(
-    limit: Limit, finding: Finding, again: Rows, quiet: Rows | None, accused: frozenset[str]
-) -> Finding:
-    """A finding of that limit with what verification, and a quiet run, say of it.
+@dataclasses.dataclass(frozen=True, eq=False)
+class SecondLook:
+    """Rows: `first` the stage's, `again` those of its verification, `quiet` with nothing beside them."""
 
-    `accused` are the hosts that were looked at again: what is normal is told by the others.
-    """
-    if finding.measured is None or not finding.value:
+    followed: Followed
+    first: Rows
+    again: Rows
+    quiet: Rows | None
+
+    def without_leaf_pairs(self) -> SecondLook:
+        """Without rows between accused leaves: slow paths say nothing of who uses them."""
+        slow = {" ".join(sorted(pair)) for pair in self.followed.leaf_pairs}
+        kept = {
+            name: rows and dataclasses.replace(rows, frame=_besides(rows, slow))
+            for name in ("first", "again", "quiet")
+            for rows in (getattr(self, name),)
+        }
+        return dataclasses.replace(self, **kept) if slow else self
+
+    def judged(self, limit: Limit, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings of that limit with what verification, and a quiet run, say of them.
+
+        What is normal is told by others than those who were looked at again.
+        """
+        references = [f.measured / f.value for f in findings if f.measured and f.value]
+        if not references:
+            return list(findings)
+        look = self if limit.per == "leaf pair" else self.without_leaf_pairs()
+        middle, accused = float(np.median(references)), frozenset(self.followed.targets)
+        ratios = [ratios_by_unit(limit, rows, middle, accused) for rows in (look.first, look.again)]
+        alone = {} if look.quiet is None else _alone(limit, look.quiet, middle)
+        return [_judged(limit, finding, ratios, alone) for finding in findings]
+
+
+def _besides(rows: Rows, slow: set[str]) -> pd.DataFrame:
+    return rows.frame if rows.frame.empty else rows.frame[~rows.frame["leaves"].isin(slow)]
+
+
+def _judged(
+    limit: Limit,
+    finding: Finding,
+    ratios: Sequence[dict[str, list[float]]],
+    alone: dict[str, list[float]],
+) -> Finding:
+    first, again = (found.get(finding.place, []) for found in ratios)
+    if finding.verdict != FAIL or len(again) < LEAST:
         return finding
-    reference = finding.measured / finding.value
-    ratios = ratios_by_unit(limit, again, reference, accused).get(finding.place)
-    if ratios is None or len(ratios) < LEAST:
-        return finding
-    middle = float(np.median(ratios))
+    # the first ones chose whom to suspect, so they count only where the second ones are too few
+    middle = float(np.median(again if len(again) >= PARTNERS else [*first, *again]))
     if not limit.missed(middle):
         told = f"{finding.sentence}; refuted: {middle:.3g} with good partners"
         return msgspec.structs.replace(finding, verified=words.REFUTED, sentence=told)
     told = f"{finding.sentence}; confirmed: {middle:.3g} with good partners"
-    cause, more = ("", "") if quiet is None else _alone(limit, finding, quiet, reference)
-    return msgspec.structs.replace(
-        finding, verified=words.CONFIRMED, alone=cause, sentence=told + more
-    )
+    cause, values = "", alone.get(finding.place, [])
+    if len(values) >= LEAST:
+        single = float(np.median(values))
+        cause = HARDWARE if limit.missed(single) else CONGESTION
+        told += f"; with nothing beside it {single:.3g}: {_CAUSES[cause]}"
+    return msgspec.structs.replace(finding, verified=words.CONFIRMED, alone=cause, sentence=told)
 
 
-def _alone(limit: Limit, finding: Finding, quiet: Rows, reference: float) -> tuple[str, str]:
-    """(cause, words): is it slow without other traffic, too? Against what others reach in parallel."""
+def _alone(limit: Limit, quiet: Rows, reference: float) -> dict[str, list[float]]:
+    """Ratios without other traffic, over what others reach in parallel."""
     everybody = frozenset(host for hosts in quiet.frame["hosts"] for host in str(hosts).split(" "))
-    values = ratios_by_unit(limit, quiet, reference, everybody).get(finding.place)
-    if values is None or len(values) < LEAST:
-        return "", ""
-    middle = float(np.median(values))
-    if limit.missed(middle):
-        return HARDWARE, f"; slow with nothing beside it, too ({middle:.3g}): hardware or a setting"
-    return (
-        CONGESTION,
-        f"; not with nothing beside it ({middle:.3g}): congestion or oversubscription",
-    )
+    return ratios_by_unit(limit, quiet, reference, everybody)
+
+
+def suspected(
+    found: Localisation, stage: str, limits: Sequence[Limit], findings: Sequence[Finding]
+) -> list[Finding]:
+    """Suspects who lost more than a limit of the stage bears, and whom no finding names.
+
+    A limit per NIC sees no pair of leaves, and one per node no rail: whoever is confirmed fails, and who
+    is only suspected stands in the way of a PASS.
+    """
+    shares = [limit.at_least for limit in limits if limit.of == "median" and limit.at_least]
+    if not shares:
+        return []
+    bears, share = 1 - max(shares), max(shares)
+    open_ones = [f for f in findings if f.verified != words.REFUTED and f.verdict == FAIL]
+    named = {host for f in open_ones for host in f.hosts}
+    paths = {f.place for f in open_ones}
+    made = []
+    for suspect in (*found.suspects, *found.classes):
+        known = bool(suspect.hosts) and set(suspect.hosts) <= named
+        known = known or (" ".join(sorted(suspect.leaves)) in paths and not suspect.hosts)
+        if known or suspect.effect <= bears:
+            continue
+        sure = suspect.verified == words.CONFIRMED
+        made.append(
+            Finding(
+                stage=stage,
+                name="suspect",
+                verdict=FAIL if sure else INCONCLUSIVE,
+                sentence=suspect.sentence() + ("" if sure else "; not verified: --adaptive does"),
+                hosts=suspect.hosts,
+                rail=suspect.rail,
+                place=suspect.target,
+                value=1 - suspect.effect,
+                limit=share,
+                of="median",
+                verified=suspect.verified,
+            )
+        )
+    return made
 
 
 def suspects_of(found: Localisation) -> tuple[Suspect, ...]:

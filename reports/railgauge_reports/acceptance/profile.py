@@ -25,7 +25,7 @@ SCATTER = 0.05
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
 Share = Annotated[float, Meta(gt=0, le=100)]
-Per = Literal["row", "case", "node", "nic", "leaf pair"]
+Per = Literal["row", "case", "run", "node", "nic", "leaf pair"]
 #: Fields of a plan that the command line decides, of all stages alike.
 NOT_A_STAGES = (
     *("ranks", "ranks_per_node", "backend", "cluster", "faults", "leaves", "pairs"),
@@ -36,10 +36,10 @@ NOT_A_STAGES = (
 class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A `metric` over its reference `of` must be `at_least` or `at_most` this share.
 
-    It is judged `per` row, or by the median over all rows of a case, node, NIC (node and rail) or pair of
-    leaves. The median bears a single slow sample; `scatter` is the share of rows that may miss the limit
-    on nobody's account before the stage is called unstable (None: 5 %, and 0 where each row is judged).
-    `operation` and `from_bytes` choose rows.
+    It is judged `per` row, or by the median over all rows of a case, an operation in a run (whatever the
+    size), node, NIC (node and rail) or pair of leaves. The median bears a single slow sample; `scatter` is
+    the share of rows that may miss the limit on nobody's account before the stage is called unstable (None:
+    5 %, and 0 where each row is judged). `operation` and `from_bytes` choose rows.
     """
 
     metric: str

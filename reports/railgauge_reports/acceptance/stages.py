@@ -16,7 +16,6 @@ from railgauge_reports.acceptance.answer import Finding, FollowUp, StageResult
 from railgauge_reports.acceptance.kept import Followed, Ran
 from railgauge_reports.acceptance.limits import Rows, judged, rows_of
 from railgauge_reports.acceptance.planning import PlannedRun, PlannedStage
-from railgauge_reports.acceptance.profile import Limit
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import REFUTED, Localisation
 from railgauge_reports.verdict import Verdict, wrong_elements
@@ -75,6 +74,9 @@ def judge_stage(view: StageView) -> StageResult:
         return _made(view, findings, algebra.INTERRUPTED)
     found = located(view)
     findings += limited(view)
+    if found is not None:
+        findings += local.suspected(found, view.name, stage.stage.limits, findings)
+    findings = list({(f.key, f.sentence): f for f in reversed(findings)}.values())[::-1]
     left = [f.verdict for f in findings if f.verified != REFUTED]
     return _made(view, findings, algebra.worst(left), found)
 
@@ -99,19 +101,10 @@ def limited(view: StageView) -> list[Finding]:
         found = judged(limit, view.name, rows)
         if again is not None:
             second = view.rows(((again.folder, view.runs[again.folder]),))
-            alone = quiet and view.rows(((quiet.folder, view.runs[quiet.folder]),))
-            accused = frozenset(again.targets)
-            found = [_again(limit, f, second, alone or None, accused) for f in found]
+            alone = view.rows(((quiet.folder, view.runs[quiet.folder]),)) if quiet else None
+            found = local.SecondLook(again, rows, second, alone).judged(limit, found)
         made += found
     return made
-
-
-def _again(
-    limit: Limit, finding: Finding, second: Rows, alone: Rows | None, accused: frozenset[str]
-) -> Finding:
-    if finding.verdict != algebra.FAIL:
-        return finding
-    return local.looked_again(limit, finding, second, alone, accused)
 
 
 # single runs ------------------------------------------------------------------------------------------
