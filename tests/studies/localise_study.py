@@ -160,8 +160,8 @@ FLEETS = (
     Fleet(64, 3, leaf_size=8, leaf_loss=0.10),
     Fleet(1024, 3, leaf_size=32, leaf_loss=0.10),
 )
-#: Runs of each, for a study of `share` 1; a fleet of 64 and 256 needs 300 and more for a claim below 0.01.
-RUNS = {64: 1000, 256: 600, 1024: 200, 4096: 60}
+#: Runs of each at --scale 1; a claim of fewer than 0.01 false nodes a run needs 300 and more.
+RUNS = {64: 2000, 256: 1000, 1024: 600, 4096: 300}
 
 
 def row(fleet: Fleet, runs: int, seed: int) -> str:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import expit
 
 from railgauge_reports.localise.decompose import BAD_NODE
 from railgauge_reports.localise.explain import log_odds
-from railgauge_reports.localise.meetings import EFFECT, FEWEST, Meetings, meetings_of, over_rails
+from railgauge_reports.localise.meetings import (
+    EFFECT,
+    FEWEST,
+    OF_A_MEDIAN,
+    OWN_LEVEL,
+    Meetings,
+    fleet_noise,
+    meetings_of,
+    over_rails,
+)
 from railgauge_reports.localise.pairs import Floats, PairTable
 from railgauge_reports.localise.suspects import (
     CONFIRMED,
-    OF_A_MEDIAN,
     REFUTED,
     Basis,
     Localisation,
@@ -43,16 +52,16 @@ def merged(first: Localisation, table: PairTable) -> Localisation:
     for suspect in first.suspects:
         told = look.judged(suspect)
         (refuted if told.verified == REFUTED else kept).append(told)
-    classes = []
+    classes, settled = [], list[str]()
     for one_of in first.classes:
         members = [look.alone(node, one_of) for node in one_of.nodes]
         if any(not member.verified for member in members):
             classes.append(one_of)
         kept += [member for member in members if member.verified == CONFIRMED]
+        settled += [m.hosts[0] for m in members if m.verified == REFUTED]
         if all(member.verified == REFUTED for member in members):
             refuted.append(dataclasses.replace(one_of, verified=REFUTED))
     number = {name: k for k, name in enumerate(first.names)}
-    settled: list[str] = []
     left: list[str] = []
     for name in first.uncleared:
         told = look.alone(number[name], None)
@@ -82,8 +91,12 @@ class _Look:
         self.met = meetings_of(_renamed(table, first.names))
         targets = np.array(sorted(first.verification.targets), np.int64)
         self.a_target, self.b_target = np.isin(self.met.a, targets), np.isin(self.met.b, targets)
-        self.values = _centred(self.met, basis, ~(self.a_target | self.b_target))
+        control = ~(self.a_target | self.b_target)
+        self.values = _centred(self.met, basis, control)
         self.whole = over_rails(self.values) if len(self.values) else np.zeros(0)
+        # the larger of both looks: too small a noise makes chance a fault
+        self.noise = _noise(self.whole[control], basis.noise)
+        self.rail_noise = _noise(self.values[:, control], basis.rail_noise)
 
     def judged(self, suspect: Suspect) -> Suspect:
         if suspect.kind in ("node", "nic"):
@@ -118,7 +131,7 @@ class _Look:
         if len(found) < LEAST:
             return suspect
         single = suspect.rail is not None
-        noise = self.basis.rail_noise if single else self.basis.noise
+        noise = self.rail_noise if single else self.noise
         chance = self.basis.rail_chance if single else self.basis.chance
         gate = max(-float(np.log1p(-EFFECT)), Z_MEDIAN * OF_A_MEDIAN * noise / np.sqrt(len(found)))
         low = suspect.supporting + int(np.count_nonzero(found < -gate))
@@ -147,20 +160,28 @@ class _Look:
         return BAD_NODE / among
 
     def _of_node(self, node: int, rail: int | None) -> Floats:
-        """What it had with good partners."""
+        """What it had with good partners, but for those behind a suspected pair of leaves."""
         met = self.met
         rows = ((met.a == node) & ~self.b_target) | ((met.b == node) & ~self.a_target)
+        rows &= ~self._between(self.first.verification.leaf_pairs)
         return np.asarray(self._column(rail)[rows])
 
     def _of_leaves(self, suspect: Suspect) -> Floats:
-        met, leaf_of = self.met, self.basis.leaf_of
-        assert leaf_of is not None
-        found = np.zeros(len(met.a), bool)
-        for one, other in self.first.verification.leaf_pairs:
-            if suspect.leaves == self._leaf_words(one, other):
-                ends = np.sort(np.stack([leaf_of[met.a], leaf_of[met.b]]), axis=0)
-                found |= (ends[0] == min(one, other)) & (ends[1] == max(one, other))
+        planned = self.first.verification.leaf_pairs
+        own = [pair for pair in planned if suspect.leaves == self._leaf_words(*pair)]
+        found = self._between(own)
         return np.asarray(self._column(suspect.rail)[found & ~self.a_target & ~self.b_target])
+
+    def _between(self, leaf_pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Meetings between any of these pairs of leaves."""
+        met, leaf_of = self.met, self.basis.leaf_of
+        found = np.zeros(len(met.a), bool)
+        if leaf_of is None:
+            return found
+        ends = np.sort(np.stack([leaf_of[met.a], leaf_of[met.b]]), axis=0)
+        for one, other in leaf_pairs:
+            found |= (ends[0] == min(one, other)) & (ends[1] == max(one, other))
+        return found
 
     def _leaf_words(self, one: int, other: int) -> tuple[str, ...]:
         names = self.basis.leaf_names
@@ -172,6 +193,12 @@ class _Look:
         if rail not in self.met.rails:
             return np.full(len(self.met.a), np.nan)
         return np.asarray(self.values[self.met.rails.index(rail)])
+
+
+def _noise(control: Floats, before: float) -> float:
+    """The noise of good pairs now, where there are enough to tell, or before, whichever is larger."""
+    own = control[np.isfinite(control)]
+    return max(before, fleet_noise(own)) if len(own) >= OWN_LEVEL else before
 
 
 def _after(suspect: Suspect) -> str:

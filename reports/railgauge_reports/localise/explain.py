@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import betaln, expit
@@ -132,6 +133,15 @@ def explain(values: Floats, kinds: tuple[Kind, ...], rate: float, slack: float) 
     return search.explained()
 
 
+class _Taken(NamedTuple):
+    """A factor that was taken up: its low samples, and which of them it explains (bool, alike)."""
+
+    place: int
+    number: int
+    samples: Ints
+    reach: np.ndarray
+
+
 class _Search:
     """The state of `explain`: which factors are taken, at which level, and what they cover."""
 
@@ -206,38 +216,68 @@ class _Search:
 
     def explained(self) -> Explained:
         self.covers[:] = 0
-        for kind, level in zip(self.kinds, self.levels, strict=True):
-            for end in kind.ends:
-                self.covers += self._reaches(level, end)
-        sole, doubtful = [], []
+        taken = []
         for place, kind in enumerate(self.kinds):
+            for end in kind.ends:
+                self.covers += self._reaches(self.levels[place], end)
             for number in np.flatnonzero(np.isfinite(self.levels[place])):
                 samples = self._samples(place, int(number))
-                made = self._factor(kind, place, int(number), samples[self.covers[samples] == 1])
-                if made.log_odds > 0 and made.low >= kind.least:
-                    sole.append(self._with_alternatives(made))
-                else:
-                    doubtful.append((place, made, samples))
+                reach = self._reaches_at(place, int(number), samples)
+                taken.append(_Taken(place, int(number), samples, reach))
+        doubtful, uncleared = self._weakest_out([one for one in taken if not self._is_sole(one)])
+        settled = {(one.place, one.number) for one in (*doubtful, *uncleared)}
+        sole = [one for one in taken if (one.place, one.number) not in settled]
         known = np.zeros(len(self.values), bool)
-        for factor in sole:
-            place = [kind.name for kind in self.kinds].index(factor.kind)
-            known[self._samples(place, factor.number)] = True
-        classes, uncleared, covered = self._classes(doubtful, known)
-        return Explained(tuple(sole), classes, uncleared, covered)
+        for one in sole:
+            known[one.samples[one.reach]] = True
+        factors = tuple(self._with_alternatives(self._own(one)) for one in sole)
+        classes, left, covered = self._classes(doubtful, known)
+        dropped = tuple(self._own(one) for one in uncleared)
+        return Explained(factors, classes, dropped + left, covered)
+
+    def _own(self, one: _Taken) -> Factor:
+        """A taken factor with the samples that no other one explains."""
+        others = self.covers[one.samples] - one.reach
+        return self._factor(one.place, one.number, one.samples[others == 0])
+
+    def _is_sole(self, one: _Taken) -> bool:
+        made = self._own(one)
+        return made.log_odds > 0 and made.low >= self.kinds[one.place].least
+
+    def _weakest_out(self, doubtful: list[_Taken]) -> tuple[list[_Taken], list[_Taken]]:
+        """(doubtful, dropped): drop the one that explains least of its own, and look again at the rest.
+
+        Of several that explain as little none can be preferred: they stay where they share samples.
+        """
+        dropped: list[_Taken] = []
+        tied: list[_Taken] = []
+        left = list(doubtful)
+        while left:
+            odds = {id(one): self._own(one).log_odds for one in left}
+            weakest = min(left, key=lambda one: odds[id(one)])
+            like = [o for o in left if odds[id(o)] <= odds[id(weakest)] + 1e-9 and o is not weakest]
+            like += tied
+            left.remove(weakest)
+            if any(np.intersect1d(weakest.samples, other.samples).size for other in like):
+                tied.append(weakest)
+                continue
+            dropped.append(weakest)
+            self.covers[weakest.samples[weakest.reach]] -= 1
+            left = [one for one in left if not self._is_sole(one)]
+        return [one for one in tied if not self._is_sole(one)], dropped
 
     def _samples(self, place: int, number: int) -> Ints:
-        """The low samples that this taken factor explains."""
-        kind, level = self.kinds[place], self.levels[place]
-        found = np.zeros(len(self.values), bool)
-        for end in kind.ends:
-            here = np.flatnonzero(end == number)
-            found[here[self._reaches_at(level[number], here)]] = True
-        return np.flatnonzero(found)
+        """The low samples of a factor, those that are lower than it explains among them."""
+        ends = self.kinds[place].ends
+        return np.flatnonzero(np.logical_or.reduce([end == number for end in ends]))
 
-    def _reaches_at(self, level: float, rows: Ints) -> np.ndarray:
+    def _reaches_at(self, place: int, number: int, rows: Ints) -> np.ndarray:
+        """Which of its samples a taken factor explains."""
+        level = self.levels[place][number]
         return np.asarray(self.values[rows] >= level - max(self.slack, -level / 2))
 
-    def _factor(self, kind: Kind, place: int, number: int, own: Ints) -> Factor:
+    def _factor(self, place: int, number: int, own: Ints) -> Factor:
+        kind = self.kinds[place]
         normal = int(kind.normal[number])
         odds = float(log_odds(np.array(len(own)), np.array(normal), self.rate, kind.prior))
         level = (
@@ -265,18 +305,15 @@ class _Search:
         return dataclasses.replace(factor, alternatives=tuple(found))
 
     def _classes(
-        self, doubtful: list[tuple[int, Factor, Ints]], known: np.ndarray
+        self, doubtful: list[_Taken], known: np.ndarray
     ) -> tuple[tuple[tuple[Factor, ...], ...], tuple[Factor, ...], np.ndarray]:
         """Doubtful factors that share samples which nobody else explains, put together."""
         uncleared: list[Factor] = []
         groups: list[tuple[list[Factor], set[int]]] = []
-        for place, factor, samples in doubtful:
-            at_stake = samples[~known[samples]]
-            if not len(at_stake):
-                uncleared.append(factor)
-                continue
-            whole = self._factor(self.kinds[place], place, factor.number, at_stake)
-            members, rows = [whole], {int(row) for row in at_stake}
+        for one in doubtful:
+            at_stake = one.samples[~known[one.samples]]
+            members = [self._factor(one.place, one.number, at_stake)]
+            rows = {int(row) for row in at_stake}
             rest = []
             for others, theirs in groups:
                 if theirs & rows:
@@ -287,7 +324,7 @@ class _Search:
         covered = known.copy()
         classes = []
         for members, rows in groups:
-            if class_confidence(members) < 0.5:  # a chance sample or two beside what others explain
+            if not rows or class_confidence(members) < 0.5:  # chance, beside what others explain
                 uncleared += members
                 continue
             classes.append(tuple(members))

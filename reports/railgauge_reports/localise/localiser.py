@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from railgauge_reports.localise.decompose import BAD_RAIL, Decomposed, decompose
+from railgauge_reports.localise.decompose import BAD_RAIL, MUCH, Decomposed, decompose
 from railgauge_reports.localise.explain import log_odds
 from railgauge_reports.localise.meetings import (
     EFFECT,
@@ -21,7 +21,7 @@ from railgauge_reports.localise.meetings import (
     meetings_of,
 )
 from railgauge_reports.localise.pairs import PairTable, pair_table
-from railgauge_reports.localise.suspects import Basis, Localisation, Suspect
+from railgauge_reports.localise.suspects import Basis, Localisation, Suspect, share_lost
 from railgauge_reports.localise.told import Teller
 from railgauge_reports.localise.verify import PARTNERS, Verification, verification
 from railgauge_reports.stored import StoredRun
@@ -40,11 +40,11 @@ def localise_run(run: StoredRun, rows: pd.DataFrame | None = None) -> Localisati
 def localise(table: PairTable) -> Localisation:
     """Who makes pairs slow, against the fleet itself: no absolute threshold.
 
-    A fleet that is slow alike looks healthy. With fewer than five valid pairs nobody is judged.
+    A fleet that is slow alike looks healthy. With fewer than five valid measurements nobody is judged.
     """
     met = meetings_of(table)
     tested = np.isfinite(met.logs)
-    if np.count_nonzero(tested.any(axis=0)) < FEWEST:
+    if np.count_nonzero(tested) < FEWEST:
         return _too_few(table, met)
     made = decompose(met, len(table.leaf_names) if table.leaf_of is not None else 0)
     teller = Teller(table, made)
@@ -64,6 +64,8 @@ def localise(table: PairTable) -> Localisation:
     suspects += _rails(made, teller)
     suspects.sort(key=lambda suspect: -suspect.log_odds)
     cleared, uncleared, untested = _sorted_out(made, suspects, classes)
+    if made.fast > MUCH:  # what is normal is not known
+        cleared, uncleared = [], sorted([*cleared, *uncleared])
     plan = _plan(table, suspects, classes, cleared, uncleared)
     suspects, classes = ([_with_next(s, plan, table) for s in part] for part in (suspects, classes))
     names = table.nodes
@@ -96,13 +98,13 @@ def _too_few(table: PairTable, met: Meetings) -> Localisation:
         verification=Verification(names, (), (), ()),
         measurements=int(np.count_nonzero(np.isfinite(met.logs))),
         missing=int(np.count_nonzero(~np.isfinite(table.gbps))),
-        notes=(_few(int(np.count_nonzero(tested))),),
+        notes=(_few(int(np.count_nonzero(np.isfinite(met.logs)))),),
     )
 
 
-def _few(pairs: int) -> str:
+def _few(measured: int) -> str:
     return (
-        f"{pairs} valid pairs are too few to tell who is slow: {FEWEST} are needed;"
+        f"{measured} valid measurements are too few to tell who is slow: {FEWEST} are needed;"
         " next: more nodes, or more rounds"
     )
 
@@ -129,7 +131,7 @@ def _rails(made: Decomposed, teller: Teller) -> list[Suspect]:
         odds = float(log_odds(np.array(low), np.array(len(apart) - low), 0.5, BAD_RAIL))
         if odds <= 0:
             continue
-        half = 1.96 * 1.2533 * made.whole.noise / np.sqrt(len(apart))
+        effect, least, most = share_lost(apart, made.whole.noise)
         found.append(
             Suspect(
                 kind="rail",
@@ -138,9 +140,9 @@ def _rails(made: Decomposed, teller: Teller) -> list[Suspect]:
                 nodes=(),
                 rail=teller.rail("rail", int(rail)),
                 leaves=(),
-                effect=float(-np.expm1(offset)),
-                effect_low=float(-np.expm1(offset + half)),
-                effect_high=float(-np.expm1(offset - half)),
+                effect=effect,
+                effect_low=least,
+                effect_high=most,
                 supporting=low,
                 of=len(apart),
                 confidence=float(expit(odds)),
@@ -211,7 +213,8 @@ def _with_next(suspect: Suspect, plan: Verification, table: PairTable) -> Suspec
             f"{' and '.join(table.nodes[n] for n in suspect.nodes)} against nodes known to be good"
             f" ({', '.join(partners)}): `{command}`, {cost}"
             if partners
-            else f"nobody is known to be good here: {plan.short}"
+            else f"the same pairs once more (`{table.again or 'railgauge run'}`): what stays is no chance;"
+            " nobody here is known to be good, and a third node would tell them apart"
         )
     elif suspect.kind.startswith("leaf pair"):
         words = f"other nodes of both leaves, {PARTNERS} rounds: `{command}`, {cost}; counters of the uplinks"
@@ -224,11 +227,17 @@ def _with_next(suspect: Suspect, plan: Verification, table: PairTable) -> Suspec
 def _notes(table: PairTable, made: Decomposed, plan: Verification) -> list[str]:
     met, notes = made.meetings, []
     chance = int(np.count_nonzero(~made.whole.explained.covered))
+    chance -= 0 if made.by_rail else len(made.loose)
     samples = len(met.a)
     if chance:
         notes.append(
             f"{chance} of {samples} pairs were slow once and nothing explains them: by chance, at a rate"
             f" of {chance / samples:.2%}"
+        )
+    if made.fast > MUCH:
+        notes.append(
+            f"{made.fast:.0%} of the pairs are faster than the level that most have, and no node explains it:"
+            " either most are slow, or there are two kinds of paths; next: --leaves FILE tells them apart"
         )
     if table.leaf_of is not None and len(table.leaf_names) > 1:
         notes += _leaf_notes(table, made)

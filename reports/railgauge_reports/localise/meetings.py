@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -18,6 +19,8 @@ Z_SAMPLE = 2.5
 FEWEST = 5
 #: A rail, or a tier of the fabric, has a level of its own where it has so many measurements.
 OWN_LEVEL = 8
+#: Standard error of a median over that of a mean, for many samples of a normal distribution.
+OF_A_MEDIAN = math.sqrt(math.pi / 2)
 #: MAD of a normal distribution times this is its standard deviation.
 MAD_TO_SIGMA = 1.4826
 #: Of those at the level or faster, a majority but for a tie: 4 nodes with one bad have 3 good pairs of 6.
@@ -117,9 +120,14 @@ def fleet_level(values: Floats) -> float:
 
 
 def fleet_noise(centred: Floats) -> float:
-    """Standard deviation of log bandwidth, from the MAD of those above the level: faults lie below."""
-    above = centred[centred >= 0]
-    return max(FLOOR, MAD_TO_SIGMA * float(np.median(above))) if len(above) else FLOOR
+    """Standard deviation of log bandwidth, from the MAD of those above the level: faults lie below.
+
+    Where that is more than twice the MAD of those below, there is a kind of pairs that is faster than
+    most, and the MAD below is taken.
+    """
+    sides = [centred[centred >= 0], -centred[centred <= 0]]
+    above, below = (MAD_TO_SIGMA * float(np.median(s)) if len(s) else 0.0 for s in sides)
+    return max(FLOOR, below if above > 2 * max(below, FLOOR) else above)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +179,7 @@ def over_rails(values: Floats) -> Floats:
     return np.asarray((ordered[low, at] + ordered[high, at]) / 2)
 
 
-def low_below(centred_values: Floats) -> tuple[float, float]:
+def low_below(centred_values: Floats, least: float = 0.0) -> tuple[float, float]:
     """(noise, threshold): below minus the threshold a sample is low; both gates have to be passed."""
-    noise = fleet_noise(centred_values[np.isfinite(centred_values)])
+    noise = max(least, fleet_noise(centred_values[np.isfinite(centred_values)]))
     return noise, max(-float(np.log1p(-EFFECT)), Z_SAMPLE * noise)

@@ -97,7 +97,7 @@ def pair_table(
     return PairTable(
         a=players[:, 0],
         b=players[:, 1],
-        rail=frame["rail"].fillna(ALL_RAILS).to_numpy(np.int16),
+        rail=seats.rail_of[seats.start_of[turn], ranks[:, 0]],
         round=turn,
         gbps=frame["algbw_GBps"].to_numpy(np.float64, na_value=np.nan),
         nodes=seats.names,
@@ -134,10 +134,11 @@ def _ranks(groups: pd.Series) -> Ints:
 
 
 class _Seats(NamedTuple):
-    """`player_of[start, rank]`, `start_of[round]` and what players are called."""
+    """`player_of[start, rank]`, `rail_of` alike, `start_of[round]` and what players are called."""
 
     names: tuple[str, ...]
     player_of: Ints
+    rail_of: Ints
     start_of: Ints
 
 
@@ -148,15 +149,20 @@ def _seats(run: StoredRun, case: int) -> _Seats:
     start_of = np.zeros(max(used) + 1, np.int32)
     start_of[list(used)] = [number[id(start)] for start in used.values()]
     names: dict[str, int] = {}
-    rows = []
+    rows, rails = [], []
     for start in run.starts:
         called = _called(start)
         players = start.topology(run.plan).players
         mine = np.empty(start.run.ranks, np.int32)
+        rail = np.full(start.run.ranks, ALL_RAILS, np.int16)
+        single = max(map(len, players)) == 1
         for player, ranks in enumerate(players):
             mine[list(ranks)] = names.setdefault(called[player], len(names))
+            if not single:
+                rail[list(ranks)] = np.arange(len(ranks))
         rows.append(mine)
-    return _Seats(tuple(names), np.stack(rows), start_of)
+        rails.append(rail)
+    return _Seats(tuple(names), np.stack(rows), np.stack(rails), start_of)
 
 
 def _called(start: Start) -> list[str]:

@@ -9,14 +9,13 @@ import numpy as np
 
 from railgauge.statistics import median_interval
 from railgauge.topology import some
+from railgauge_reports.localise.meetings import OF_A_MEDIAN
 from railgauge_reports.localise.pairs import Floats, Ints
 from railgauge_reports.localise.verify import Verification
 
 #: Fewer samples than this have no interval of their own (`railgauge.statistics.median_interval`).
 OWN_INTERVAL = 6
 Z_975 = 1.96
-#: Standard error of a median over that of a mean, for many samples of a normal distribution.
-OF_A_MEDIAN = math.sqrt(math.pi / 2)
 #: What one kind stands for: to pairs these are one and the same.
 WITHIN = {
     "nic": "its NIC, cable, port of the leaf, PCIe link or GPU: to pairs one and the same",

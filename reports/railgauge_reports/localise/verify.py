@@ -83,11 +83,9 @@ def verification(
     rounds: list[list[Meeting]] = []
     size = max(1, len(usable))
     waves = [targets[k : k + size] for k in range(0, len(targets), size)] if partners else []
-    step = max(1, len(usable) // PARTNERS)
+    barred = {frozenset(pair) for pair in leaf_pairs}
     for wave in waves:
-        for turn in range(partners):
-            shift = turn * step
-            rounds.append([(t, usable[(k + shift) % size]) for k, t in enumerate(wave)])
+        rounds += _met(wave, usable, partners, leaf_of, barred) or _shifted(wave, usable, partners)
     _add_leaf_pairs(rounds, usable, leaf_of, leaf_pairs)
     if padded:
         for turn, met in enumerate(rounds):
@@ -96,6 +94,55 @@ def verification(
             free = free[turn % max(1, len(free)) :] + free[: turn % max(1, len(free))]
             met += list(zip(free[::2], free[1::2], strict=False))
     return Verification(names, targets, tuple(leaf_pairs), tuple(map(tuple, rounds)), short)
+
+
+def _met(
+    wave: Sequence[int],
+    usable: list[int],
+    partners: int,
+    leaf_of: Ints | None,
+    barred: set[frozenset[int]],
+) -> list[list[Meeting]]:
+    """Partners under different leaves, and none behind a suspected pair of leaves, as far as there are.
+
+    A partner behind a bad pair of leaves would accuse the suspect of it. [] where not everybody gets one.
+    """
+    seen: dict[int, set[int]] = {suspect: set() for suspect in wave}  # partners
+    under: dict[int, set[int]] = {suspect: set() for suspect in wave}  # leaves of partners
+    rounds: list[list[Meeting]] = []
+    for turn in range(partners):
+        free = dict.fromkeys(usable[turn:] + usable[:turn])
+        met = []
+        for suspect in wave:
+            best = None
+            for node in free:
+                if node in seen[suspect]:
+                    continue
+                leaf = int(leaf_of[node]) if leaf_of is not None else node
+                own = int(leaf_of[suspect]) if leaf_of is not None else suspect
+                cost = 2 * (frozenset((leaf, own)) in barred) + (leaf in under[suspect])
+                if best is None or cost < best[0]:
+                    best = (cost, node, leaf)
+                if cost == 0:
+                    break
+            if best is None:
+                return []
+            _, node, leaf = best
+            del free[node]
+            seen[suspect].add(node)
+            under[suspect].add(leaf)
+            met.append((suspect, node))
+        rounds.append(met)
+    return rounds
+
+
+def _shifted(wave: Sequence[int], usable: list[int], partners: int) -> list[list[Meeting]]:
+    """Each meets the one that many places on in the list: always possible."""
+    size = len(usable)
+    return [
+        [(suspect, usable[(k + turn) % size]) for k, suspect in enumerate(wave)]
+        for turn in range(partners)
+    ]
 
 
 def _spread(nodes: list[int], leaf_of: Ints | None) -> list[int]:
@@ -121,22 +168,20 @@ def _add_leaf_pairs(
     if leaf_of is None:
         return
     for one, other in leaf_pairs:
-        sides = [[node for node in usable if leaf_of[node] == leaf] for leaf in (one, other)]
+        a, b = ([node for node in usable if leaf_of[node] == leaf] for leaf in (one, other))
+        if one == other:
+            a, b = a[::2], a[1::2]
+        if len(a) > len(b):
+            a, b = b, a
         turns = 0
         for turn in range(len(rounds) + PARTNERS):
-            if turns == PARTNERS:
+            if turns == PARTNERS or not a:
                 break
             if turn == len(rounds):
                 rounds.append([])
             busy = {node for pair in rounds[turn] for node in pair}
-            a, b = ([node for node in side if node not in busy] for side in sides)
-            b = b[turns % max(1, len(b)) :] + b[: turns % max(1, len(b))]
-            met = (
-                list(zip(a, b, strict=False))
-                if one != other
-                else list(zip(a[::2], a[1::2], strict=False))
-            )
-            if met:
-                rounds[turn] += met
-                turns += 1
+            met = [(x, b[(k + turns) % len(b)]) for k, x in enumerate(a)]
+            met = [pair for pair in met if not busy & {*pair}]
+            rounds[turn] += met
+            turns += bool(met)
     rounds[:] = [met for met in rounds if met]
