@@ -116,8 +116,11 @@ class StoredRun:
     @property
     def gpus(self) -> dict[int, dict[str, Any]]:
         """Rank -> facts of its GPU (`railgauge.gpus.cuda.DeviceFacts`); empty on host memory."""
-        ranks = self.environment.get("ranks") or []
-        return {rank["rank"]: rank["device"] for rank in ranks if rank.get("device")}
+        ranks = self.environment.get("ranks")
+        known = (
+            [rank for rank in ranks if isinstance(rank, dict)] if isinstance(ranks, list) else []
+        )
+        return {rank["rank"]: rank["device"] for rank in known if rank.get("device")}
 
     @property
     def again(self) -> str:

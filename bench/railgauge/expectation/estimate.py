@@ -150,7 +150,7 @@ def _needs(cluster: Cluster, form: Form, s: Shape) -> Iterator[Need]:
     rate = s.nic_GBps
     if outside and not own:
         each = f"{s.nics} NICs" if s.nics > 1 else "1 NIC"
-        words = f"{each} of a {s.island} x {rate * 8:g} Gb/s / 8 = {s.nics * rate:g} GB/s"
+        words = f"{each} of {s.island} x {rate * 8:g} Gb/s / 8 = {s.nics * rate:g} GB/s"
         yield Need("NICs", words, s.nics * rate, outside, NIC_SHARE)
     if own:
         words = f"the NICs of one rank: {s.own_GBps * 8:g} Gb/s / 8 = {s.own_GBps:g} GB/s"

@@ -53,7 +53,7 @@ class Shape:
     @property
     def island(self) -> str:
         """What an island is called."""
-        return "NVLink domain" if self.islands < self.nodes and self.ranks > 1 else "node"
+        return "an NVLink domain" if self.islands < self.nodes and self.ranks > 1 else "a node"
 
     def with_nics(self, nics: int) -> Shape:
         """The same with fewer NICs on an island, at least one: traffic moves to those left."""

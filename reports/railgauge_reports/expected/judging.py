@@ -1,21 +1,17 @@
 """Whether a threshold can do its job: can it be reached at all, and what would it let through?"""
 
-# ruff: noqa: N802, N815  (units keep their capitals: GBps is not Gbps)
+# ruff: noqa: N802  (units keep their capitals: GBps is not Gbps)
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Literal
-
-import msgspec
 
 from railgauge.expectation.algorithms import FORMS
 from railgauge.units import GIGA, format_seconds, format_size
 from railgauge_reports.expected.question import (
     ENDLESS,
-    LOW_SHARE,
     Curve,
     Question,
     curve,
@@ -24,34 +20,22 @@ from railgauge_reports.expected.question import (
     reshaped,
     slowest_share,
 )
-from railgauge_reports.expected.thresholds import BANDWIDTH_UNITS, TIME_UNITS, Threshold
+from railgauge_reports.expected.thresholds import (
+    BANDWIDTH_UNITS,
+    TIME_UNITS,
+    Judged,
+    Threshold,
+    Word,
+)
 from railgauge_reports.expected.words import figure
 
-Word = Literal["fine", "unreachable", "blind", "unknown"]
 #: A limit that lets a part run this much below its rate is blind (ours: twice what gates in use leave).
 BLIND_SHARE = 0.8
+EXACT = 1 + 1e-9  # a limit that is the bound itself
+#: Limits that are advised: the first that a dead rail fails.
+ADVISED_SHARES = (0.9, 0.91, 0.92, 0.93, 0.94, 0.95)
 #: Where latency rules, a limit of more than this times the slowest expected is blind (ours).
 BLIND_LATENCY = 2.0
-
-
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said of one threshold. Bandwidths are GB/s of busbw; None: not known.
-
-    `missing` are fields that the answer needs; `over_bound` is value / bound - 1; `dead_rails` is how
-    many of `rails` may be dead and `slow_share` how slow a single one may be, and it still passes.
-    """
-
-    name: str
-    verdict: Word
-    words: list[str]
-    missing: list[str] = []
-    value_GBps: float | None = None
-    bound_GBps: float | None = None
-    expected_GBps: float | None = None
-    over_bound: float | None = None
-    dead_rails: int | None = None
-    rails: int | None = None
-    slow_share: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,18 +158,18 @@ class Limit:
         value, expected = self.value_GBps, self.expected_GBps
         high = self._busbw(float(self.band.seconds_low[0]))
         of = f"{self.shown(expected)} expected{self.size} of {self.where}"
-        if value > self.bound_GBps:
+        if value > self.bound_GBps * EXACT:
             return "unreachable", [self._above_bound(), *self._mixed_up()], []
-        if value > min(self.bounds.values()):
+        if value > min(self.bounds.values()) * EXACT:
             can = _listed((n, b) for n, b in self.bounds.items() if b >= value)
             cannot = _listed((n, b) for n, b in self.bounds.items() if b < value)
             words = f"{self.typed} is below the bound of {can} and above that of {cannot} GB/s"
             return "unknown", [f"{words}; NCCL is taken to choose {self.algorithm}"], ["algorithm"]
-        if value > high:
+        if value > high * EXACT:
             words = f"{self.typed} is out of reach: {of}, {self.shown(high)} at best"
             links = f"the links alone would allow {self.shown(self.bound_GBps)}"
             return "unreachable", [f"{words} ({links})"], []
-        if value > expected * (1 + 1e-9):
+        if value > expected * EXACT:
             doubt = (
                 f"and within the bound ({self.shown(high)} at best): a healthy machine may fail it"
             )
@@ -275,12 +259,14 @@ class Limit:
 
     def _advice(self) -> str:
         """A limit that could do the job, or the measurement that does it better."""
-        low = self.expected_GBps * LOW_SHARE
-        if self._rails and dead_rails(self.question, self.algorithm, low, self.nbytes):
-            see = "railgauge run --pattern pairs --operation sendrecv measures every rail by itself"
-            return f"next: at {LOW_SHARE} of what is expected it does not see a dead rail either; {see}"
-        told = f"{self.shown(low)} of {self.where}"
-        return f'next: value = {LOW_SHARE}, unit = "of expected" ({told})'
+        for share in ADVISED_SHARES:
+            limit = self.expected_GBps * share
+            if self._rails and dead_rails(self.question, self.algorithm, limit, self.nbytes):
+                continue
+            told = f"{self.shown(limit)} of {self.where}"
+            return f'next: value = {share:g}, unit = "of expected" ({told})'
+        see = "railgauge run --pattern pairs --operation sendrecv measures every rail by itself"
+        return f"next: no limit that a healthy machine passes sees a dead rail here; {see}"
 
     def _made(
         self,

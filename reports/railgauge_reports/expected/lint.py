@@ -9,9 +9,9 @@ import msgspec
 from railgauge.cluster import Cluster, Node, check_cluster, read_cluster
 from railgauge.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, UsageError
 from railgauge.expectation.nccl_tuning import GENERATIONS
-from railgauge_reports.expected.judging import Judged, Limit
+from railgauge_reports.expected.judging import Limit
 from railgauge_reports.expected.question import question_of
-from railgauge_reports.expected.thresholds import BANDWIDTH_UNITS, Threshold
+from railgauge_reports.expected.thresholds import BANDWIDTH_UNITS, Judged, Threshold
 from railgauge_reports.expected.words import figure
 
 
@@ -100,6 +100,8 @@ def _overridden(base: Cluster, threshold: Threshold, where: str) -> Cluster:
 def _asking(threshold: Threshold, cluster: Cluster | None, missing: list[str]) -> Judged:
     """What has to be said first, and what can be told without it."""
     words = [f"missing: {', '.join(missing)}"]
+    if cluster is None:
+        words.append("or cluster: a TOML file of a cluster, or the name of one that ships")
     if threshold.unit is None:
         words.append(
             f"{figure(threshold.value)} without a unit is no limit: GB/s, Gb/s, us, of expected"

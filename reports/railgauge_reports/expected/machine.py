@@ -20,10 +20,10 @@ from railgauge.hardware.nvlink import GENERATIONS
 from railgauge_reports.stored import StoredRun
 
 HOST_MEMORY = (
-    "no expectation: its buffers lie in host memory, and what bounds copies between processes or the"
+    "its buffers lie in host memory, and what bounds copies between processes or the"
     " library's own network path is not in the run"
 )
-SHARED = "no expectation: its ranks shared GPUs, which is a test of results and not of speed"
+SHARED = "its ranks shared GPUs, which is a test of results and not of speed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +47,9 @@ def machine_of(run: StoredRun) -> Machine:
     found = hardware_of(run.environment)
     if len(found) < nodes or not all(hardware.gpus for hardware in found):
         lacking = "environment.json has no GPUs of every node (`hardware`)"
-        return Machine(nodes, ranks, reason=f"no expectation: {lacking}")
+        return Machine(nodes, ranks, reason=f"{lacking}")
     if ranks % nodes:
-        return Machine(
-            nodes, ranks, reason=f"no expectation: {ranks} ranks on {nodes} nodes, unevenly"
-        )
+        return Machine(nodes, ranks, reason=f"{ranks} ranks on {nodes} nodes, unevenly")
     return _machine(run, found, ranks // nodes)
 
 
@@ -80,7 +78,7 @@ def _machine(run: StoredRun, found: Sequence[Hardware], each: int) -> Machine:
     domain = _domain_nodes(gpus, nodes) if nvlink is not None else 1
     if nics == 0 and nodes > domain:
         why = "no NIC with a rate was recorded (sockets, or ports that are down)"
-        return Machine(nodes, ranks, reason=f"no expectation: {why}", unknown=tuple(unknown))
+        return Machine(nodes, ranks, reason=f"{why}", unknown=tuple(unknown))
     switched = any(link.remote_kind == "switch" for gpu in gpus for link in gpu.nvlinks)
     fabric = _fabric(run, nodes, domain, unknown)
     try:
@@ -103,7 +101,7 @@ def _machine(run: StoredRun, found: Sequence[Hardware], each: int) -> Machine:
         )
     except UsageError as error:
         first = str(error).splitlines()[0]
-        return Machine(nodes, ranks, reason=f"no expectation: {first}", unknown=tuple(unknown))
+        return Machine(nodes, ranks, reason=f"{first}", unknown=tuple(unknown))
     return Machine(nodes, ranks, cluster, unknown=tuple(unknown))
 
 

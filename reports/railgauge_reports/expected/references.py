@@ -31,6 +31,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     gpus: int | None = None
     nodes: int | None = None
     nics_Gbps: float | None = None
+    domain_nodes: int = 1
     note: str = ""
 
     @property

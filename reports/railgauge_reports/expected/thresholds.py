@@ -1,4 +1,4 @@
-"""Limits that somebody set, read from TOML, JSON or CSV: each with its unit, its job and its source.
+"""Limits that somebody set, read from TOML, JSON or CSV; and what can be said of one.
 
 TOML: `[[threshold]]` tables; what stands before them is the default of all. JSON: the same object, or a
 list. CSV: a header of field names, a row a threshold, an empty cell where nothing is said.
@@ -26,6 +26,7 @@ Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Count = Annotated[int, Meta(ge=1, le=1 << 20)]
 Figure = Annotated[float, Meta(gt=0, le=1e15)]
 Quantity = Literal["busbw", "algbw", "time"]
+Word = Literal["fine", "unreachable", "blind", "unknown"]
 
 #: Unit -> GB/s, or seconds.
 BANDWIDTH_UNITS = {
@@ -78,6 +79,26 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if isinstance(self.nbytes, str):
             return parse_size(self.nbytes, f"threshold {self.name!r}: nbytes")
         return self.nbytes
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of one threshold. Bandwidths are GB/s of busbw; None: not known.
+
+    `missing` are fields that the answer needs; `over_bound` is value / bound - 1; `dead_rails` is how
+    many of `rails` may be dead and `slow_share` how slow a single one may be, and it still passes.
+    """
+
+    name: str
+    verdict: Word
+    words: list[str]
+    missing: list[str] = []
+    value_GBps: float | None = None
+    bound_GBps: float | None = None
+    expected_GBps: float | None = None
+    over_bound: float | None = None
+    dead_rails: int | None = None
+    rails: int | None = None
+    slow_share: float | None = None
 
 
 def read_thresholds(path: Path) -> tuple[Threshold, ...]:

@@ -11,6 +11,7 @@ import msgspec
 
 from railgauge.expectation.estimate import Estimate
 from railgauge.expectation.nccl_tuning import SMALL_DOMAIN
+from railgauge.operations import OPERATIONS
 from railgauge_reports.expected.question import (
     LOW_SHARE,
     Question,
@@ -135,6 +136,11 @@ def _incast(_question: Question, estimate: Estimate, _regime: str | None) -> Fac
     return {"senders": s.ranks - 1} if s.pattern == "incast" and s.ranks > 2 else None
 
 
+def _switch_adds(question: Question, estimate: Estimate, regime: str | None) -> Facts | None:
+    reduces = OPERATIONS[question.operation].reduces and regime == "bandwidth"
+    return {} if reduces and estimate.form.nccl.startswith("NVLS") else None
+
+
 PREDICATES: dict[str, Callable[[Question, Estimate, str | None], Facts | None]] = {
     "two_islands": _two_islands,
     "switch_reduces": _switch_reduces,
@@ -146,4 +152,5 @@ PREDICATES: dict[str, Callable[[Question, Estimate, str | None], Facts | None]] 
     "large_domain": _large_domain,
     "pcie_binds": _pcie_binds,
     "incast": _incast,
+    "switch_adds": _switch_adds,
 }

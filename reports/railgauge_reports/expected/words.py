@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from railgauge.expectation.estimate import Estimate, Need
 from railgauge.expectation.nccl_tuning import GENERATIONS, VERSION
-from railgauge.operations import OPERATIONS
 from railgauge_reports.expected.question import Question
 
 
@@ -29,7 +28,8 @@ def who(question: Question) -> str:
     if s.pattern != "world":
         return f"{text}; {s.pattern}: groups of {s.ranks} ranks, all at the same time"
     if s.islands < question.nodes:
-        return f"{text}, {s.ranks} ranks in {s.islands} NVLink domain(s) of up to {s.inside}"
+        domains = "one NVLink domain" if s.islands == 1 else f"{s.islands} NVLink domains"
+        return f"{text}, {s.ranks} ranks in {domains} of up to {s.inside}"
     return f"{text}, {s.ranks} ranks"
 
 
@@ -85,21 +85,6 @@ def _source(question: Question, estimate: Estimate) -> str:
         "times: closed form, alpha from the cluster's file (launch, nvlink, step and hop seconds),"
         " bandwidths as NCCL counts them"
     )
-
-
-def alternatives(question: Question) -> list[tuple[str, str, str]]:
-    """Algorithm, bound with the resource, and what it is; best bound first."""
-    entry = OPERATIONS[question.operation]
-    found = sorted(question.everything, key=lambda e: -e.bound_GBps)
-    return [
-        (
-            e.form.name,
-            f"{figure(e.bound_GBps)} GB/s by {e.binding.resource}",
-            e.form.summary + ("" if e.form.nccl else "; not in NCCL"),
-        )
-        for e in found
-        if entry.sized
-    ]
 
 
 def figure(value: float) -> str:
