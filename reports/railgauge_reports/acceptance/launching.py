@@ -78,7 +78,8 @@ class Launched:
             code, error = measure(command, folder, limit, read_run, again)
         except RailgaugeError as late:
             return Ended(late.exit_code, str(late))
-        return Ended(code, "" if error is None else str(error))
+        # a launcher's own codes mean nothing here: the error has one that does
+        return Ended(code) if error is None else Ended(error.exit_code, str(error))
 
     def audit(self, folder: Path, profile: str | None) -> Ended:
         words = python_module("railgauge", "audit", "--output", str(folder))

@@ -79,8 +79,13 @@ def _with_tiers(frame: pd.DataFrame, plans: Mapping[str, Plan]) -> pd.DataFrame:
     return frame.assign(leaves=told, tier=inside)
 
 
-def judged(limit: Limit, stage: str, rows: Rows) -> list[Finding]:
-    """What misses the limit, and what stands in the way of telling; empty where all of it holds."""
+def judged(
+    limit: Limit, stage: str, rows: Rows, explained: frozenset[str] = frozenset()
+) -> list[Finding]:
+    """What misses the limit, and what stands in the way of telling; empty where all of it holds.
+
+    `explained` are pairs of leaves that are accused by other means: their rows count as no scatter.
+    """
     metric = METRICS[limit.metric]
     make = _Maker(limit, metric, stage)
     frame = _chosen(limit, metric, rows.frame)
@@ -98,7 +103,7 @@ def judged(limit: Limit, stage: str, rows: Rows) -> list[Finding]:
     if told.empty:
         return found
     told = told.assign(ratio=(told["value"] / told["reference"]).astype(float))
-    return found + _held(limit, make, told)
+    return found + _held(limit, make, told, explained)
 
 
 def _chosen(limit: Limit, metric: Metric, frame: pd.DataFrame) -> pd.DataFrame:
@@ -210,7 +215,7 @@ def _pattern(plan: Plan) -> str:
 # who misses ---------------------------------------------------------------------------------------
 
 
-def _held(limit: Limit, make: _Maker, told: pd.DataFrame) -> list[Finding]:
+def _held(limit: Limit, make: _Maker, told: pd.DataFrame, known: frozenset[str]) -> list[Finding]:
     missed = ~(told["ratio"] >= limit.share) if limit.at_least else ~(told["ratio"] <= limit.share)
     if limit.per == "row":
         bad = told[missed]
@@ -227,7 +232,7 @@ def _held(limit: Limit, make: _Maker, told: pd.DataFrame) -> list[Finding]:
         rows = own.sort_values("ratio", ascending=limit.at_least is not None)
         found.append(make.of_unit(str(unit), rows.to_dict("records")))
     found = make.first(sorted(found, key=lambda f: f.value or 0.0))
-    explained = told.index.isin(accused.index.unique()) & missed
+    explained = told.index.isin(accused.index.unique()) | told["leaves"].isin(known)
     return [*found, *_scattered(limit, make, told[missed & ~explained], len(told))]
 
 

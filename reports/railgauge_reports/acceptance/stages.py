@@ -73,7 +73,7 @@ def judge_stage(view: StageView) -> StageResult:
     if any(finding.verdict == algebra.INTERRUPTED for finding in findings):
         return _made(view, findings, algebra.INTERRUPTED)
     found = located(view)
-    findings += limited(view)
+    findings += limited(view, found)
     if found is not None:
         findings += local.suspected(found, view.name, stage.stage.limits, findings)
     findings = list({(f.key, f.sentence): f for f in reversed(findings)}.values())[::-1]
@@ -92,18 +92,23 @@ def located(view: StageView) -> Localisation | None:
     return local.confirmed(found, followed, view.runs[followed.folder])
 
 
-def limited(view: StageView) -> list[Finding]:
-    """What misses the stage's limits, looked at again where follow-ups did."""
+def limited(view: StageView, found: Localisation | None = None) -> list[Finding]:
+    """What misses the stage's limits, looked at again where follow-ups did; `found`: who is at fault."""
+    paths = (
+        frozenset(" ".join(sorted(s.leaves)) for s in found.suspects if s.leaves)
+        if found
+        else frozenset()
+    )
     rows = view.rows(view.loaded)
     again, quiet = view.followed_by("verify"), view.followed_by("quiet")
     made = []
     for limit in view.stage.stage.limits:
-        found = judged(limit, view.name, rows)
+        own = judged(limit, view.name, rows, paths)
         if again is not None:
             second = view.rows(((again.folder, view.runs[again.folder]),))
             alone = view.rows(((quiet.folder, view.runs[quiet.folder]),)) if quiet else None
-            found = local.SecondLook(again, rows, second, alone).judged(limit, found)
-        made += found
+            own = local.SecondLook(again, rows, second, alone).judged(limit, own)
+        made += own
     return made
 
 

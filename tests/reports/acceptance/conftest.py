@@ -32,6 +32,7 @@ kind = "pairs"
 sizes = "16M"
 iterations = 5
 warmup = 1
+counters = []
 [[stages.limits]]
 metric = "busbw"
 of = "median"
@@ -49,6 +50,7 @@ operations = ["all_reduce"]
 sizes = "256M"
 iterations = 5
 warmup = 1
+counters = []
 """
 
 

@@ -1,4 +1,4 @@
-"""`railgauge accept` on a modelled cluster: faults are found and named, and nothing passes that is not there."""
+"""`railgauge accept` on a modelled cluster: faults are found and named, and what is missing never passes."""
 
 from __future__ import annotations
 
@@ -269,3 +269,34 @@ def test_a_folder_is_neither_overwritten_nor_mixed_up(rig):
     assert "profile differ" in rig.accept(PAIRS + SWEEP, "--resume").err
     assert "leave it out" in rig.resume("--nodes", "3").err
     assert rig.accept(PAIRS, "--resume").code == 0
+
+
+# real launches ------------------------------------------------------------------------------------------
+
+
+def test_a_launcher_that_fails_is_an_error_with_what_it_said_and_is_tried_again(rig):
+    launcher = (
+        "--launcher",
+        "sh -c 'echo no nodes >&2; exit 9'",
+        "-n",
+        "4",
+        "--ranks-per-node",
+        "1",
+    )
+    done = rig.call("accept", rig.profile(PAIRS), *launcher, "--output", str(rig.folder))
+    assert done.code == 3
+    assert "no nodes" in done.err
+    (ran,) = done.kept["ran"]
+    assert ran["exit_code"] == 3
+    assert "01-pairs: 3 rounds" in rig.resume().err
+
+
+@pytest.mark.mpi
+def test_ranks_are_started_and_their_run_is_judged(rig):
+    text = PAIRS.replace('sizes = "16M"', 'sizes = "1K"')
+    done = rig.call("accept", rig.profile(text), "-n", "2", "--output", str(rig.folder))
+    assert done.code == 6  # one pair is no fleet
+    (stage,) = rig.result()["stages"]
+    assert stage["measured"] == stage["planned"] == 1
+    assert "fewer than 5" in stage["reasons"][0]
+    assert (rig.folder / "01-pairs.plan.json").exists()
