@@ -71,7 +71,7 @@ def read_acceptance(folder: Path, only: str | None = None) -> Accepted:
         if followed.folder in ended and (only is None or followed.stage == only)
     ]
     for name in wanted:
-        if kept.run_of(name) is None and not (folder / name).exists():
+        if not (folder / name).exists():
             continue
         try:
             runs[name] = load(folder / name, profile.fabric)

@@ -12,8 +12,9 @@ import pandas as pd
 from railgauge_reports.acceptance.algebra import FAIL, INCONCLUSIVE
 from railgauge_reports.acceptance.answer import Finding, Suspect
 from railgauge_reports.acceptance.kept import Followed
-from railgauge_reports.acceptance.limits import Rows, ratios_by_unit
+from railgauge_reports.acceptance.limits import all_ratios, ratios_by_unit
 from railgauge_reports.acceptance.profile import Limit
+from railgauge_reports.acceptance.rows import Rows
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise import suspects as words
 from railgauge_reports.localise.confirm import merged
@@ -139,12 +140,25 @@ def _judged(
         told = f"{finding.sentence}; refuted: {middle:.3g} with good partners"
         return msgspec.structs.replace(finding, verified=words.REFUTED, sentence=told)
     told = f"{finding.sentence}; confirmed: {middle:.3g} with good partners"
-    cause, values = "", alone.get(finding.place, [])
-    if len(values) >= LEAST:
-        single = float(np.median(values))
-        cause = HARDWARE if limit.missed(single) else CONGESTION
-        told += f"; with nothing beside it {single:.3g}: {_CAUSES[cause]}"
-    return msgspec.structs.replace(finding, verified=words.CONFIRMED, alone=cause, sentence=told)
+    sure = msgspec.structs.replace(finding, verified=words.CONFIRMED, sentence=told)
+    values = alone.get(finding.place, [])
+    return _with_cause(limit, sure, float(np.median(values))) if len(values) >= LEAST else sure
+
+
+def fleet_alone(limit: Limit, finding: Finding, quiet: Rows) -> Finding:
+    """A finding about the fleet as a whole with what a few pairs reach that have nothing beside them."""
+    if finding.verdict != FAIL or finding.hosts or limit.of != "expected":
+        return finding
+    ratios = all_ratios(limit, quiet)
+    if len(ratios) < LEAST:
+        return finding
+    return _with_cause(limit, finding, float(np.median(ratios)))
+
+
+def _with_cause(limit: Limit, finding: Finding, alone: float) -> Finding:
+    cause = HARDWARE if limit.missed(alone) else CONGESTION
+    told = f"{finding.sentence}; with nothing beside it {alone:.3g}: {_CAUSES[cause]}"
+    return msgspec.structs.replace(finding, alone=cause, sentence=told)
 
 
 def _alone(limit: Limit, quiet: Rows, reference: float) -> dict[str, list[float]]:

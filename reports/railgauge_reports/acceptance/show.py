@@ -17,6 +17,7 @@ from railgauge_reports.localise.suspects import REFUTED
 SIMULATED = "SIMULATED: these numbers come from a model, nothing was measured"
 #: Findings and suspects that a person is told of one by one in a table; JSON has all.
 MOST = 20
+MOST_OF_A_NAME = 4
 _STAGE = ("stage", "verdict", "measured", "findings")
 _COST = ("stage", "runs", "measurements", "time", "node-hours", "if suspected")
 
@@ -30,7 +31,7 @@ def text(result: Result) -> str:
         "",
         *align(_STAGE, [_stage_row(stage) for stage in result.stages]),
         "",
-        *_first([_finding_line(f) for f in result.findings if _counts(f)], "findings"),
+        *_first(_finding_lines(result), "findings"),
         *_first([f"suspect: {_suspect(s)}" for s in _suspects(result)], "suspects"),
         *[f"follow-up: {line}" for line in _follow_ups(result)],
         *[f"waived: {waiver}" for waiver in result.waived],
@@ -209,8 +210,19 @@ def _stage_row(stage: StageResult) -> tuple[str, ...]:
     )
 
 
-def _finding_line(finding: Finding) -> str:
-    return f"{finding.verdict.word}: {finding.key}: {finding.sentence}"
+def _finding_lines(result: Result) -> list[str]:
+    """Those that count, a few of each name in each stage."""
+    together: dict[tuple[str, str], list[Finding]] = {}
+    for finding in filter(_counts, result.findings):
+        together.setdefault((finding.stage, finding.name), []).append(finding)
+    lines = []
+    for (stage, name), found in together.items():
+        lines += [f"{f.verdict.word}: {f.key}: {f.sentence}" for f in found[:MOST_OF_A_NAME]]
+        if (left := len(found) - MOST_OF_A_NAME) > 0:
+            lines.append(
+                f"{found[0].verdict.word}: {stage}/{name}: {left} more places (--format json)"
+            )
+    return lines
 
 
 def _finding_row(finding: Finding) -> tuple[str, ...]:

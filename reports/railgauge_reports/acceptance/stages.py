@@ -14,8 +14,9 @@ from railgauge.errors import EXIT_HANG, EXIT_INTERRUPTED, EXIT_WRONG_DATA
 from railgauge_reports.acceptance import algebra, local
 from railgauge_reports.acceptance.answer import Finding, FollowUp, StageResult
 from railgauge_reports.acceptance.kept import Followed, Ran
-from railgauge_reports.acceptance.limits import Rows, judged, rows_of
+from railgauge_reports.acceptance.limits import judged
 from railgauge_reports.acceptance.planning import PlannedRun, PlannedStage
+from railgauge_reports.acceptance.rows import Rows, rows_of
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import REFUTED, Localisation
 from railgauge_reports.verdict import Verdict, wrong_elements
@@ -104,10 +105,12 @@ def limited(view: StageView, found: Localisation | None = None) -> list[Finding]
     made = []
     for limit in view.stage.stage.limits:
         own = judged(limit, view.name, rows, paths)
+        alone = view.rows(((quiet.folder, view.runs[quiet.folder]),)) if quiet else None
         if again is not None:
             second = view.rows(((again.folder, view.runs[again.folder]),))
-            alone = view.rows(((quiet.folder, view.runs[quiet.folder]),)) if quiet else None
             own = local.SecondLook(again, rows, second, alone).judged(limit, own)
+        if alone is not None:
+            own = [local.fleet_alone(limit, finding, alone) for finding in own]
         made += own
     return made
 

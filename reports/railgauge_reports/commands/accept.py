@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import time
 from pathlib import Path
@@ -16,12 +15,10 @@ from railgauge.launching.rank_process import Signals, default_output, say
 
 if TYPE_CHECKING:
     from railgauge_reports.acceptance.kept import Kept
-    from railgauge_reports.acceptance.planning import Asked
 
 #: Options that say what is accepted: with --resume alone they are those of the folder.
 _ASKED = ("backend", "cluster", "nodes", "faults", "leaves", "launcher", "ranks", "ranks_per_node")
 _FORMATS = ("table", "json", "markdown")
-DEFAULT_RANKS = 2
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -126,12 +123,13 @@ def _print(folder: Path, name: str) -> int:
 
 def _dry_run(typed: dict[str, Any]) -> int:
     from railgauge_reports.acceptance import show
+    from railgauge_reports.acceptance.asking import asked_from
     from railgauge_reports.acceptance.cost import costs
     from railgauge_reports.acceptance.planning import planned
     from railgauge_reports.acceptance.profile import overridden, parse, read_text
 
     name, text = read_text(_named(typed))
-    asked = _asked(typed)
+    asked = asked_from(typed)
     profile = overridden(parse(name, text), asked.overrides)
     stages = planned(profile, asked)
     if typed["only"]:
@@ -203,6 +201,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     import msgspec
 
     from railgauge_reports.acceptance import KEPT
+    from railgauge_reports.acceptance.asking import asked_from
     from railgauge_reports.acceptance.kept import check_same, fresh, read_kept
     from railgauge_reports.acceptance.planning import planned
     from railgauge_reports.acceptance.profile import read_text
@@ -216,7 +215,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
         kept = read_kept(folder)
         given = [name for name in (*_ASKED, "overrides") if typed[name] not in (None, ())]
         if typed["profile"] is not None:
-            check_same(folder, kept, read_text(typed["profile"])[1], _asked(typed))
+            check_same(folder, kept, read_text(typed["profile"])[1], asked_from(typed))
         elif given:
             raise UsageError(
                 f"--{given[0].replace('_', '-')}: a resumed acceptance has its own ({KEPT}).\n"
@@ -224,7 +223,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
             )
     else:
         name, text = read_text(_named(typed))
-        kept = fresh(name, text, _asked(typed), typed["adaptive"], time.time())
+        kept = fresh(name, text, asked_from(typed), typed["adaptive"], time.time())
     stages = planned(kept.parsed(), kept.asked)  # before anything is written: is it possible?
     if typed["only"]:
         _check_only(typed["only"], [stage.stage.name for stage in stages])
@@ -250,93 +249,3 @@ def _new_folder(folder: Path) -> None:
             f"--output {folder}: not empty.\n  expected: a new folder, or --resume for an acceptance\n"
             "  next: --output ANOTHER_FOLDER"
         )
-
-
-def _asked(typed: dict[str, Any]) -> Asked:
-    """What is asked of all stages alike; raises UsageError."""
-    from railgauge.backends import offers_of
-    from railgauge.cluster import check_cluster, read_cluster
-    from railgauge.plan_options import modelled
-    from railgauge.topology import read_leaves
-    from railgauge_reports.acceptance.planning import Asked
-
-    backend = typed["backend"] or "mpi"
-    offers = offers_of(backend)
-    leaves = None if typed["leaves"] is None else read_leaves(Path(typed["leaves"]))
-    if offers.alone:
-        for option in ("launcher", "ranks", "ranks_per_node"):
-            if typed[option] is not None:
-                raise UsageError(
-                    f"--{option.replace('_', '-')}: a modelled cluster has one rank a GPU, and no launcher.\n"
-                    "  next: --nodes 64, or a file of --cluster"
-                )
-        more = {"leaves": leaves} if leaves is not None else {}
-        made = modelled({**typed, "pattern": None}, {**offers.defaults, **more})
-        cluster = made["cluster"]
-        return Asked(
-            backend=backend,
-            ranks=cluster.ranks,
-            ranks_per_node=cluster.node.gpus,
-            cluster=cluster,
-            faults=made.get("faults", ()),
-            leaves=made["leaves"],
-            overrides=typed["overrides"],
-        )
-    if typed["faults"] is not None:
-        raise UsageError(
-            "--faults: only a simulated cluster has that.\n  next: --backend simulated"
-        )
-    cluster = None if typed["cluster"] is None else read_cluster(typed["cluster"])
-    ranks, each = _ranks(typed)
-    if cluster is not None:
-        nodes = typed["nodes"] or max(cluster.nodes, ranks // each)
-        cluster = check_cluster(_with_nodes(cluster, nodes), f"--cluster {typed['cluster']}")
-    elif typed["nodes"] is not None:
-        raise UsageError("--nodes is of --cluster.\n  next: --ranks and --ranks-per-node")
-    return Asked(
-        backend=backend,
-        ranks=ranks,
-        ranks_per_node=each,
-        cluster=cluster,
-        leaves=leaves,
-        launcher=_words(typed["launcher"]),
-        overrides=typed["overrides"],
-    )
-
-
-def _with_nodes(cluster: Any, nodes: int) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(cluster, nodes=nodes)
-
-
-def _ranks(typed: dict[str, Any]) -> tuple[int, int]:
-    """(ranks, ranks a node) of a real job; without a launcher all ranks are on this host."""
-    ranks, each = typed["ranks"], typed["ranks_per_node"]
-    if typed["launcher"] is None:
-        ranks = ranks or DEFAULT_RANKS
-        each = each or ranks
-        if each != ranks:
-            raise UsageError(
-                f"--ranks-per-node {each}: without --launcher all {ranks} ranks run on this host.\n"
-                f"  next: --launcher 'srun -n {ranks}'"
-            )
-    elif ranks is None or each is None:
-        raise UsageError(
-            "--launcher: how many ranks it starts, on nodes of how many, has to be said.\n"
-            "  next: --launcher 'srun -n 64' --ranks 64 --ranks-per-node 8"
-        )
-    if ranks % each:
-        raise UsageError(
-            f"--ranks {ranks}: not as many on each node as --ranks-per-node {each} says."
-        )
-    return ranks, each
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text or ""))
-    except ValueError as error:
-        raise UsageError(
-            f"--launcher {text!r}: {error}.\n  expected: words as in a shell"
-        ) from None

@@ -300,3 +300,19 @@ def test_ranks_are_started_and_their_run_is_judged(rig):
     assert stage["measured"] == stage["planned"] == 1
     assert "fewer than 5" in stage["reasons"][0]
     assert (rig.folder / "01-pairs.plan.json").exists()
+
+
+def test_a_fleet_that_is_slow_alike_is_tried_with_nothing_beside_it(rig):
+    text = PAIRS.replace(
+        'of = "median"\nat_least = 0.93\nper = "nic"',
+        'of = "expected"\nat_least = 0.9\nper = "run"',
+    )
+    oversubscribed = rig.cluster.read_text().replace(
+        "leaf_nodes = 4", 'topology = "fat_tree"\nleaf_nodes = 4\noversubscription = 2'
+    )
+    rig.cluster.write_text(oversubscribed)
+    assert rig.accept(text.replace('"16M"', '"256M"'), "--adaptive").code == 1
+    (finding,) = [f for key, f in rig.findings().items() if "of-expected" in key]
+    assert finding["value"] < 0.7
+    assert finding["alone"] == "congestion"
+    assert "oversubscription" in finding["sentence"]

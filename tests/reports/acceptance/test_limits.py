@@ -8,8 +8,9 @@ import pytest
 from railgauge.cluster import Cluster, Node
 from railgauge.plan import Plan
 from railgauge_reports.acceptance.answer import Finding
-from railgauge_reports.acceptance.limits import MOST_FINDINGS, judged, rows_of
+from railgauge_reports.acceptance.limits import MOST_FINDINGS, judged
 from railgauge_reports.acceptance.profile import Limit
+from railgauge_reports.acceptance.rows import rows_of
 from railgauge_reports.frames import COLUMNS
 
 PLAN = Plan(ranks=8, pattern="pairs")
