@@ -37,6 +37,7 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
             "cases": rows,
             "rounds": rounds,
             "seconds_at_most": None if plan.iterations else seconds,
+            "repeated_for_seconds": plan.duration,
             "left_out": dict(left),
         }
         print(msgspec.json.encode(whole).decode())
@@ -47,7 +48,8 @@ def dry_run(plan: Plan, left: Mapping[str, str], as_json: bool) -> int:
     for name, why in left.items():
         print(f"left out: {name}: {why}")
     bound = "" if plan.iterations else f", at most about {seconds:.0f} s of sampling"
-    print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}")
+    again = f", again and again for {plan.duration:g} s" if plan.duration else ""
+    print(f"{len(planned)} cases x {rounds} round(s) on {plan.ranks} ranks{bound}{again}")
     return EXIT_PASS
 
 

@@ -55,7 +55,7 @@ class Folder:
             self._check_new(resume)
             (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)
             self._lock()
-            _write_synced(stored, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+            write_synced(stored, msgspec.json.format(msgspec.json.encode(plan), indent=1))
             return []
         except OSError as error:
             raise UsageError(
@@ -165,13 +165,13 @@ class Folder:
         return offset
 
     def write_environment(self, facts: dict[str, Any]) -> None:
-        _write_synced(
+        write_synced(
             self.path / ENVIRONMENT, msgspec.json.format(msgspec.json.encode(facts), indent=1)
         )
 
     def write_audit(self, taken: Sequence[Taken]) -> None:
         """What the first rank of every node read of its configuration: `railgauge audit --stored`."""
-        _write_synced(self.path / AUDIT, msgspec.json.encode(Stored(tuple(taken))))
+        write_synced(self.path / AUDIT, msgspec.json.encode(Stored(tuple(taken))))
 
 
 def sample_path(folder: Path, node: int) -> Path:
@@ -206,7 +206,7 @@ def _cut(path: Path, length: int) -> None:
             os.fsync(file.fileno())
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def write_synced(path: Path, data: bytes) -> None:
     """The whole file or nothing, also when this process is killed here."""
     new = path.with_suffix(".new")
     with new.open("wb") as file:

@@ -26,11 +26,12 @@ from railgauge.world import Backend, World
 
 
 class Done(NamedTuple):
-    """A result that a resumed run has already, by the indices of its case and round."""
+    """A result that a resumed run has already, by the indices of its case and round; what it took."""
 
     case: int
     round: int
     wrong: bool
+    seconds: float
 
 
 class Facts(NamedTuple):
@@ -59,7 +60,8 @@ class Opening:
             try:
                 finished = self.folder.claim(self.plan, resume)
                 claimed = [
-                    Done(r.case.index, r.round, any(g.wrong for g in r.groups)) for r in finished
+                    Done(r.case.index, r.round, any(g.wrong for g in r.groups), r.seconds)
+                    for r in finished
                 ]
             except RailgaugeError as error:
                 claimed = error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -59,7 +60,8 @@ class Pattern:
 
     `rounds`: only so many (None: all). `quiet`: one group of a leaf at a time. `victims`: their
     share of all ranks; `loads`: what the others do to them, a round each. `pairs`: who meets whom
-    in pattern listed.
+    in pattern listed. `group_nodes`: nodes of a group in pattern nodes, each with `ranks_per_node`
+    ranks (None: not said).
     """
 
     name: str
@@ -69,6 +71,8 @@ class Pattern:
     loads: tuple[str, ...] = LOADS
     seed: int = 1
     pairs: Pairs = ()
+    group_nodes: int = 1
+    ranks_per_node: int | None = None
 
 
 # schedules --------------------------------------------------------------------------------------------
@@ -76,6 +80,33 @@ class Pattern:
 
 def _world(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     yield Round((Group(tuple(range(len(where.node_of)))),))
+
+
+def _nodes(pattern: Pattern, where: Topology) -> Iterator[Round]:
+    """Neighbouring nodes in groups of equal size; where that leaves some over, a second round for them.
+
+    Neighbours hang on one leaf as far as leaves are known. The last group of the second round holds
+    nodes of the first one again: every node is tested, in groups of the size that was asked for.
+    """
+    ranks: dict[int, list[int]] = {}
+    for rank, node in enumerate(where.node_of):
+        ranks.setdefault(node, []).append(rank)
+    order = sorted(ranks, key=lambda node: (where.leaf_of[node] if where.leaf_of else 0, node))
+    size = min(pattern.group_nodes, len(order))
+
+    def group(nodes: Sequence[int]) -> Group:
+        return Group(tuple(sorted(rank for node in nodes for rank in ranks[node])))
+
+    whole = len(order) - len(order) % size
+    many = f"{size} node{'s' * (size > 1)}"
+    yield Round(tuple(group(order[k : k + size]) for k in range(0, whole, size)), many)
+    if whole < len(order):
+        yield Round((group(order[-size:]),), f"{many}, the rest")
+
+
+def _node_rounds(pattern: Pattern, where: Topology) -> int:
+    nodes = len(set(where.node_of))
+    return 1 + (nodes % min(pattern.group_nodes, nodes) > 0)
 
 
 def circle(seats: int) -> Iterator[list[tuple[int, int]]]:
@@ -168,14 +199,14 @@ def _directed(where: Topology, to: Sequence[Flow]) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _doubling(most: int) -> list[int]:
+def doubling(most: int) -> list[int]:
     """1, 2, 4 ... below `most`, and `most` itself."""
     return [*itertools.takewhile(lambda k: k < most, (1 << k for k in range(63))), most]
 
 
 def _incast(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     """One sender (what a flow has alone), then two, four ... all of them into the first player."""
-    for senders in _doubling(len(where.players) - 1):
+    for senders in doubling(len(where.players) - 1):
         to = [(sender, 0) for sender in range(1, senders + 1)]
         yield Round(_directed(where, to), f"{senders} to 1")
 
@@ -194,7 +225,7 @@ def _permutation(pattern: Pattern, where: Topology) -> Iterator[Round]:
 def _shift(_pattern: Pattern, where: Topology) -> Iterator[Round]:
     """Everybody sends to the one k places on: k = 1, 2, 4 ... up to the half."""
     n = len(where.players)
-    for k in _doubling(n // 2):
+    for k in doubling(n // 2):
         yield Round(_directed(where, [(a, (a + k) % n) for a in range(n)]), f"shift {k}")
 
 
@@ -227,6 +258,12 @@ class _Entry(NamedTuple):
 
 _ENTRIES: dict[str, _Entry] = {
     "world": _Entry(_world, "one group of all ranks", lambda _p, _w: 1, 1),
+    "nodes": _Entry(
+        _nodes,
+        "groups of --group-nodes nodes side by side (1: every node alone), each node once",
+        _node_rounds,
+        1,
+    ),
     "pairs": _Entry(
         _pairs,
         "every two nodes (on one node: ranks) once, both directions, rail by rail; --rounds 3 is a sample",
@@ -251,7 +288,7 @@ _ENTRIES: dict[str, _Entry] = {
     "incast": _Entry(
         _incast,
         "1, 2, 4 ... all senders into one receiver (--operation flows)",
-        lambda _p, w: len(_doubling(len(w.players) - 1)),
+        lambda _p, w: len(doubling(len(w.players) - 1)),
         directed=True,
     ),
     "permutation": _Entry(
@@ -263,7 +300,7 @@ _ENTRIES: dict[str, _Entry] = {
     "shift": _Entry(
         _shift,
         "everybody sends to the one k places on, k = 1, 2, 4 ... (--operation flows)",
-        lambda _p, w: len(_doubling(len(w.players) // 2)),
+        lambda _p, w: len(doubling(len(w.players) // 2)),
         directed=True,
     ),
     "victim": _Entry(
@@ -297,9 +334,20 @@ def check_victims(share: float) -> None:
 
 
 def check_places(pattern: Pattern, where: Topology) -> None:
-    """Raise UsageError where the pattern names hosts that the job lacks."""
+    """Raise UsageError where the pattern asks for hosts or ranks on them that the job has not."""
     if pattern.name == "listed":
         meetings(pattern.pairs, where)
+    if pattern.name == "nodes":
+        each = pattern.ranks_per_node
+        counts = Counter(where.node_of)
+        odd = next((node for node in sorted(counts) if counts[node] != each), None)
+        if odd is not None:
+            name = where.hosts[odd] if where.hosts else f"node {odd}"
+            raise UsageError(
+                f"--ranks-per-node {each}: {name} has {counts[odd]} ranks of this job.\n"
+                "  expected: as many on every node\n"
+                f"  next: --ranks-per-node {counts[odd]}, or ranks spread evenly by the launcher"
+            )
 
 
 def fewest(name: str) -> int:
@@ -348,4 +396,6 @@ def group_size(pattern: Pattern, ranks: int) -> int:
     entry = _ENTRIES[check_pattern(pattern.name)]
     if entry.pairwise:
         return 2
+    if pattern.name == "nodes":
+        return pattern.group_nodes * (pattern.ranks_per_node or ranks)
     return victim_count(pattern.victims, ranks) if pattern.name == "victim" else ranks

@@ -47,7 +47,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them, `pairs` who meets whom in pattern listed; see
     `railgauge.patterns.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
-    message of a load. `cluster` is what the simulated backend models, with the `faults` planted there.
+    message of a load. A group of pattern nodes has `group_nodes` nodes of `ranks_per_node` ranks. Where
+    there is a `duration` in seconds, all rounds are repeated until it is over. `cluster` is what the
+    simulated backend models, with the `faults` planted there.
     """
 
     ranks: int
@@ -57,6 +59,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     quiet: bool = False
     leaves: Leaves | None = None
     pairs: Pairs | None = None
+    group_nodes: int = 1
+    ranks_per_node: int | None = None
+    duration: float | None = None
     victims: float = 0.2
     loads: tuple[str, ...] = LOADS
     load_bytes: int = 64 << 10
@@ -101,9 +106,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def schedule(self) -> Pattern:
         """The pattern with what the plan says of it."""
-        pairs = self.pairs or ()
         return Pattern(
-            self.pattern, self.rounds, self.quiet, self.victims, self.loads, self.seed, pairs
+            self.pattern,
+            rounds=self.rounds,
+            quiet=self.quiet,
+            victims=self.victims,
+            loads=self.loads,
+            seed=self.seed,
+            pairs=self.pairs or (),
+            group_nodes=self.group_nodes,
+            ranks_per_node=self.ranks_per_node,
         )
 
     @property

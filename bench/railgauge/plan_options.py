@@ -25,18 +25,8 @@ _EVERYTHING = ("operations", "dtypes", "ops", "calls")
 _AS_TYPED = (
     *("pattern", "rounds", "backend", "op_implementation", "timing", "iterations", "warmup"),
     *("precision", "budget", "window", "buffers", "overlap", "check_every", "skew", "timeout"),
-    *(
-        "quiet",
-        "victims",
-        "seed",
-        "memory",
-        "register",
-        "streams",
-        "functional",
-        "explain",
-        "clock",
-        "spin",
-    ),
+    *("quiet", "duration", "group_nodes", "ranks_per_node", "victims", "seed", "memory"),
+    *("register", "streams", "functional", "explain", "clock", "spin"),
 )
 
 
@@ -113,16 +103,26 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         asked["config"] = tuple(parse_variable(text, "--config") for text in typed["config"])
     fields |= {key: value for key, value in asked.items() if value is not None}
     fields |= {key: typed[key] for key in _AS_TYPED if typed[key] is not None}
-    fields = {"memory": offers.memories[0], **offers.defaults, **fields}
+    return completed(fields, typed["root"])
+
+
+def completed(fields: Mapping[str, Any], roots: str | None = None) -> tuple[Plan, dict[str, str]]:
+    """The validated plan of these fields, with what its backend takes for the others.
+
+    `ranks` and, of a modelled cluster, `cluster` and `leaves` are among them; `roots` are ranks as
+    typed. Also returns the operations that `all` leaves out, with why. Raises UsageError.
+    """
+    offers = offers_of(fields.get("backend", "mpi"))
+    whole = {"memory": offers.memories[0], **offers.defaults, **fields}
     # a plan file has lists where the command line makes tuples
-    everything = [key for key in _EVERYTHING if tuple(fields.get(key) or ()) == ("all",)]
+    everything = [key for key in _EVERYTHING if tuple(whole.get(key) or ()) == ("all",)]
     for key in everything:
-        fields[key] = getattr(offers, key)
-    plan = msgspec.convert(fields, Plan)
+        whole[key] = getattr(offers, key)
+    plan = msgspec.convert(whole, Plan)
     patterns.check_pattern(plan.pattern)
     patterns.check_victims(plan.victims)  # before anybody counts them
-    if typed["root"] is not None:
-        plan = msgspec.structs.replace(plan, roots=_roots(typed["root"], plan.group_size))
+    if roots is not None:
+        plan = msgspec.structs.replace(plan, roots=_roots(roots, plan.group_size))
     left: dict[str, str] = {}
     if "operations" in everything:
         kept, left = applicable(plan, plan.operations)
@@ -141,6 +141,8 @@ def modelled(typed: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, A
         )
     made["cluster"] = cluster
     made["leaves"] = fields.get("leaves", cluster.leaves)
+    if (typed["pattern"] or fields.get("pattern")) == "nodes":
+        made["ranks_per_node"] = fields.get("ranks_per_node", cluster.node.gpus)
     if typed["faults"] is not None:
         # the network is known to Numba's part alone, which nobody else loads
         from railgauge.simulation.networks import network_of

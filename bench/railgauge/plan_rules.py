@@ -45,12 +45,12 @@ def validate(plan: Plan) -> Plan:
     _check_offers(plan, offers)
     _check_selection(plan, offers)
     for name in (
-        *("ranks", "iterations", "rounds", "window", "buffers", "streams"),
-        *("check_every", "max_memory", "load_bytes"),
+        *("ranks", "iterations", "rounds", "window", "buffers", "streams", "check_every"),
+        *("max_memory", "load_bytes", "group_nodes", "ranks_per_node"),
     ):
         _positive(name, getattr(plan, name))
     _positive("warmup", plan.warmup, 0)
-    for name in ("precision", "budget", "timeout"):
+    for name in ("precision", "budget", "timeout", "duration"):
         _positive(name, getattr(plan, name), 1e-6)
     _positive("sample_counters", plan.sample_counters or None, 0.01)  # drivers keep values 10 ms
     if not plan.sizes or min(plan.sizes) < 0:
@@ -204,8 +204,31 @@ def _check_pattern(plan: Plan) -> None:
             f"--quiet: pattern {plan.pattern} has no groups that could run one after the other.\n"
             f"  expected: --pattern {', '.join(patterns.PAIRWISE)}"
         )
+    if plan.pattern == "nodes":
+        _check_nodes(plan)
+    elif plan.group_nodes != 1 or plan.ranks_per_node is not None:
+        raise UsageError(
+            "--group-nodes and --ranks-per-node are of pattern nodes.\n"
+            "  next: railgauge run --pattern nodes --group-nodes 2 --ranks-per-node 8"
+        )
     if plan.pattern == "victim":
         _check_victims(plan)
+
+
+def _check_nodes(plan: Plan) -> None:
+    each = plan.ranks_per_node
+    if each is None:
+        raise UsageError(
+            "--pattern nodes: how many ranks each node has is not said.\n"
+            f"  next: railgauge run --pattern nodes -n {plan.ranks} --ranks-per-node {plan.ranks}"
+            " (all of them on one node)"
+        )
+    if plan.ranks % each or plan.ranks < plan.group_nodes * each:
+        raise UsageError(
+            f"--group-nodes {plan.group_nodes}: {plan.ranks} ranks, {each} a node, make no such group.\n"
+            f"  expected: nodes of {each} ranks each, and {plan.group_nodes} of them or more\n"
+            f"  next: -n {-(-plan.ranks // each) * each}, or --group-nodes 1"
+        )
 
 
 def _check_victims(plan: Plan) -> None:

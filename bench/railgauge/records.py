@@ -30,7 +30,8 @@ class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=Tr
     (see `encode_runs`). Seconds of MPI_Init and of duplicating the world communicator are the
     slowest rank's. `clock_uncertainty_ns` is the largest bound on the error of a node's clock
     offset, None where the clocks could not be synchronised. `todo` is how many measurements (case
-    and round) this start has to make: what the plan asks for and earlier starts did not.
+    and round) this start has to make: what the plan asks for and earlier starts did not; with a
+    duration, those of one repetition.
     """
 
     format: int

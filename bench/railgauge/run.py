@@ -40,6 +40,7 @@ from railgauge.opening import Opening
 from railgauge.patterns import Round
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import End, Gap, Note, Record, Result
+from railgauge.repeating import repeated, repetitions
 from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
@@ -83,6 +84,8 @@ class Runner:
         self.clocks = Clocks(world)
         self.wrong = self.gaps = 0
         self._reduced = False
+        self._soaked = self._opened = 0.0  # seconds of earlier starts; when this one began
+        self._measured, self._measured_before = 0, -1
         hosts = {place.node: place.host for place in world.places}
         self._hosts = [hosts[node] for node in sorted(hosts)]
         self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
@@ -113,16 +116,28 @@ class Runner:
         done = self._open(resume, communicator_seconds)
         gatherer = Gatherer(plan, world, self.folder)
         stopped = False
-        for index, round_ in enumerate(patterns.rounds(plan.schedule, self.where)):
+        begun = repetitions(plan, self.where, (index for _, index in done))
+        for index, round_ in repeated(plan, self.where, begun, self._again):
             todo = [case for case in self.cases if (case.index, index) not in done]
-            if not todo or stopped:
+            if not todo:
                 continue
             self.watchdog.enter(f"the making of the groups of round {index}")
             made = self._join(round_)
             for case in todo:
                 stopped = stopped or self._case(case, index, round_, made, gatherer)
             self._part(made)
+            if stopped:
+                break
         return self._end(EXIT_INTERRUPTED if stopped else self._code())
+
+    def _again(self) -> bool:
+        """All ranks agree: the time is not over, and the last repetition measured something."""
+        self.watchdog.enter("the next repetition of all rounds")
+        spent = self._soaked + time.monotonic() - self._opened
+        going = self.plan.duration is not None and spent < self.plan.duration
+        going = going and self._measured > self._measured_before
+        self._measured_before = self._measured
+        return bool(self.world.broadcast(going))
 
     def _join(self, round_: Round) -> Membership:
         """This rank's part of a round: its group, its flows in it, or the load that it makes."""
@@ -236,6 +251,7 @@ class Runner:
             if gathered:
                 self._say_once_what_was_kept(gathered[0])
                 self._record(*gathered)
+            self._measured += 1
             wrong = measurement is not None and measurement.wrong(world.places[world.rank])
             self.wrong += int(world.maximum(np.array([bool(wrong)], np.int64))[0])
         if measurement:
@@ -276,9 +292,10 @@ class Runner:
         opening = self.opening
         done = opening.claim(resume)
         self.wrong = sum(result.wrong for result in done)  # a resumed run keeps its verdict
+        self._soaked, self._opened = sum(result.seconds for result in done), time.monotonic()
         facts = opening.facts(communicator_seconds)
         if facts is not None:
-            todo = self._planned() - len(done)
+            todo = max(0, self._planned() - len(done))
             self._record(opening.record(facts, self.clocks.bound_ns, todo))
             opening.write(facts)
             for text in opening.remarks(facts, self._hosts):

@@ -23,6 +23,7 @@ from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_sto
 from railgauge.patterns import Round, rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
+from railgauge.repeating import round_of
 from railgauge.topology import Topology, located
 from railgauge_reports.nodes import RecordedNode, nodes_of
 
@@ -62,6 +63,9 @@ class Start:
         A tournament has as many as it has players: each is made once, and none is kept.
         """
         walk = self._walk
+        if plan.duration is not None:
+            where = walk.setdefault("where", self.topology(plan))
+            index = round_of(plan, where, index)
         if walk.get("plan") is not plan or index < walk["index"]:
             left = rounds(plan.schedule, self.topology(plan))
             walk |= {"plan": plan, "left": left, "index": -1}

@@ -23,6 +23,7 @@ from railgauge.errors import (
 )
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import Wrong
+from railgauge.repeating import repetitions
 from railgauge.topology import Topology
 from railgauge_reports.stored import Measured, Pair, StoredRun
 
@@ -108,9 +109,12 @@ def with_faults(verdict: Verdict, faults: Sequence[str], commands: Sequence[str]
     )
 
 
-def planned_pairs(plan: Plan, where: Topology) -> dict[Pair, Case]:
-    """All pairs of case and round that a plan stands for where its ranks were, with the case."""
-    rounds = range(patterns.round_count(plan.schedule, where))
+def planned_pairs(plan: Plan, where: Topology, times: int = 1) -> dict[Pair, Case]:
+    """All pairs of case and round that a plan stands for where its ranks were, with the case.
+
+    `times` is how often the rounds of a plan with a duration were repeated.
+    """
+    rounds = range(patterns.round_count(plan.schedule, where) * times)
     return {(case.index, index): case for case in cases(plan) for index in rounds}
 
 
@@ -139,7 +143,9 @@ def _unchecked(made: Measured) -> bool:
 
 def coverage(run: StoredRun) -> Coverage:
     """What of the plan was measured; pure function of the folder."""
-    planned = planned_pairs(run.plan, run.starts[-1].topology(run.plan))
+    where = run.starts[-1].topology(run.plan)
+    times = repetitions(run.plan, where, (index for _, index in run.pairs))
+    planned = planned_pairs(run.plan, where, times)
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),

@@ -19,12 +19,15 @@ from railgauge.patterns import (
     Pattern,
     Round,
     check_pattern,
+    check_places,
     fewest,
     group_size,
     round_count,
     rounds,
     victim_count,
 )
+from railgauge.plan import Plan
+from railgauge.plan_rules import validate
 from railgauge.topology import Topology, one_node
 
 
@@ -59,11 +62,12 @@ def test_groups_of_a_round_are_disjoint_and_the_rounds_as_many_as_announced(
     name, where, limit, quiet
 ):
     quiet = quiet and name in PAIRWISE
-    pattern = Pattern(name, limit, quiet)
+    each = {"ranks_per_node": where.node_of.count(0)} if name == "nodes" else {}
+    pattern = Pattern(name, limit, quiet, **each)
     got = list(rounds(pattern, where))
     assert len(got) == round_count(pattern, where)
     if name != "permutation":  # of which more are asked for than there are by default
-        assert got == made(name, where, quiet=quiet)[:limit]
+        assert got == made(name, where, quiet=quiet, **each)[:limit]
     for round_ in got:
         busy = [rank for group in round_.groups for rank in group.ranks] + [*round_.loading]
         assert len(set(busy)) == len(busy)
@@ -230,6 +234,53 @@ def test_an_unknown_pattern_names_the_closest():
     assert check_pattern("pairs") == "pairs"
     with pytest.raises(UsageError, match=r"unknown pattern 'pair'. Did you mean 'pairs'\?"):
         check_pattern("pair")
-    with pytest.raises(UsageError, match="allowed: world, pairs"):
+    with pytest.raises(UsageError, match="allowed: world, nodes, pairs"):
         made("ring", one_node(4))
     assert [fewest(name) for name in ("world", "pairs", "victim")] == [1, 2, 3]
+
+
+# groups of nodes --------------------------------------------------------------------------------------
+
+
+def groups_of(pattern, where):
+    return [[group.ranks for group in round_.groups] for round_ in rounds(pattern, where)]
+
+
+def test_groups_of_nodes_hold_every_node_and_those_left_over_get_a_round():
+    where = Topology((0, 0, 1, 1, 2, 2, 3, 3, 4, 4))
+    alone = Pattern("nodes", ranks_per_node=2)
+    twos = Pattern("nodes", group_nodes=2, ranks_per_node=2)
+    assert groups_of(alone, where) == [[(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]]
+    assert groups_of(twos, where) == [[(0, 1, 2, 3), (4, 5, 6, 7)], [(6, 7, 8, 9)]]
+    assert round_count(alone, where) == 1
+    assert round_count(twos, where) == 2
+    assert group_size(twos, 10) == 4
+
+
+def test_groups_of_nodes_stay_under_one_leaf_where_they_can():
+    where = Topology((0, 1, 2, 3), (0, 1, 0, 1), ("a", "b"))
+    assert groups_of(Pattern("nodes", group_nodes=2, ranks_per_node=1), where) == [[(0, 2), (1, 3)]]
+
+
+def test_nodes_with_other_numbers_of_ranks_are_refused_by_name():
+    where = Topology((0, 0, 1), hosts=("n0", "n1"))
+    with pytest.raises(UsageError, match="n1 has 1 ranks"):
+        check_places(Pattern("nodes", ranks_per_node=2), where)
+    check_places(Pattern("nodes", ranks_per_node=2), Topology((0, 0, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"pattern": "nodes"}, "how many ranks each node has"),
+        ({"pattern": "nodes", "ranks_per_node": 3}, "make no such group"),
+        ({"pattern": "nodes", "ranks_per_node": 2, "group_nodes": 5}, "make no such group"),
+        ({"pattern": "nodes", "ranks_per_node": 0}, "--ranks-per-node"),
+        ({"group_nodes": 2}, "are of pattern nodes"),
+        ({"ranks_per_node": 2}, "are of pattern nodes"),
+    ],
+)
+def test_groups_of_nodes_that_cannot_be_are_refused(fields, said):
+    with pytest.raises(UsageError) as caught:
+        validate(Plan(ranks=8, **fields))
+    assert said in str(caught.value)

@@ -24,8 +24,11 @@ from railgauge.terminal import TERMINAL
 _help = {
     "backend": "What moves the data (railgauge list).",
     "operation": "Operations, comma separated, or all.  [default: all_reduce]",
-    "pattern": "Who works together: world, pairs, leaves, bisection, listed, victim; who sends to whom:"
-    " incast, permutation, shift (railgauge list).  [default: world]",
+    "pattern": "Who works together: world, nodes, pairs, leaves, bisection, listed, victim; who sends to"
+    " whom: incast, permutation, shift (railgauge list).  [default: world]",
+    "group_nodes": "Nodes of a group in pattern nodes.  [default: 1]",
+    "ranks_per_node": "Ranks that each node has, which pattern nodes must know beforehand.",
+    "duration": "Repeat all rounds for so many seconds (the last repetition is finished): a soak.",
     "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
     "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",
     "leaves": "Leaf switches and their hosts: Slurm's topology.conf, or lines `leaf0: node[0-3]`.",
@@ -114,6 +117,9 @@ def _option(*names: str, **more: Any) -> Any:
 @_option("--algorithm")
 @_option("--pattern")
 @_option("--rounds", type=int)
+@_option("--group-nodes", type=int)
+@_option("--ranks-per-node", type=int)
+@_option("--duration", type=float)
 @_option("--quiet", is_flag=True, default=None)
 @_option("--leaves")
 @_option("--pairs")

@@ -38,6 +38,7 @@ from railgauge.records import (
     encode_ranks,
     encode_runs,
 )
+from railgauge.repeating import repeated, repetitions
 from railgauge.samples import in_seconds
 from railgauge.simulation.counted import Counters
 from railgauge.simulation.effects import Effects, effects_of, faulty_nodes
@@ -69,6 +70,7 @@ class Simulation:
         self.cluster = plan.cluster
         self.machine = Machine(self.cluster, plan.ranks)
         self.where = topology_of(self.cluster, plan.ranks, plan.leaves)
+        patterns.check_places(plan.schedule, self.where)
         self.hosts = self.cluster.hosts[: self.machine.nodes]
         self.counters = Counters(
             self.machine, plan.counters, faulty_nodes(self.machine, plan.faults)
@@ -81,7 +83,8 @@ class Simulation:
         """Work out what the plan asks for and the folder lacks; the exit code."""
         done = self._open(resume)
         planned = cases(self.plan)
-        for index, round_ in enumerate(patterns.rounds(self.plan.schedule, self.where)):
+        begun = repetitions(self.plan, self.where, (index for _, index in done))
+        for index, round_ in repeated(self.plan, self.where, begun, self._again):
             solved: dict[tuple[object, ...], list[tuple[str, Loaded]]] = {}
             for case in planned:
                 if (case.index, index) in done:
@@ -90,6 +93,9 @@ class Simulation:
                     return self._end("INTERRUPTED", EXIT_INTERRUPTED)
                 self._case(case, index, round_, solved)
         return self._end("PASS", EXIT_PASS)
+
+    def _again(self) -> bool:
+        return self.plan.duration is not None and self._clock < self.plan.duration
 
     # the ends -----------------------------------------------------------------------------------
 
@@ -115,7 +121,7 @@ class Simulation:
                 communicator_seconds=0.0,
                 stamp_nanoseconds=0.0,
                 clock_uncertainty_ns=0,
-                todo=len(cases(self.plan)) * rounds - len(done),
+                todo=max(0, len(cases(self.plan)) * rounds - len(done)),
             )
         )
         self.folder.write_environment(self._environment())

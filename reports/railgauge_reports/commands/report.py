@@ -13,6 +13,7 @@ import click
 
 from railgauge.errors import RailgaugeError, UsageError
 from railgauge_reports import formats, nagios
+from railgauge_reports.acceptance import is_acceptance
 from railgauge_reports.lossless.catalogue import PROFILES
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     help="Print one line of a monitoring plugin and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
 )
 def command(run: Path, profile: str | None, as_nagios: bool, **asked: Any) -> int:
-    """Show what the run folder RUN holds, judged from its raw facts.
+    """Show what the run folder RUN holds, or one of railgauge accept, judged from raw facts.
 
     The exit code is the run's verdict: 0 PASS, 1 FAIL, 4 wrong data, 5 hang, 6 inconclusive, 75
     interrupted; 3 where the run ended without a word or its folder cannot be read. A fault of the
@@ -76,16 +77,34 @@ def command(run: Path, profile: str | None, as_nagios: bool, **asked: Any) -> in
         )
     if wanted.chart_format and wanted.charts is None:
         raise UsageError("--chart-format is of --charts.\n  next: add --charts FOLDER")
+    if is_acceptance(run):
+        return _acceptance(run, wanted)
     shown = wanted.charts is None or wanted.name or wanted.as_json or wanted.output
     render = formats.renderer(wanted.format) if shown else None
     from railgauge_reports.loaded import load
 
     loaded = load(run, profile, wanted.of_reader())
     if render is not None:
-        _show(loaded, render(loaded), wanted)
+        more = formats.beside(wanted.format, loaded) if wanted.beside else None
+        _show(run, render(loaded), wanted, more)
     if wanted.charts is not None:
         _draw(loaded, wanted.charts, wanted.chart_format or "svg")
     return loaded.verdict.exit_code
+
+
+def _acceptance(folder: Path, wanted: _Wanted) -> int:
+    """Show what railgauge accept left, judged anew; the exit code is its verdict's."""
+    if wanted.charts is not None:
+        raise UsageError(
+            f"--charts: {folder} is an acceptance of several runs.\n"
+            f"  next: railgauge report {folder}/01-... --charts FOLDER"
+        )
+    render = formats.acceptance_renderer(wanted.format)
+    from railgauge_reports.acceptance.judge import judge, read_acceptance
+
+    result = judge(read_acceptance(folder))
+    _show(folder, render(result), wanted)
+    return result.verdict.exit_code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +136,9 @@ class _Wanted:
         return Asked(self.price, self.beside.name if self.beside else "")
 
 
-def _show(run: LoadedRun, made: str | bytes, wanted: _Wanted) -> None:
+def _show(folder: Path, made: str | bytes, wanted: _Wanted, more: bytes | None = None) -> None:
+    """Print, or write to --output, with `more` in the file beside it."""
     if wanted.output is not None:
-        more = formats.beside(wanted.format, run) if wanted.beside else None
         if wanted.beside and more is not None:
             write(wanted.beside, more)
         write(wanted.output, made)
@@ -127,7 +146,7 @@ def _show(run: LoadedRun, made: str | bytes, wanted: _Wanted) -> None:
     elif isinstance(made, bytes) and sys.stdout.isatty():
         raise UsageError(
             f"--format {wanted.format} is binary, and this is a terminal.\n"
-            f"  next: railgauge report {run.stored.folder} --format {wanted.format} --output FILE"
+            f"  next: railgauge report {folder} --format {wanted.format} --output FILE"
         )
     else:
         click.echo(made, nl=False)

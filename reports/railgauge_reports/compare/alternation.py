@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,32 +9,18 @@ from pathlib import Path
 import msgspec
 
 from railgauge.errors import (
-    EXIT_HANG,
-    EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
     EXIT_NOT_MEASURED,
-    EXIT_PASS,
-    EXIT_USAGE,
     EXIT_WRONG_DATA,
     HangError,
     InterruptedRunError,
     NotMeasuredError,
     RailgaugeError,
 )
-from railgauge.journal import JOURNAL
-from railgauge.launching.launch import failed_error
-from railgauge.launching.launchers import python_module
 from railgauge_reports.compare.answer import Answer, judge_pairs
 from railgauge_reports.compare.kept import Kept, Launched, Side, Study
 from railgauge_reports.compare.measured import Launch, read_launch
-from railgauge_reports.processes import execute, quoted
-from railgauge_reports.verdict import judge
-
-#: Verdicts of a launch after which its times count: sizes left out are named, the others are measured.
-_COUNT = (EXIT_PASS, EXIT_INCONCLUSIVE)
-
-#: Codes of a launch that mean what they mean here; all others are a launcher's.
-_OURS = (EXIT_USAGE, EXIT_NOT_MEASURED, EXIT_WRONG_DATA, EXIT_HANG, EXIT_INTERRUPTED)
+from railgauge_reports.launched import COUNT, measure, run_command
 
 Tell = Callable[[Launched], None]
 
@@ -43,22 +28,14 @@ Tell = Callable[[Launched], None]
 def command_of(study: Study, side: Side, folder: Path) -> list[str]:
     """The `railgauge run` of one launch, under the launcher where there is one."""
     ranks = [] if study.ranks is None else ["-n", str(study.ranks)]
-    return [
-        *study.launcher,
-        *python_module("railgauge", "run"),
-        *ranks,
-        *study.arguments,
-        *side.words(),
-        "--output",
-        str(folder),
-    ]
+    return run_command(study.launcher, [*ranks, *study.arguments, *side.words()], folder)
 
 
 def answer_of(folder: Path, kept: Kept, read: Callable[[Path], Launch] = read_launch) -> Answer:
     """What the whole pairs of a kept comparison say; NotMeasuredError where there is none."""
     pairs: dict[int, dict[str, Launch]] = {}
     for launch in kept.launches:
-        if launch.exit_code in (*_COUNT, EXIT_WRONG_DATA):
+        if launch.exit_code in (*COUNT, EXIT_WRONG_DATA):
             pairs.setdefault(launch.block, {})[launch.side] = read(folder / launch.folder)
     whole = [(found["a"], found["b"]) for found in pairs.values() if len(found) == 2]
     if not whole:
@@ -146,7 +123,7 @@ class Alternation:
             for launch in self.kept.launches
             if sum(other.block == launch.block for other in self.kept.launches) == 2
         }
-        failed = {la.block for la in self.kept.launches if la.exit_code not in _COUNT}
+        failed = {la.block for la in self.kept.launches if la.exit_code not in COUNT}
         good = [la for la in self.kept.launches if la.block in whole - failed]
         # the pairs that are left keep their places: only the last one can be open
         for block in range(len(good) // 2, len(self.kept.order) // 2):
@@ -186,33 +163,10 @@ class Alternation:
 
     def _measure(self, command: list[str], folder: Path) -> tuple[int, RailgaugeError | None]:
         """Run one launch: its exit code as its folder has it, and the error where it does not count."""
-        try:
-            done = execute(command, os.environ, self.timeout)
-        except OSError as missing:
-            why = f"{command[0]} cannot be started: {missing.strerror or missing}"
-            return EXIT_NOT_MEASURED, NotMeasuredError(f"{why}\n  next: --launcher 'srun -n 16'")
-        said = done.stderr or done.stdout
-        folder.with_suffix(".txt").write_text(done.stdout + done.stderr, encoding="utf-8")
-        code = done.returncode
-        if (folder / JOURNAL).exists():
-            # launchers rewrite codes: the truth is in the folder
-            try:
-                launch = self._launched(folder)
-                code = judge(launch.stored).exit_code
-            except NotMeasuredError as unreadable:
-                said += f"\n{unreadable}"
-                code = code or EXIT_NOT_MEASURED
-        elif not code:
-            code = EXIT_NOT_MEASURED
-        if code in _COUNT:
-            return code, None
-        words = " ".join(command)
-        error = failed_error(
-            f"{folder.name} ended with {code}:\n{quoted(said)}\n  command: {words}\n"
-            f"  next: that command, or railgauge compare --interleave --resume --output {self.folder}",
-            code if code in _OURS else EXIT_NOT_MEASURED,
+        again = f"railgauge compare --interleave --resume --output {self.folder}"
+        return measure(
+            command, folder, self.timeout, lambda path: self._launched(path).stored, again
         )
-        return code, error
 
 
 def _interrupted(folder: Path) -> InterruptedRunError:

@@ -3,7 +3,8 @@
 A format is a module with one function, `render(run: LoadedRun) -> str | bytes`; the first line of
 its docstring says what it is for. A new file in this folder is a new format. Where one file does not
 hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
-of a second file that `--output` writes under that suffix (None: the first one holds everything).
+of a second file that `--output` writes under that suffix (None: the first one holds everything). A
+format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from railgauge import plugins
-from railgauge.errors import unknown
+from railgauge.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from railgauge_reports.acceptance.answer import Result
     from railgauge_reports.loaded import LoadedRun
 
+    RenderAcceptance = Callable[[Result], str | bytes]
     Render = Callable[[LoadedRun], str | bytes]
+
+ACCEPTANCE = "render_acceptance"
 
 
 def names() -> list[str]:
@@ -43,6 +48,19 @@ def beside(name: str, run: LoadedRun) -> bytes | None:
     """The second file of a format; None where there is none to write."""
     made: bytes | None = _module(name).beside(run)
     return made
+
+
+def acceptance_renderer(name: str) -> RenderAcceptance:
+    """The `render_acceptance` of that format; raises UsageError where it has none."""
+    renderer(name)  # an unknown name is answered there
+    found = getattr(_module(name), ACCEPTANCE, None)
+    if found is None:
+        able = [each for each in names() if hasattr(_module(each), ACCEPTANCE)]
+        raise UsageError(
+            f"--format {name}: shows runs, and not an acceptance.\n"
+            f"  allowed: {', '.join(able)}\n  next: the run folders inside have all formats"
+        )
+    return cast("RenderAcceptance", found)
 
 
 def _module(name: str) -> ModuleType:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from railgauge_reports.acceptance import show
+from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.frame_parts import records
 from railgauge_reports.loaded import LoadedRun
@@ -49,3 +51,8 @@ def render(run: LoadedRun) -> str:
     rows = [dict(zip(names, values, strict=True)) for values in records(run.rows)]
     encoded = msgspec.json.encode({**head(run), "rows": rows})
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
+
+
+def render_acceptance(result: Result) -> str:
+    """An acceptance instead of a run."""
+    return show.json(result)

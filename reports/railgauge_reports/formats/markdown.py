@@ -9,6 +9,8 @@ import pandas as pd
 
 from railgauge.patterns import PAIRWISE
 from railgauge.units import format_seconds
+from railgauge_reports.acceptance import show
+from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.cells import NOTHING, table
 from railgauge_reports.cells import escaped as _escaped
 from railgauge_reports.cells import pipes as _pipes
@@ -45,6 +47,11 @@ def render(run: LoadedRun) -> str:
         *_section("Next", [f"```\n{chr(10).join(verdict.next_commands)}\n```"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def render_acceptance(result: Result) -> str:
+    """An acceptance instead of a run."""
+    return show.markdown(result)
 
 
 def _section(title: str, parts: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from railgauge_reports.acceptance import show
+from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.cells import align, some, table
 from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
@@ -32,3 +34,8 @@ def render(run: LoadedRun) -> str:
     sentences += notes
     commands = [f"next: {command}" for command in verdict.next_commands]
     return "\n".join([*lines, "", *sentences, *commands]).replace("\n\n\n", "\n\n") + "\n"
+
+
+def render_acceptance(result: Result) -> str:
+    """An acceptance instead of a run."""
+    return show.text(result)

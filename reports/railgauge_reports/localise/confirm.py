@@ -91,12 +91,22 @@ class _Look:
         self.met = meetings_of(_renamed(table, first.names))
         targets = np.array(sorted(first.verification.targets), np.int64)
         self.a_target, self.b_target = np.isin(self.met.a, targets), np.isin(self.met.b, targets)
-        control = ~(self.a_target | self.b_target)
+        control = ~(self.a_target | self.b_target | self._accused())
         self.values = _centred(self.met, basis, control)
         self.whole = over_rails(self.values) if len(self.values) else np.zeros(0)
         # the larger of both looks: too small a noise makes chance a fault
         self.noise = _noise(self.whole[control], basis.noise)
         self.rail_noise = _noise(self.values[:, control], basis.rail_noise)
+
+    def _accused(self) -> np.ndarray:
+        """bool [m]: meetings over a suspected pair of leaves, which tell nothing of what is normal."""
+        met, leaf_of = self.met, self.basis.leaf_of
+        found = np.zeros(len(met.a), bool)
+        if leaf_of is not None:
+            ends = np.sort(np.stack([leaf_of[met.a], leaf_of[met.b]]), axis=0)
+            for one, other in self.first.verification.leaf_pairs:
+                found |= (ends[0] == min(one, other)) & (ends[1] == max(one, other))
+        return found
 
     def judged(self, suspect: Suspect) -> Suspect:
         if suspect.kind in ("node", "nic"):

@@ -16,7 +16,8 @@ from railgauge.plan_rules import validate
 from railgauge.records import Block, End, Note, Result, Run, decode_ranks
 from railgauge.samples import group_samples, seconds
 from railgauge.simulation import faults
-from railgauge.simulation.run import Simulation
+from railgauge.simulation.cost import simulated_seconds
+from railgauge.simulation.run import BETWEEN_SECONDS, Simulation
 
 QUIET = Noise(iteration=0.001, measurement=0.001, transient=0)
 SMALL = Cluster(nodes=16, fabric=Fabric(leaf_nodes=4), noise=QUIET)
@@ -313,3 +314,38 @@ def test_plans_of_every_operation_and_pattern_can_be_simulated(tmp_path):
     code, records = simulate(tmp_path, plan)
     assert code == EXIT_PASS
     assert sum(isinstance(record, Result) for record in records) == len(cases(plan))
+
+
+# soaks and their cost -----------------------------------------------------------------------------------
+
+
+def test_a_soak_ends_with_the_first_repetition_after_its_time(tmp_path):
+    plan = plan_of(duration=1.0)
+    code, records = simulate(tmp_path / "run", plan)
+    done = [record for record in records if isinstance(record, Result)]
+    each = sum(result.seconds + BETWEEN_SECONDS for result in done) / len(done)
+    assert code == EXIT_PASS
+    assert [result.round for result in done] == list(range(len(done)))
+    assert len(done) % 3 == 0
+    assert 1.0 <= len(done) * each < 1.0 + 3 * each
+
+
+def test_an_interrupted_soak_goes_on_where_it_was(tmp_path):
+    plan = plan_of(duration=0.6)
+    _, whole = simulate(tmp_path / "whole", plan)
+    assert simulate(tmp_path / "cut", plan, stop_after=4)[0] == EXIT_INTERRUPTED
+    code, records = simulate(tmp_path / "cut", plan, resume=True)
+    assert code == EXIT_PASS
+    rounds_of = [[r.round for r in part if isinstance(r, Result)] for part in (whole, records)]
+    assert rounds_of[0] == rounds_of[1]
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"duration": 0.5}, {"pattern": "nodes", "operations": ("all_reduce",)}]
+)
+def test_the_cost_beforehand_is_the_time_that_the_run_has(tmp_path, more):
+    fields = {"ranks_per_node": 8, "group_nodes": 4, "rounds": None} if "pattern" in more else {}
+    plan = plan_of(**more, **fields)
+    _, records = simulate(tmp_path / "run", plan)
+    took = sum(r.seconds + BETWEEN_SECONDS for r in records if isinstance(r, Result))
+    assert simulated_seconds(plan) == pytest.approx(took, rel=0.02)

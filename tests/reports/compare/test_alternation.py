@@ -53,7 +53,7 @@ def compare(monkeypatch, capfd) -> Compare:
 
     def run(*arguments, **environment):
         with monkeypatch.context() as patched:
-            patched.setattr("railgauge_reports.compare.alternation.execute", launch)
+            patched.setattr("railgauge_reports.launched.execute", launch)
             patched.setattr(signal, "signal", lambda *_: None)  # pytest keeps its own handlers
             for name, value in environment.items():
                 patched.setenv(name, value)
