@@ -15,7 +15,7 @@ from railgauge import patterns
 from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
-from railgauge.operations import OPERATIONS, Operation
+from railgauge.operations import OPERATIONS, Operation, entry_of
 from railgauge.patterns import LOADS, Pattern
 from railgauge.topology import Leaves
 from railgauge.traffic import Traffic, Weights, skewed, weighed
@@ -43,7 +43,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `counters` are the sources of counters that are read around every case (None: all), and in between
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them; see `railgauge.patterns.Pattern` for `quiet`, `victims` and
-    `loads`; `load_bytes` is the size of a message of a load.
+    `loads`; `load_bytes` is the size of a message of a load. `imported` are the cases that another tool
+    measured (`railgauge import`), in the order of its output: nothing of ours ran, and nothing can.
     """
 
     ranks: int
@@ -90,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     sample_budget: int = 1 << 30
     timeout: float = 120.0
     seed: int = 1
+    imported: tuple[Case, ...] | None = None
 
     @property
     def schedule(self) -> Pattern:
@@ -129,7 +131,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> Operation:
-        return OPERATIONS[self.operation]
+        return entry_of(self.operation)
 
     def describe(self) -> str:
         """`all_reduce float32 sum 1024 B out blocking`: how a person names the case."""
@@ -142,6 +144,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def cases(plan: Plan) -> list[Case]:
     """The plan's cases in the order in which they run, each once."""
+    if plan.imported is not None:
+        return list(plan.imported)
     found: dict[tuple[object, ...], Case] = {}
     for name in plan.operations:
         for facts in _variants(plan, OPERATIONS[name]):

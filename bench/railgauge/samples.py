@@ -98,6 +98,15 @@ def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[f
     return algbw, algbw * bus_factor
 
 
+def group_bandwidths(
+    result: Result, group: GroupResult, seconds: float | None
+) -> tuple[float | None, float | None]:
+    """(algbw, busbw) of a group in GB/s; busbw is None where its ranks, or what moves, are unknown."""
+    algbw, busbw = bandwidths(result.case.nbytes, seconds, result.bus_factor) or (None, None)
+    known = bool(group.ranks) and not result.case.entry.foreign
+    return algbw, busbw if known else None
+
+
 def overlap_share(overlap: Overlap | None) -> float | None:
     """Share of the shorter of operation and computation that the other hides, 0 ... 1.
 

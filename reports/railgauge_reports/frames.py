@@ -20,8 +20,8 @@ from railgauge.plan import Case, Plan
 from railgauge.records import GroupResult, Result, decode_ranks, encode_ranks
 from railgauge.samples import (
     GroupSamples,
-    bandwidths,
     compute_slowdown,
+    group_bandwidths,
     group_samples,
     overlap_share,
     seconds,
@@ -256,7 +256,7 @@ def _measured(plan: Plan, made: Measured, samples: GroupSamples, series: Samples
     summary = summarise(series, plan.precision)
     wrong = wrong_count(group) if result.case.entry.sized else None
     median = None if wrong else summary.median
-    rates = bandwidths(result.case.nbytes, median, result.bus_factor) or (None, None)
+    rates = group_bandwidths(result, group, median)
     return {
         "samples": summary.samples,
         "median_seconds": summary.median,

@@ -11,7 +11,7 @@ import msgspec
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import JOURNAL
 from railgauge.records import decode_ranks
-from railgauge.samples import bandwidths, seconds
+from railgauge.samples import group_bandwidths, seconds
 from railgauge.statistics import summarise
 from railgauge.units import format_size
 from railgauge_reports.compare.effects import within
@@ -140,12 +140,12 @@ def _time(facts: GroupFacts) -> Time:
     if not summary.median:
         why = "no samples" if summary.median is None else "the clock shows 0 s"
         return Time(None, float("inf"), None, wrong, hosts, why)
-    rates = bandwidths(result.case.nbytes, summary.median, result.bus_factor)
+    _, busbw = group_bandwidths(result, facts.samples.group, summary.median)
     functional = facts.start.run.functional
     return Time(
         median=summary.median,
         within=within(summary.low, summary.high),
-        busbw_GBps=None if functional or rates is None else rates[1],
+        busbw_GBps=None if functional else busbw,
         wrong=wrong,
         hosts=hosts,
         reason="ranks shared a GPU: its time says nothing of speed" if functional else "",
