@@ -101,10 +101,15 @@ def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[f
 def group_bandwidths(
     result: Result, group: GroupResult, seconds: float | None
 ) -> tuple[float | None, float | None]:
-    """(algbw, busbw) of a group in GB/s; busbw is None where its ranks, or what moves, are unknown."""
+    """(algbw, busbw) of a group in GB/s, None where the ranks that they depend on are unknown.
+
+    Of what a foreign operation moves there is no busbw.
+    """
+    entry = result.case.entry
+    if not group.ranks and entry.blocks(2) != 1:
+        return None, None
     algbw, busbw = bandwidths(result.case.nbytes, seconds, result.bus_factor) or (None, None)
-    known = bool(group.ranks) and not result.case.entry.foreign
-    return algbw, busbw if known else None
+    return algbw, busbw if group.ranks and not entry.foreign else None
 
 
 def overlap_share(overlap: Overlap | None) -> float | None:

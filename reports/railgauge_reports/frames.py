@@ -112,6 +112,8 @@ FURTHER = {
     "reason": "string",
 }
 COLUMNS = CONTRACT | FURTHER
+#: What no other tool says of a row, and, of one value, what is no statistic.
+_UNTOLD = ("steady", "first_call_seconds", "missed_windows", "stable", "min_seconds", "max_seconds")
 
 
 def case_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -220,12 +222,12 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
         "pattern": run.plan.pattern,
         "round": facts.round,
         "group": group_text(facts.ranks),
-        "hosts": " ".join(facts.start.hosts(ranks)),
+        "hosts": " ".join(facts.start.hosts(ranks) or facts.start.run.hosts),
         "backend": facts.start.run.backend,
         "dtype": case.dtype,
         "op": case.op,
         "placement": case.placement,
-        "ranks": len(ranks),
+        "ranks": len(ranks) or None,  # an imported log may not say
         "nbytes": case.nbytes,
         "count": case.count,
         "case": case.index,
@@ -243,6 +245,8 @@ def _row(run: StoredRun, facts: GroupFacts) -> dict[str, Any]:
         row |= _device(facts.measured.result, facts.samples)
         row |= flow_facts(case.nbytes, facts.flows)
         row |= _tail(facts.measured.result, facts.samples, series)
+        if run.imported:
+            row |= dict.fromkeys(_UNTOLD if len(series) == 1 else _UNTOLD[:3])
         if facts.start.run.functional:
             row |= {"algbw_GBps": None, "busbw_GBps": None}
         elif row["algbw_GBps"] and row["allowed_GBps"]:

@@ -110,6 +110,18 @@ class StoredRun:
         return " ".join(self.last.library.split())
 
     @property
+    def imported(self) -> bool:
+        """Another tool measured it (`railgauge import`)."""
+        return self.plan.imported is not None
+
+    @property
+    def where(self) -> str:
+        """`8 ranks on 2 host(s)`; of an import what the log said of it."""
+        run = self.last
+        ranks = f"{run.ranks} ranks" if run.ranks else "an unknown number of ranks"
+        return f"{ranks} on {len(set(run.hosts))} host(s)"
+
+    @property
     def gpus(self) -> dict[int, dict[str, Any]]:
         """Rank -> facts of its GPU (`railgauge.gpus.cuda.DeviceFacts`); empty on host memory."""
         ranks = self.environment.get("ranks") or []
@@ -118,6 +130,10 @@ class StoredRun:
     @property
     def again(self) -> str:
         """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
+        if self.imported:
+            origin = self.environment.get("imported")
+            file = origin.get("file") if isinstance(origin, dict) else None
+            return f"railgauge import {shlex.quote(str(file or 'FILE'))}"
         plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
         if len(self.last.hosts) == 1:
             return f"railgauge run -n {self.last.ranks} {plan}"

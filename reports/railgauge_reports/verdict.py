@@ -43,6 +43,7 @@ class Coverage:
     unchecked: int
     iterations: int
     checked: int
+    imported: bool = False
 
     @property
     def complete(self) -> bool:
@@ -57,6 +58,8 @@ class Coverage:
             facts.append(f"{self.not_reached} not reached")
         if self.unchecked:
             facts.append(f"{self.unchecked} not checked")
+        if self.imported:
+            return f"{', '.join(facts)}; what was checked was by the tool that measured"
         return (
             f"{', '.join(facts)}; the buffers of {self.checked} of {self.iterations} iterations"
             " (warm-up included) were checked"
@@ -82,9 +85,16 @@ class WrongElement:
     round: int
     wrong: Wrong
 
+    @property
+    def counted_alone(self) -> bool:
+        """A tool whose results were imported counted elements, and did not say which."""
+        return self.wrong.index < 0
+
     def sentence(self) -> str:
         """`rank 3 on n1: receive 0[17] is 0x..., expected 0x... (...)`."""
         w = self.wrong
+        if self.counted_alone:
+            return f"{w.elements} wrong elements ({self.case.describe()}, round {self.round}), {w.buffer}"
         return (
             f"rank {w.rank} on {w.host}: {w.buffer}, element {w.index} is {w.found},"
             f" expected {w.expected}"
@@ -133,8 +143,15 @@ def _unchecked(made: Measured) -> bool:
 
 
 def coverage(run: StoredRun) -> Coverage:
-    """What of the plan was measured; pure function of the folder."""
-    planned = planned_pairs(run.plan, run.starts[-1].topology(run.plan))
+    """What of the plan was measured; pure function of the folder.
+
+    Of an import, what stands in the log: what was planned beyond that nobody knows.
+    """
+    if run.imported:
+        known = cases(run.plan)
+        planned = {pair: known[pair[0]] for pair in run.pairs}
+    else:
+        planned = planned_pairs(run.plan, run.starts[-1].topology(run.plan))
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),
@@ -144,6 +161,7 @@ def coverage(run: StoredRun) -> Coverage:
         unchecked=sum(_unchecked(made) for made in run.results),
         iterations=sum(1 + group.warmup_iterations + group.iterations for group in groups),
         checked=sum(group.checked_iterations for group in groups),
+        imported=run.imported,
     )
 
 
@@ -160,7 +178,8 @@ def _decide(run: StoredRun, covered: Coverage) -> tuple[str, int, tuple[str, ...
     if wrong or claimed == EXIT_WRONG_DATA:
         rows = len({(w.case.index, w.round) for w in wrong})
         reason = f"wrong data in {rows} measurements, on {len({w.wrong.rank for w in wrong})} ranks"
-        return "FAIL", EXIT_WRONG_DATA, (reason, *_claimed_reasons(run))
+        told = () if run.imported else (reason,)  # of which ranks, its tool does not say
+        return "FAIL", EXIT_WRONG_DATA, (*told, *_claimed_reasons(run))
     if run.end is None:
         return "ERROR", EXIT_NOT_MEASURED, _claimed_reasons(run)
     if claimed != EXIT_PASS:
@@ -198,6 +217,8 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
     here = shlex.quote(str(run.folder))
     same = run.again
+    if run.imported:
+        return (f"railgauge report {here} --format csv", f"(it was made by {same})")
     wrong = wrong_elements(run)
     if code == EXIT_WRONG_DATA and wrong:
         case = wrong[0].case

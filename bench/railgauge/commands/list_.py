@@ -29,6 +29,7 @@ def inventory() -> dict[str, dict[str, str]]:
         },
         "plans": plans.names(),
         "formats": dict.fromkeys(plugins.names(plugins.FORMATS), ""),
+        "importers": dict.fromkeys(plugins.names(plugins.IMPORTERS), ""),
     }
 
 

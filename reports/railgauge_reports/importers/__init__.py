@@ -1,8 +1,8 @@
 """Importers of what other benchmarks printed, one file each; the file name is the tool's name.
 
-Each has MARKS, bytes of which one stands in its tool's output; `looks_like(text)`, which is cheap and says how sure it
-is (`importing.source`); and `read(source, found)`, which streams the file into runs and series
-(`importing.found`) and never fails on text that is malformed or cut off: it says what was odd.
+Each has MARKS, bytes of which one stands in its tool's output; `looks_like(text)`, which is cheap and
+says how sure it is (`importing.source`); and `read(source, found)`, which streams the file into runs and
+series (`importing.found`) and never fails on text that is malformed or cut off: it says what was odd.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from railgauge.errors import UsageError, unknown
 from railgauge_reports.importing.found import Found
 from railgauge_reports.importing.lines import blocks, cleaned, head_of
 from railgauge_reports.importing.source import NOTHING, TABLE, Source
+
+#: Bytes around a mark that are looked at to tell tools apart.
+AROUND = 1 << 14
 
 
 class Importer:
@@ -84,9 +87,11 @@ def _only(candidates: list[str], path: Path) -> Importer:
 
 
 def _candidates(source: Source) -> Iterator[str]:
-    """The head, then further blocks in which a mark of a tool stands."""
+    """The head; then, block by block, what stands around a mark of a tool."""
     yield source.text
     marks = [mark for name in names() for mark in importer_named(name).marks]
-    for index, block in enumerate(blocks(source.path)):
-        if index and any(mark in block for mark in marks):
-            yield "\n".join(map(cleaned, block.split(b"\n")))
+    for block in blocks(source.path):
+        places = sorted(at for mark in marks if (at := block.find(mark)) >= 0)
+        if places:
+            around = block[max(0, places[0] - AROUND) : places[0] + AROUND]
+            yield "\n".join(map(cleaned, around.split(b"\n")))

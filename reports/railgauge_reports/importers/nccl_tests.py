@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 
 from railgauge_reports.importing import nccl_json
-from railgauge_reports.importing.nccl_table import Tables
 from railgauge_reports.importing.found import Found
+from railgauge_reports.importing.nccl_table import Tables
 from railgauge_reports.importing.source import HINT, NOTHING, TABLE, Source
 
-MARKS = (
-    b"redop", b"algbw", b"# nThread", b"nccl-tests version", b"Avg bus bandwidth", b'"nccl_version"',
-    b"_perf", b"Test NCCL failure", b"Test CUDA failure",
-)  # fmt: skip
+MARKS = (b"algbw", b"# nThread", b"Avg bus bandwidth")
 _TITLES = re.compile(
-    r"size\s+count\s+type.*algbw|bytes\s+N\s+type.*algbw|# nThread \d+ nGpus|Avg bus bandwidth +:", re.S
+    r"size\s+count\s+type.*algbw|bytes\s+N\s+type.*algbw|# nThread \d+ nGpus|Avg bus bandwidth +:",
+    re.S,
 )
-_HINT = re.compile(r"\b(?:all_reduce|all_gather|reduce_scatter|broadcast|reduce|alltoall|sendrecv)_perf|Test \w+ failure")
+_HINT = re.compile(
+    r"\b(?:all_reduce|all_gather|reduce_scatter|broadcast|reduce|alltoall|sendrecv)_perf|Test \w+ failure"
+)
 
 
 def looks_like(text: str) -> int:

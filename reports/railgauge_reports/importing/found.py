@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from railgauge_reports.importing.rows import Series, What
 
 #: What is kept of a file at most; beyond, rows are counted and no longer kept.
-MOST_SERIES, MOST_VALUES = 200_000, 1 << 24
+MOST_SERIES, MOST_VALUES = 1 << 19, 1 << 24
 MOST_WARNINGS, MOST_LINES, MOST_CHARACTERS = 50, 20, 160
 _DIGITS = re.compile(r"\d+")
 
@@ -18,10 +17,10 @@ _DIGITS = re.compile(r"\d+")
 class FoundRun:
     """One run of the tool: everything between a header and the next one.
 
-    `tool` is its name and version, `told` what its numbers mean (`mean over 20 iterations`), `hosts[rank]` where
+    `tool` is its name and version, `told` what its numbers mean (`the mean of 20 iterations`), `hosts` where
     ranks ran as far as it said, `ranks` how many (None: it did not say). `iterations` and `warmup` are what
     a printed value is made of. `complete`: the tool's own end was seen. `out_of_bounds` counts checks that
-    failed where no row says which, `pattern` is the schedule of groups.
+    failed where no row says which; `pattern` is the schedule of groups.
     """
 
     def __init__(self, tool: str, number: int, line: int) -> None:
@@ -60,7 +59,7 @@ class FoundRun:
             for own in self.series.values():
                 if len(own.values) > 1:
                     self.thinned += len(own.values) // 2
-                    own.values = array.array("d", own.values[::2])
+                    del own.values[1::2]  # in place: importers hold on to the arrays
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -113,7 +112,7 @@ class Found:
         self.warn(line, f"partial row: {why}")
 
     def warn(self, line: int, text: str) -> None:
-        """Something a reader must know of a line (0: of the file); what differs in numbers alone is said once."""
+        """Something a reader must know of a line (0: of the file); said once where numbers alone differ."""
         plain = " ".join(text.split())[:MOST_CHARACTERS]
         alike = _DIGITS.sub("0", plain)
         if alike not in self._warnings and len(self._warnings) >= MOST_WARNINGS:

@@ -43,10 +43,11 @@ _MOST_PREFIXES = 4
 
 
 class Chunk(NamedTuple):
-    """Whole lines without their ends; `number` is that of the first one."""
+    """Whole lines without their ends; `number` is that of the first one, `block` what was read for them."""
 
     number: int
     lines: list[bytes]
+    block: bytes
 
 
 class Lines:
@@ -66,11 +67,11 @@ class Lines:
                 continue
             lines = [rest if skipping else rest + first, *others]
             rest, skipping = lines.pop(), False
-            yield Chunk(number, lines)
+            yield Chunk(number, lines, block)
             number += len(lines)
         if rest:
             self.whole = False
-            yield Chunk(number, [rest])
+            yield Chunk(number, [rest], b"")
 
     def _lengthened(self, rest: bytes, more: bytes, skipping: bool) -> tuple[bytes, bool]:
         if skipping or len(rest) + len(more) <= MOST_LINE:
@@ -92,7 +93,7 @@ def blocks(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def head_of(path: Path, most: int = BLOCK) -> bytes:
+def head_of(path: Path, most: int = 1 << 16) -> bytes:
     """The beginning of a file; raises where it is empty, compressed or no text."""
     head = next(blocks(path), b"")[:most]
     if not head.strip():

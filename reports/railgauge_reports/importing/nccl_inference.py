@@ -1,8 +1,8 @@
 """What a table of nccl-tests is of where its header was cut off: from sizes, counts and bandwidths.
 
-Before 2.17 the table does not name its collective. Sizes and counts tell it apart (a count is of one rank's block:
-size / count / itemsize is 1 or the number of ranks), and busbw / algbw tells the number of ranks, each row within
-the rounding of its digits (factors: doc/PERFORMANCE.md of nccl-tests).
+Before 2.17 the table does not name its collective. Sizes and counts tell it apart (a count is of one rank's
+block: size / count / itemsize is 1 or the number of ranks), and busbw / algbw tells the number of ranks, each
+row within the rounding of its digits (factors: doc/PERFORMANCE.md of nccl-tests).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def program_in(text: str) -> str | None:
 def named_in_file(name: str) -> str | None:
     """The one collective that the name of a file speaks of."""
     found = {
-        _PLAIN.get(word.replace("_", "").replace("-", "")) for word in _WRITTEN.findall(name.lower())
+        _PLAIN.get(word.replace("_", "").replace("-", ""))
+        for word in _WRITTEN.findall(name.lower())
     }
     return found.pop() if len(found) == 1 else None
 
@@ -57,7 +58,7 @@ def named_in_file(name: str) -> str | None:
 def operation_of(
     reduces: bool, rooted: bool, in_place_unchecked: bool, rows: Sequence[Evidence], name: str
 ) -> tuple[str, bool]:
-    """(the collective, whether it is certain) of a table that does not say it; UNKNOWN where nothing tells."""
+    """(the collective, is it certain) of a table that does not say it; UNKNOWN where nothing tells."""
     shares = {row.size // row.block for row in rows if row.block and row.size % row.block == 0}
     blocks = max(shares, default=1)
     if reduces:

@@ -12,8 +12,8 @@ from typing import Any
 
 from railgauge_reports.importing import nccl_inference as inference
 from railgauge_reports.importing.found import Found, FoundRun
+from railgauge_reports.importing.nccl_identity import REDUCTIONS, identify
 from railgauge_reports.importing.nccl_inference import Evidence
-from railgauge_reports.importing.nccl_table import identify
 from railgauge_reports.importing.rows import MICRO, What, dtype_of, itemsize
 from railgauge_reports.importing.source import Source
 
@@ -86,7 +86,7 @@ def _rows(run: FoundRun, rows: list[Any], found: Found) -> tuple[bool, list[Evid
                 nbytes=size,
                 count=count or 0,
                 dtype=dtype,
-                op=None if op == "none" else {"mulsum": "premul_sum"}.get(op, op),
+                op=None if op == "none" else REDUCTIONS.get(op, op),
                 root=root if root is not None and root >= 0 else None,
                 placement=placement,  # type: ignore[arg-type]
                 call="stream",
@@ -122,7 +122,9 @@ def _salvaged(text: str) -> tuple[dict[str, Any], int]:
         at = text.find(f'"{name}"')
         if at >= 0:
             try:
-                found[name], _ = decoder.raw_decode(text, text.index(":", at) + 1 + _blanks(text, at))
+                found[name], _ = decoder.raw_decode(
+                    text, text.index(":", at) + 1 + _blanks(text, at)
+                )
             except (ValueError, RecursionError):
                 continue
     at = text.find('"results"')

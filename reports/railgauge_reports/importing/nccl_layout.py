@@ -4,9 +4,9 @@
     v2.0 - v2.12    size count type [redop] [root]      time algbw busbw error  twice, us
     v2.13 on        size count type redop root          time algbw busbw #wrong twice, us
 
-Columns after a block (`-I`: i_min ...; `sidebw`; rccl-tests: algorithm and channels) or at the end (`#iters`,
-`-S`: date and time) are found by the titles. What is printed in between can tear a row (src/util.cu prints the
-identity before it measures), or be glued to its last number.
+Columns after a block (`-I`: i_min ...; `sidebw`; rccl-tests: algorithm and channels) or at the end
+(`#iters`, `-S`: date and time) are found by the titles. What is printed in between can tear a row
+(src/util.cu prints the identity before it measures), or be glued to its last number.
 """
 
 from __future__ import annotations
@@ -17,10 +17,26 @@ from typing import NamedTuple
 from railgauge_reports.importing.rows import whole
 
 TYPES = frozenset(
-    "int8 char uint8 int32 int uint32 int64 uint64 half float double bfloat16"
-    " f8e4m3 f8e5m2 fp8_e4m3 fp8_e5m2".split()
+    [
+        "int8",
+        "char",
+        "uint8",
+        "int32",
+        "int",
+        "uint32",
+        "int64",
+        "uint64",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "f8e4m3",
+        "f8e5m2",
+        "fp8_e4m3",
+        "fp8_e5m2",
+    ]
 )
-_OPS = frozenset("sum prod min max avg mulsum none".split())
+_OPS = frozenset(["sum", "prod", "min", "max", "avg", "mulsum", "none"])
 _IDENTITY = re.compile(r"\s*#?\s*(\d{1,19})\s+(\d{1,19})\s+([a-z]\w*)")
 _WORD = re.compile(r"\s+([a-z]+)(?![\w:])")
 _ROOT = re.compile(r"\s+(-?\d{1,9})(?!\.\d|e)")
@@ -34,8 +50,8 @@ _CHECKS = {"#wrong": "wrong", "wrong": "wrong", "error": "error", "res": "error"
 class Layout(NamedTuple):
     """Where the values of a row are, counted from behind its identity.
 
-    `blocks` are the places of (time, algbw, busbw, check) of out of place and in place; `needs` how many values
-    a whole row has at least. `has_root`: a root stands before them (None: the titles are not known).
+    `blocks` are the places of (time, algbw, busbw, check) of out of place and in place; `needs` how many
+    values a whole row has at least. `has_root`: a root stands before them (None: the titles are not known).
     `counts`: the check is a number of wrong elements, else the largest error. `milli`: times are in ms.
     """
 
@@ -80,15 +96,15 @@ def layout_of(text: str) -> Layout | None:
 class Identity(NamedTuple):
     """What a row is of; `op` None: none was printed, or `none`; `root` None: none was printed, or -1."""
 
-    size: int
-    count: int
+    nbytes: int
+    elements: int
     type: str
     op: str | None
     root: int | None
 
 
 class Cells(NamedTuple):
-    """A row, or the beginning of one: `values` as printed from position `at` of the text; `rest` is no value."""
+    """A row, or the beginning of one: `values` as printed from `at` of the text on; `rest` is no value."""
 
     identity: Identity
     values: tuple[str, ...]
@@ -126,7 +142,7 @@ def cells_of(text: str, layout: Layout) -> Cells | None:
 
 
 def values_of(text: str, at: int = 0, needs: int = 0) -> tuple[tuple[str, ...], int]:
-    """The values from `at` on, and where they end; the last one that is needed may have a word glued to it."""
+    """The values from `at` on, and where they end; the last one needed may have a word glued to it."""
     values = []
     while found := _VALUE.match(text, at):
         values.append(found[1])

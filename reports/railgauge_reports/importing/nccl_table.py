@@ -1,4 +1,4 @@
-"""The text that nccl-tests and rccl-tests print, line by line: headers, rows, footers, and noise between them."""
+"""The text that nccl-tests and rccl-tests print: headers, rows, footers, and noise between them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
+from railgauge_reports.importing import nccl_headers as headers
 from railgauge_reports.importing import nccl_inference as inference
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.lines import Chunk, cleaned
+from railgauge_reports.importing.nccl_headers import header_of
+from railgauge_reports.importing.nccl_identity import REDUCTIONS, identify
 from railgauge_reports.importing.nccl_inference import Evidence
 from railgauge_reports.importing.nccl_layout import (
     TYPES,
@@ -25,28 +26,11 @@ from railgauge_reports.importing.nccl_layout import (
 )
 from railgauge_reports.importing.rows import MICRO, MILLI, What, dtype_of, itemsize, number
 from railgauge_reports.importing.source import Source
-from railgauge_reports.importing.trouble import troubled
+from railgauge_reports.importing.trouble import Trouble
 
 _TYPES = frozenset(name.encode() for name in TYPES)
-_LEVELS = (b"INFO", b"WARN", b"TRAC", b"CALL", b"ABOR")
-_REDUCTIONS = {"mulsum": "premul_sum"}
-_VERSION = re.compile(r"#\s*((?:nccl|rccl)-tests) version (\S+)")
-_BEGINS = re.compile(r"#\s*Collective test starting: (\w+)")
-_OPTIONS = re.compile(r"#\s*nThread\s+\d+")
-_DEVICES = re.compile(r"#\s*Using devices")
-_RANK = re.compile(
-    r"#\s+Rank\s+(\d{1,8})\s+(?:Group\s+\d+\s+)?(?:Pid\s+\d+\s+)?on\s+(\S+)\s+device\s+\d+\s+(?:\[\S+\]\s+)?(.*)"
-)
-_OLD_DEVICE = re.compile(r"#\s+Device\s+(\d{1,4})\s+->\s+\d+\s+(?:\[\S+\]\s+)?(.*)")
-_BOUNDS = re.compile(r"#\s*Out of bounds values\s*:\s*(\d+)\s*(\w*)")
-_AVERAGE = re.compile(r"#\s*Avg bus bandwidth\s*:")
-_CONCLUDED = re.compile(r"#\s*Collective test concluded")
-_OPTION = re.compile(r"([a-z][a-z ]*?):?\s+(\d+)(?=\s|\()")
 _CUT = re.compile(r"\s*(?:\.\.\.+|…)\s*")
 _GIGABITS = re.compile(r"\(G(?:b|bit)/s\)")
-#: What a header consists of, in its order: one that comes again, or an earlier one, begins a new run.
-_HEADER = ((_VERSION, 0), (_BEGINS, 1), (_OPTIONS, 2), (_DEVICES, 3))
-_TITLED = 4
 #: Largest relative errors that v2.0 to 2.12 let pass (src/common.cu, DeltaMaxValue).
 _LARGEST_ERROR = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-12}
 MOST_EVIDENCE = 4096
@@ -80,17 +64,20 @@ class Tables:
     def __init__(self, tool: str, found: Found) -> None:
         self.tool, self.found = tool, found
         self.layout: Layout = UNTITLED
-        self.program: str | None = None
+        self.program: str | None = None  # of the open run
+        self._next: str | None = None
         self.stage = -1
         self.evidence: list[Evidence] = []
         self.in_place_unchecked = False
         self.torn: _Torn | None = None
         self._known: dict[bytes, _Known] = {}
         self._cut = self._width = 0
+        self._bare = False  # titles stand at the beginning of their line, so rows do
 
     def read(self, source: Source) -> None:
-        last, number = b"", 0
+        last, number, trouble = b"", 0, Trouble(self.found)
         for chunk in source.lines:
+            trouble.scan(chunk)
             self._chunk(chunk)
             last, number = chunk.lines[-1], chunk.number + len(chunk.lines) - 1
             if self.found.run:
@@ -98,7 +85,6 @@ class Tables:
         if not source.lines.whole:
             self._cut_off(cleaned(last), number)
         self._close()
-        self.found.end()
 
     # lines --------------------------------------------------------------------------------------
 
@@ -123,36 +109,32 @@ class Tables:
                         put_in(into)
                         fast += 1
                         continue
-            if b" NCCL INFO " in raw and raw.find(b"  ", 0, raw.find(b" NCCL INFO")) < 0:
-                continue  # most lines of most logs
+            if self._bare and raw[:1].isalpha() and b"_perf" not in raw:
+                continue  # rows and headers have no words before them here
             if self._is_noise(raw, line):
                 continue
+            if fast:  # before a header closes their run
+                self._open(line).rows += fast
+                fast = 0
             self._line(cleaned(raw), raw, line)
             known, cut, width = self._known, self._cut, self._width
             blocks = self.layout.blocks
             (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
         if fast:
-            run = self.found.current(self.tool, chunk.number)
-            run.rows += fast
+            self._open(line).rows += fast
 
     def _is_noise(self, raw: bytes, line: int) -> bool:
-        """Whether a line can be passed over; one that speaks of trouble is told."""
-        at = raw.find(b"NCCL ")
-        if at >= 0 and raw[at + 5 : at + 9] in _LEVELS and raw.find(b"  ", 0, at) < 0:
-            if raw.startswith(b"WARN", at + 5):  # no row stands before it: those have wide gaps
-                self.found.warn(line, cleaned(raw[at:]))
+        """Whether a line can be passed over, at little cost."""
+        at = raw.find(b" NCCL INFO ")
+        if at >= 0 and raw.find(b"  ", 0, at) < 0:  # a row before it would have wide gaps
             return True
         if b"#" in raw or self.torn:
             return False
         if raw.count(b" ") > 7 and not _TYPES.isdisjoint(raw.split()):
             return False
-        if troubled(raw):
-            self.found.warn(line, cleaned(raw))
-        elif b"..." in raw and _CUT.fullmatch(cleaned(raw)):
+        if len(raw) < 40 and _CUT.fullmatch(cleaned(raw)):
             self.found.warn(line, "rows were left out here ('...')")
-        elif b"_perf" in raw or b"_test " in raw:
-            return False
-        return True
+        return b"_perf" not in raw and b"_test " not in raw
 
     def _line(self, text: str, raw: bytes, line: int) -> None:
         cells = cells_of(text, self.layout)
@@ -160,22 +142,22 @@ class Tables:
             self._give_up_torn()
             self._row(cells, text, raw, line)
         elif self.torn is not None and not text.lstrip().startswith("#"):
-            self._mend(text, raw, line)
+            self._mend(text, line)
         else:
-            self._headline(text.lstrip(), line)
+            self._headline(text.lstrip(), raw, line)
 
     # rows ---------------------------------------------------------------------------------------
 
     def _row(self, cells: Cells, text: str, raw: bytes, line: int) -> None:
         if len(cells.values) < self.layout.needs:
-            self.found.current(self.tool, line)
+            self._open(line)
             self.torn = _Torn(cells, cells.values, line)
             return
         put = self._put(cells.identity, cells.values, line)
         if put and not cells.rest.strip():
             self._remember(put, text[cells.at :], raw, cells.values)
 
-    def _mend(self, text: str, raw: bytes, line: int) -> None:
+    def _mend(self, text: str, line: int) -> None:
         """The rest of a torn row, where the line has nothing else."""
         torn = self.torn
         assert torn is not None
@@ -184,8 +166,6 @@ class Tables:
         if not values or (rest and not rest.startswith("#") and len(values) < 3):
             if line - torn.line > MOST_TORN_LINES:
                 self._give_up_torn()
-            elif troubled(raw):
-                self.found.warn(line, text)
             return
         self.torn = torn._replace(values=torn.values + values)
         if len(self.torn.values) >= self.layout.needs:
@@ -197,15 +177,15 @@ class Tables:
             has, needs = len(self.torn.values), self.layout.needs
             identity = self.torn.cells.identity
             self.found.partial(
-                self.torn.line, f"{has} of {needs} values of a row of {identity.size} B"
+                self.torn.line, f"{has} of {needs} values of a row of {identity.nbytes} B"
             )
             self.torn = None
 
     def _put(self, of: Identity, values: tuple[str, ...], line: int) -> list[_Put]:
         """Keep a whole row; the series that its values went to."""
-        run = self.found.current(self.tool, line)
+        run = self._open(line)
         run.rows += 1
-        self.stage = max(self.stage, _TITLED)
+        self.stage = max(self.stage, headers.TITLED)
         dtype = dtype_of(of.type)
         made = []
         for place, (time, algbw, busbw, check) in enumerate(self.layout.blocks):
@@ -216,10 +196,10 @@ class Tables:
                 continue
             what = What(
                 operation="",
-                nbytes=of.size,
-                count=of.count,
+                nbytes=of.nbytes,
+                count=of.elements,
                 dtype=dtype,
-                op=None if of.op is None else _REDUCTIONS.get(of.op, of.op),
+                op=None if of.op is None else REDUCTIONS.get(of.op, of.op),
                 root=of.root,
                 placement="in" if place else "out",
                 call="stream",
@@ -230,11 +210,11 @@ class Tables:
             wrong = self._wrong(values[check], dtype)
             series.check(wrong)
             made.append(_Put(series.values, values[check], wrong))
-            if len(self.evidence) < MOST_EVIDENCE and of.size:
+            if len(self.evidence) < MOST_EVIDENCE and of.nbytes:
                 bandwidths = values[algbw], values[busbw]
                 if None not in map(number, bandwidths):
-                    block = of.count * itemsize(dtype)
-                    self.evidence.append(Evidence(of.size, block, printed * unit, *bandwidths))
+                    block = of.elements * itemsize(dtype)
+                    self.evidence.append(Evidence(of.nbytes, block, printed * unit, *bandwidths))
         if len(made) == 2 and made[0].wrong is not None:
             self.in_place_unchecked |= made[1].wrong is None
         return made
@@ -272,44 +252,44 @@ class Tables:
 
     # headers and footers ------------------------------------------------------------------------
 
-    def _headline(self, text: str, line: int) -> None:
+    def _headline(self, text: str, raw: bytes, line: int) -> None:
         layout = layout_of(text)
         if layout is not None:
             self._titles(layout, line)
+            self._bare = raw[:1] in b" #"
             return
-        for pattern, stage in _HEADER:
-            if found := pattern.match(text):
-                self._give_up_torn()
-                run = self._stage(stage, line)
-                self._header_line(run, stage, found, text)
-                return
+        made = header_of(text)
+        if made is not None:
+            self._give_up_torn()
         run = self.found.run
-        if found := _RANK.match(text):
-            run = run or self._stage(3, line)
-            rank = int(found[1])
-            run.hosts[rank], run.devices[rank] = found[2], found[3].strip()
-        elif found := _OLD_DEVICE.match(text):
-            run = run or self._stage(3, line)
-            run.devices[int(found[1])] = found[2].strip()
-        elif found := _BOUNDS.match(text):
-            self._give_up_torn()
-            if run is not None and (int(found[1]) or found[2] == "FAILED"):
-                run.out_of_bounds += max(1, int(found[1]))
-                self.found.warn(line, text)
-        elif _AVERAGE.match(text) or _CONCLUDED.match(text):
-            self._give_up_torn()
+        if isinstance(made, headers.Part):
+            self._part(made, line)
+        elif isinstance(made, headers.Rank):
+            if run is None or run.rows:
+                run = self._stage(headers.LISTED, line)
+            run.devices[made.rank] = made.device
+            if made.host is not None:
+                run.hosts[made.rank] = made.host
+        elif isinstance(made, headers.Failed):
+            self.found.warn(line, text)
+            if run is not None:
+                run.out_of_bounds += made.checks
+        elif isinstance(made, headers.End):
             if run is not None:
                 run.complete = True
         elif _GIGABITS.search(text):
             self.found.warn(line, f"the table is of Gb/s: {text}")
-        else:
-            self.program = inference.program_in(text) or self.program
-            if "Reducing maxBytes" in text or ("error:" in text and troubled(text.encode())):
-                self.found.warn(line, text)
+        elif "Reducing maxBytes" in text:
+            self.found.warn(line, text)
+        elif program := inference.program_in(text):
+            if run is None or run.rows:  # a command line of the run to come
+                self._next = program
+            else:
+                self.program = program
 
     def _titles(self, layout: Layout, line: int) -> None:
         self._give_up_torn()
-        self._stage(_TITLED, line)
+        self._stage(headers.TITLED, line)
         if layout != self.layout:
             self._known = {}
         self.layout = layout
@@ -322,17 +302,21 @@ class Tables:
             return run
         self._close()
         self.stage = stage
+        return self._open(line)
+
+    def _open(self, line: int) -> FoundRun:
+        """The open run, or a new one, of the program that was named last."""
+        if self.found.run is not None:
+            return self.found.run
+        self.program, self._next = self._next, None
         return self.found.begin(self.tool, line)
 
-    def _header_line(self, run: FoundRun, stage: int, found: re.Match[str], text: str) -> None:
-        if stage == 0:
-            run.tool = f"{found[1]} {found[2]}"
-        elif stage == 1:
-            self.program = inference.program_in(found[1]) or self.program
-        elif stage == 2:
-            said = dict(_OPTION.findall(text))
-            run.iterations = _option(said, "iters")
-            run.warmup = _option(said, "warmup iters")
+    def _part(self, part: headers.Part, line: int) -> None:
+        run = self._stage(part.stage, line)
+        run.tool = part.tool or run.tool
+        self.program = inference.program_in(part.program) or self.program
+        run.iterations = part.iterations or run.iterations
+        run.warmup = run.warmup if part.warmup is None else part.warmup
 
     # the end of a run ---------------------------------------------------------------------------
 
@@ -342,69 +326,15 @@ class Tables:
         run, self._known, self._cut = self.found.run, {}, 0
         evidence, self.evidence = self.evidence, []
         unchecked, self.in_place_unchecked = self.in_place_unchecked, False
-        program, self.program = self.program, None
         if run is None:
             return
+        program, self.program = self.program, None
         listed = max((*run.hosts, *run.devices), default=-1) + 1
         identify(run, program, listed, unchecked, evidence, self.found)
+        self.found.end()
 
 
 class _Put(NamedTuple):
     values: array.array[float]
     check: str
     wrong: int | None
-
-
-def _option(said: dict[str, str], name: str) -> int | None:
-    return int(said[name]) if name in said else None
-
-
-def identify(
-    run: FoundRun,
-    program: str | None,
-    listed: int,
-    in_place_unchecked: bool,
-    evidence: list[Evidence],
-    found: Found,
-) -> None:
-    """Name the collective of a run and count its ranks; where the log does not say it, by inference."""
-    whats = list(run.series)
-    operation = program
-    if operation is None and whats:
-        operation, certain = inference.operation_of(
-            any(what.op for what in whats),
-            any(what.root is not None for what in whats),
-            in_place_unchecked,
-            evidence,
-            found.name,
-        )
-        how = "from sizes, counts and columns" if certain else "from the name of the file"
-        run.note(
-            f"the log does not name its collective: {operation}, {how}"
-            if operation != inference.UNKNOWN
-            else "the log does not name its collective, and sizes and counts fit several"
-        )
-    inferred = inference.ranks_of(operation or "", evidence)
-    run.ranks = listed or inferred
-    if not listed and inferred:
-        run.note(f"the log does not say its ranks: {inferred}, from sizes and bandwidths")
-    elif listed and inferred and inferred != listed:
-        found.warn(run.line, f"{listed} ranks are listed, and bandwidths are those of {inferred}")
-    if trouble := inference.unit_trouble(evidence):
-        found.warn(run.line, trouble)
-    reduces = operation in ("all_reduce", "reduce_scatter", "reduce")
-    rooted = operation in ("broadcast", "reduce", "gather", "scatter")
-    for series in run.series.values():
-        series.what = _named(series.what, operation or "", reduces, rooted)
-    run.series = {series.what: series for series in run.series.values()}
-    each = f"the mean of {run.iterations} iterations" if run.iterations else "the mean of some iterations"
-    run.told = f"{each} timed together, by default the mean over ranks"
-
-
-def _named(what: What, operation: str, reduces: bool, rooted: bool) -> What:
-    return msgspec.structs.replace(
-        what,
-        operation=operation,
-        op=what.op if reduces else None,
-        root=(what.root or 0) if rooted else None,
-    )

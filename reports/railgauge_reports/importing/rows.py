@@ -49,12 +49,13 @@ class Series:
     all. `line` is that of the first one.
     """
 
-    __slots__ = ("checked", "line", "rate", "unit", "values", "what", "wrong")
+    __slots__ = ("checked", "line", "overlap", "rate", "unit", "values", "what", "wrong")
 
     def __init__(self, what: What, line: int, unit: float, rate: bool = False) -> None:
         self.what, self.line, self.unit, self.rate = what, line, unit, rate
         self.values: array.array[float] = array.array("d")
         self.checked: bool | None = None
+        self.overlap: tuple[float, ...] = ()  # seconds pure, of the computation, together
         self.wrong = 0
 
     def check(self, wrong: int | None) -> None:
