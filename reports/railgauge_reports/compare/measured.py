@@ -106,7 +106,7 @@ def read_launch(folder: Path) -> Launch:
     pairs: dict[Key, Pair] = {}
     for facts in group_facts(stored):
         key = _key(stored, facts)
-        times[key], pairs[key] = _time(facts), (facts.case.index, facts.round)
+        times[key], pairs[key] = _time(facts, stored.imported), (facts.case.index, facts.round)
     return Launch(stored, times, pairs)
 
 
@@ -130,7 +130,7 @@ def _key(stored: StoredRun, facts: GroupFacts) -> Key:
     )
 
 
-def _time(facts: GroupFacts) -> Time:
+def _time(facts: GroupFacts, imported: bool) -> Time:
     hosts = " ".join(facts.start.hosts(decode_ranks(facts.ranks)))
     if facts.samples is None or facts.measured is None:
         return Time(None, float("inf"), None, 0, hosts, facts.reason or "not measured")
@@ -142,9 +142,11 @@ def _time(facts: GroupFacts) -> Time:
         return Time(None, float("inf"), None, wrong, hosts, why)
     _, busbw = group_bandwidths(result, facts.samples.group, summary.median)
     functional = facts.start.run.functional
+    one_value = imported and summary.samples == 1
     return Time(
         median=summary.median,
-        within=within(summary.low, summary.high),
+        # of a printed value nothing is known inside the launch: the spread between launches has to do
+        within=0.0 if one_value else within(summary.low, summary.high),
         busbw_GBps=None if functional else busbw,
         wrong=wrong,
         hosts=hosts,

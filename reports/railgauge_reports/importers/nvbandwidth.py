@@ -178,7 +178,7 @@ def _read_document(source: Source, found: Found) -> None:
     for case in cases if isinstance(cases, list) else ():
         if isinstance(case, dict):
             _document_case(run, case, found)
-    run.complete = not root.get("error")
+    run.complete = bool(run.rows) and not root.get("error")
     found.end()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from railgauge_reports.importers import nccl_tests
+from railgauge_reports.importing import nccl_json
 from railgauge_reports.importing.found import Found
 from railgauge_reports.importing.nccl_identity import REDUCTIONS, identify
 from railgauge_reports.importing.nccl_inference import Evidence, program_in
@@ -40,12 +41,12 @@ _SAME = {
 
 
 def looks_like(text: str) -> int:
-    if _columns(text.lstrip("# ").partition("\n")[0].split(",")) >= _COLUMNS:
-        return NAMED
-    if (
-        text.lstrip()[:1] in "[{"
-        and set(_columns(re.findall(r'"(\w+)"\s*:', text[:4096]))) >= _COLUMNS
-    ):
+    plain = text.lstrip()
+    titles = plain.lstrip("# ").partition("\n")[0].split(",")
+    keys = re.findall(r'"(\w+)"\s*:', text[:4096]) if plain[:1] in ("[", "{") else []
+    if nccl_json.looks_like(text):  # the document of -J has such keys too
+        keys = []
+    if _columns(titles) >= _COLUMNS or _columns(keys) >= _COLUMNS:
         return NAMED
     return NAMED if nccl_tests.looks_like(text) and _NAMED.search(text) else NOTHING
 

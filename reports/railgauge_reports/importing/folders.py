@@ -6,13 +6,13 @@ and no interval. What the tool checked counts as it says; what it did not check 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from railgauge import __version__
 from railgauge.errors import EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_WRONG_DATA, UsageError
@@ -83,6 +83,14 @@ def write(run: FoundRun, folder: Path, origin: Imported, ranks: int | None = Non
     return folder
 
 
+class _Read(NamedTuple):
+    """A group of a round: its ranks, what was printed, and that in seconds."""
+
+    ranks: tuple[int, ...]
+    series: Series
+    seconds: npt.NDArray[np.float64]
+
+
 class _Maker:
     """Cases, rounds and samples of a found run with `n` ranks (0: unknown)."""
 
@@ -119,9 +127,8 @@ class _Maker:
         cases = list(self._cases.values())
         for (index, round_), groups in sorted(self._rounds.items(), key=lambda item: item[0]):
             case = cases[index]
-            usable = [
-                (ranks, series, values) for ranks, series in groups if (values := _usable(series))
-            ]
+            read = [_Read(ranks, series, series.seconds()) for ranks, series in groups]
+            usable = [one for one in read if len(one.seconds)]
             if not usable:
                 yield Gap(
                     case=case,
@@ -150,27 +157,23 @@ class _Maker:
             return {}
         return {pair: index for index, met in enumerate(circle(self.n)) for pair in met}
 
-    def _result(
-        self, case: Case, round_: int, usable: Sequence[tuple[tuple[int, ...], Series, list[float]]]
-    ) -> Result:
-        iterations = min(len(values) for _, _, values in usable)
-        transfers = _transfers([value for _, _, values in usable for value in values])
+    def _result(self, case: Case, round_: int, usable: Sequence[_Read]) -> Result:
+        iterations = min(len(one.seconds) for one in usable)
+        transfers = _transfers(np.concatenate([one.seconds for one in usable]))
         rows = np.full((len(usable), iterations, 2), -1, np.int64)
-        for row, (_, _, values) in zip(rows, usable, strict=True):
-            row[:, 0] = np.rint(np.array(values[:iterations]) / NANOSECONDS * transfers)
+        for row, one in zip(rows, usable, strict=True):
+            row[:, 0] = np.rint(one.seconds[:iterations] / NANOSECONDS * transfers)
         block = Block(node=0, offset=self._offset, ranks="", columns=("duration", "rank"))
         self.samples.append(rows.reshape(-1))
         self._offset += rows.nbytes
-        n = len(usable[0][0])
+        n = len(usable[0].ranks)
         return Result(
             case=case,
             round=round_,
             started=0.0,
             seconds=0.0,
             stopped=BACKEND,
-            groups=tuple(
-                _group(ranks, series, iterations, self.run.warmup) for ranks, series, _ in usable
-            ),
+            groups=tuple(_group(one, iterations, self.run.warmup) for one in usable),
             samples=(block,),
             transfers=transfers,
             bus_factor=case.bus_factor(n) if n else 0.0,
@@ -202,21 +205,15 @@ def _case(index: int, what: What, n: int) -> Case:
     )
 
 
-def _usable(series: Series) -> list[float]:
-    """The values in seconds that are times."""
-    return [value for value in series.seconds() if math.isfinite(value) and 0 <= value < 1e9]
-
-
-def _transfers(values: Sequence[float]) -> int:
+def _transfers(values: npt.NDArray[np.float64]) -> int:
     """1 where nanoseconds hold all digits, else FINE where that fits into the file's integers."""
-    ns = [value / NANOSECONDS for value in values]
-    exact = all(abs(value - round(value)) <= 1e-6 * value for value in ns)
-    return 1 if exact or max(ns) * FINE > _MOST_NS else FINE
+    ns = values / NANOSECONDS
+    exact = bool(np.all(np.abs(ns - np.rint(ns)) <= 1e-6 * ns))
+    return 1 if exact or float(ns.max()) * FINE > _MOST_NS else FINE
 
 
-def _group(
-    ranks: tuple[int, ...], series: Series, iterations: int, warmup: int | None
-) -> GroupResult:
+def _group(one: _Read, iterations: int, warmup: int | None) -> GroupResult:
+    series = one.series
     wrong = Wrong(
         rank=-1,
         host=UNKNOWN_HOST,
@@ -228,7 +225,7 @@ def _group(
         iteration=None,
     )
     return GroupResult(
-        ranks=encode_ranks(sorted(ranks)),
+        ranks=encode_ranks(sorted(one.ranks)),
         first_call_ns=0,
         warmup_iterations=warmup or 0,
         steady=False,

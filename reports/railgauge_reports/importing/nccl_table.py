@@ -77,8 +77,8 @@ class Tables:
     def read(self, source: Source) -> None:
         last, number, trouble = b"", 0, Trouble(self.found)
         for chunk in source.lines:
-            trouble.scan(chunk)
-            self._chunk(chunk)
+            if self._chunk(chunk) < len(chunk.lines):  # not all were rows that are known
+                trouble.scan(chunk)
             last, number = chunk.lines[-1], chunk.number + len(chunk.lines) - 1
             if self.found.run:
                 self.found.run.thin()
@@ -88,11 +88,12 @@ class Tables:
 
     # lines --------------------------------------------------------------------------------------
 
-    def _chunk(self, chunk: Chunk) -> None:
+    def _chunk(self, chunk: Chunk) -> int:
+        """Read the lines of a chunk; how many were rows that went the short way."""
         known, cut, width = self._known, self._cut, self._width
         blocks = self.layout.blocks
         (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
-        line, fast = chunk.number - 1, 0
+        line, fast, all_fast = chunk.number - 1, 0, 0
         for raw in chunk.lines:
             line += 1
             entry = known.get(raw[:cut])
@@ -115,13 +116,14 @@ class Tables:
                 continue
             if fast:  # before a header closes their run
                 self._open(line).rows += fast
-                fast = 0
+                all_fast, fast = all_fast + fast, 0
             self._line(cleaned(raw), raw, line)
             known, cut, width = self._known, self._cut, self._width
             blocks = self.layout.blocks
             (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
         if fast:
             self._open(line).rows += fast
+        return all_fast + fast
 
     def _is_noise(self, raw: bytes, line: int) -> bool:
         """Whether a line can be passed over, at little cost."""

@@ -11,8 +11,11 @@ import math
 from typing import Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 MICRO, MILLI, MEGA, GIGA, MIB = 1e-6, 1e-3, 1e6, 1e9, float(1 << 20)
+LONGEST_SECONDS = 1e9
 MOST_DIGITS = 19  # of a whole number that a row may hold
 
 
@@ -63,12 +66,15 @@ class Series:
         self.checked = wrong is not None and self.checked is not False
         self.wrong += wrong or 0
 
-    def seconds(self) -> list[float]:
-        """The values in seconds; one that is no time at all (0 of a rate) is left out."""
-        if not self.rate:
-            return [value * self.unit for value in self.values]
-        size = self.what.nbytes or 1
-        return [size / (value * self.unit) for value in self.values if value]
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """The values in seconds, float64 [n]; one that is no time (0 of a rate, a NaN) is left out."""
+        values = np.array(self.values)
+        if self.rate:
+            with np.errstate(divide="ignore"):
+                values = (self.what.nbytes or 1) / (values * self.unit)
+        else:
+            values = values * self.unit
+        return values[(values >= 0) & (values < LONGEST_SECONDS)]
 
 
 def number(text: str) -> float | None:
