@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import re
 
+import msgspec
+
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.matrices import put_pair, unit_in
 from railgauge_reports.importing.rows import What, number
@@ -44,7 +46,7 @@ def read(source: Source, found: Found) -> None:
     unit, what = "", None
     for line, _, text in source.texts():
         cells = _cells(text)
-        if text.startswith("#") or len(cells) < 3:
+        if text.startswith("#") or (head is None and len(cells) < 3):
             words += f" {text}"
             continue
         if head is None:
@@ -78,8 +80,6 @@ def _cells(text: str) -> list[str]:
         (cells,) = csv.reader([text])
     except (csv.Error, ValueError):
         return []
-    while cells and not cells[-1].strip():
-        cells.pop()
     return [cell.strip() for cell in cells]
 
 
@@ -133,8 +133,6 @@ def _again(run: FoundRun, what: What, row: int, column: int, value: float) -> bo
     """Whether the other half of a symmetric matrix has said this already."""
     if row < column:
         return False
-    import msgspec
-
     before = run.series.get(msgspec.structs.replace(what, members=(column, row)))
     return before is not None and before.values[-1] == value
 

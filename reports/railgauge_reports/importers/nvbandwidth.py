@@ -18,11 +18,7 @@ from railgauge_reports.importing.trouble import lines_of
 
 MARKS = (b"nvbandwidth", b"memcpy CE", b"memcpy SM", b"memory latency SM")
 _NAMED = re.compile(r"nvbandwidth Version|\"nvbandwidth\"\s*:")
-_CAPTION = re.compile(
-    r"(?:memcpy|memory|device|copy).*?(?:(CPU|GPU)\((row|column)\)).*?(?:(<->|<-|->)\s*(CPU|GPU)\((row|column)\))?"
-    r".*\((GB/s|ns|us)\)\s*$"
-)
-_BANDWIDTH = re.compile(r".*bandwidth.*\(GB/s\)\s*$|.*latency.*\((?:ns|us)\)\s*$")
+_CAPTION = re.compile(r".*(?:bandwidth|latency).*\((?:GB/s|ns|us)\)\s*$")
 _RUNNING = re.compile(r"Running (\w+)\.?\s*$")
 _SUM = re.compile(r"SUM (\w+) ")
 _STATUS = re.compile(r"(Waived|WAIVED|ERROR|Error|Failed|Not Found)\b:?\s*(.*)")
@@ -36,7 +32,7 @@ DEFAULT_BYTES = 512 << 20
 def looks_like(text: str) -> int:
     if _NAMED.search(text):
         return NAMED
-    captioned = any(_CAPTION.match(line.strip()) for line in text.splitlines() if "memcpy" in line)
+    captioned = any(_CAPTION.match(line) for line in text.splitlines() if "(column)" in line)
     return TABLE if captioned else NOTHING
 
 
@@ -71,7 +67,7 @@ class _Reader:
             self.case, self.caption, self.columns, self.done = found[1], "", 0, False
         elif self.columns and plain[:1].isdigit():
             self._row(plain, line)
-        elif _BANDWIDTH.match(plain):
+        elif _CAPTION.match(plain):
             self.caption, self.columns = plain, 0
         elif self.caption and not self.columns and re.fullmatch(r"(?:\d+\s*)+", plain):
             self.columns = len(plain.split())

@@ -17,6 +17,7 @@ _LINE = re.compile(r"\s*-{20,}\s*")
 _WARNING = re.compile(
     r"WARNING|Conflicting CPU frequency|Couldn't|Unable to|Failed to|Did not detect|not found"
 )
+_TOLD = "the mean of its iterations (of a latency: their median)"
 #: Share by which the two figures of a row may differ, and the size from which that is looked at.
 _DIFFER, _LEAST_BYTES = 0.1, 1024
 
@@ -39,14 +40,15 @@ def read(source: Source, found: Found) -> None:
 
 
 def _read_document(source: Source, found: Found) -> None:
-    _, whole = source.document()
+    """Some versions end an object with a comma, which `output.parse` forgives."""
+    report = output.parse(source.head.decode("utf-8", "replace"))
     run = found.begin("perftest", 1)
-    report = output.parse(source.path.read_bytes().decode("utf-8", "replace") if whole else "")
-    run.ranks, run.complete = 2, whole
+    run.ranks, run.told = 2, _TOLD
     rows: tuple[output.Bandwidth | output.Latency, ...] = (*report.bandwidths, *report.latencies)
     for row in rows:
         _put(run, report.verb, report.bidirectional, row, 1)
-    if not run.rows:
+    run.complete = bool(rows)
+    if not rows:
         found.partial(1, "the document has no result that can be read")
     found.end()
 
@@ -96,7 +98,7 @@ class _Reader:
         run = self.found.begin("perftest", line)
         self.reader, self.kept = output.Reader(), 0
         run.ranks = 2
-        run.told = "the mean of its iterations (of a latency: their median)"
+        run.told = _TOLD
         return run
 
     def _keep(self, run: FoundRun, line: int) -> None:

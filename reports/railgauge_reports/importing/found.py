@@ -125,7 +125,8 @@ class Found:
 
     def warnings(self) -> list[str]:
         """`line 12: ...`, `lines 12, 15 and 3 more: ...`."""
-        told = [said.words() for said in self._warnings.values()]
+        ordered = sorted(self._warnings.values(), key=lambda said: said.lines[:1])
+        told = [said.words() for said in ordered]
         return told + ([f"and {self._unsaid} more warnings"] if self._unsaid else [])
 
 

@@ -89,7 +89,7 @@ def ranks_of(operation: str, rows: Sequence[Evidence]) -> int | None:
         # busbw / algbw = 2 (n - 1) / n
         least = max(least, 2 / (2 - low) if low < 2 else math.inf)
         most = min(most, 2 / (2 - high) if high < 2 else most)
-    if not 1 <= math.ceil(least) <= most:
+    if not 1 <= least <= most < math.inf:
         return None
     return math.ceil(least) if math.ceil(least) == math.floor(most) else None
 

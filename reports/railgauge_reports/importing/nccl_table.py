@@ -94,6 +94,7 @@ class Tables:
         blocks = self.layout.blocks
         (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
         line, fast, all_fast = chunk.number - 1, 0, 0
+        named = b"_perf" in chunk.block or b"_perf" in chunk.lines[0]
         for raw in chunk.lines:
             line += 1
             entry = known.get(raw[:cut])
@@ -110,7 +111,7 @@ class Tables:
                         put_in(into)
                         fast += 1
                         continue
-            if self._bare and raw[:1].isalpha() and b"_perf" not in raw:
+            if self._bare and raw[:1].isalpha() and not (named and b"_perf" in raw):
                 continue  # rows and headers have no words before them here
             if self._is_noise(raw, line):
                 continue

@@ -17,6 +17,7 @@ from railgauge_reports.importing.lines import Lines, blocks, cleaned
 #: How sure `looks_like` is: not at all, a program or an error of the tool, its table, its table and its name.
 NOTHING, HINT, TABLE, NAMED = 0, 1, 2, 3
 MOST_DOCUMENT = 1 << 28  # bytes of a JSON document, which is read as a whole
+_JSON = re.compile(rb"\s*(?:\{|\[\s*\{)")  # `[1,0]<stdout>:` is none
 _BARE = re.compile(r"(?<=[:,\[])\s*-?(?:inf|nan|Infinity|NaN)\b")
 
 
@@ -38,7 +39,7 @@ class Source:
 
     @property
     def is_json(self) -> bool:
-        return self.head.lstrip()[:1] in (b"{", b"[")
+        return _JSON.match(self.head) is not None
 
     def texts(self) -> Iterator[tuple[int, bytes, str]]:
         """(number, as it stands, cleaned) of every line that is not empty."""
