@@ -48,8 +48,8 @@ def noisy():
     for turn in range(10**9):
         for rank in range(8):
             yield (
-                f"node{rank:03d}:{turn}:{turn * 3} [{rank}] NCCL INFO Channel {rank:02d}/0 : {rank}[{rank}] ->"
-                f" {rank + 1}[{rank + 1}] via P2P/CUMEM/read\n"
+                f"node{rank:03d}:{turn}:{turn * 3} [{rank}] NCCL INFO Channel {rank:02d}/0 :"
+                f" {rank}[{rank}] -> {rank + 1}[{rank + 1}] via P2P/CUMEM/read\n"
             )
         yield f"some library prints a line of its own for step {turn}\n"
         if turn % 100 == 0:

@@ -1,20 +1,47 @@
-"""Which collective a run of nccl-tests measured, on how many ranks: said, or inferred and noted."""
+"""What a row of nccl-tests is, and a run: its collective and ranks, said, or inferred and noted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from railgauge_reports.importing import nccl_inference as inference
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.nccl_inference import Evidence
-from railgauge_reports.importing.rows import What
+from railgauge_reports.importing.nccl_layout import Identity, Layout
+from railgauge_reports.importing.rows import What, dtype_of, number
 
 #: Reductions under other names.
 REDUCTIONS = {"mulsum": "premul_sum"}
 _REDUCING = ("all_reduce", "reduce_scatter", "reduce")
 _ROOTED = ("broadcast", "reduce", "gather", "scatter")
+#: Largest relative errors that v2.0 to 2.12 let pass (src/common.cu, DeltaMaxValue); of integers none.
+_LARGEST_ERROR = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-12}
+
+
+def what_of(of: Identity, placement: Literal["out", "in"]) -> What:
+    """What a row measured, its collective left open."""
+    return What(
+        operation="",
+        nbytes=of.nbytes,
+        count=of.elements,
+        dtype=dtype_of(of.type),
+        op=None if of.op is None else REDUCTIONS.get(of.op, of.op),
+        root=of.root,
+        placement=placement,
+        call="stream",
+        timing="back_to_back",
+    )
+
+
+def wrong_of(text: str, dtype: str, layout: Layout) -> int | None:
+    """Wrong elements of a check (None: none was made); of a largest error, 1 where it does not pass."""
+    value = number(text)
+    if value is None:
+        return None if text == "N/A" else 1  # NaN is no small error
+    return int(value) if layout.counts else int(value > _LARGEST_ERROR.get(dtype, 0.0))
 
 
 def identify(

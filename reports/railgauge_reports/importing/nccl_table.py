@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import array
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from railgauge_reports.importing import nccl_headers as headers
 from railgauge_reports.importing import nccl_inference as inference
+from railgauge_reports.importing.fixed_rows import Bytes, Known, Shape, stretches, take
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.lines import Chunk, cleaned
 from railgauge_reports.importing.nccl_headers import header_of
-from railgauge_reports.importing.nccl_identity import REDUCTIONS, identify
+from railgauge_reports.importing.nccl_identity import identify, what_of, wrong_of
 from railgauge_reports.importing.nccl_inference import Evidence
 from railgauge_reports.importing.nccl_layout import (
     TYPES,
@@ -24,26 +28,16 @@ from railgauge_reports.importing.nccl_layout import (
     layout_of,
     values_of,
 )
-from railgauge_reports.importing.rows import MICRO, MILLI, What, dtype_of, itemsize, number
+from railgauge_reports.importing.rows import MICRO, MILLI, dtype_of, itemsize, number
 from railgauge_reports.importing.source import Source
 from railgauge_reports.importing.trouble import Trouble
 
+_LETTERS = np.array([chr(code).isascii() and chr(code).isalpha() for code in range(256)])
 _TYPES = frozenset(name.encode() for name in TYPES)
 _CUT = re.compile(r"\s*(?:\.\.\.+|…)\s*")
 _GIGABITS = re.compile(r"\(G(?:b|bit)/s\)")
-#: Largest relative errors that v2.0 to 2.12 let pass (src/common.cu, DeltaMaxValue).
-_LARGEST_ERROR = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-12}
 MOST_EVIDENCE = 4096
 MOST_TORN_LINES = 1000
-
-
-class _Known(NamedTuple):
-    """Where the values of a row go that was met before; the row counts only if its checks are the same."""
-
-    out: Callable[[float], None]
-    into: Callable[[float], None]
-    out_check: bytes
-    in_check: bytes
 
 
 class _Torn(NamedTuple):
@@ -70,8 +64,9 @@ class Tables:
         self.evidence: list[Evidence] = []
         self.in_place_unchecked = False
         self.torn: _Torn | None = None
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, Known] = {}
         self._cut = self._width = 0
+        self._shape: Shape | None = None
         self._bare = False  # titles stand at the beginning of their line, so rows do
 
     def read(self, source: Source) -> None:
@@ -89,14 +84,56 @@ class Tables:
     # lines --------------------------------------------------------------------------------------
 
     def _chunk(self, chunk: Chunk) -> int:
-        """Read the lines of a chunk; how many were rows that went the short way."""
-        known, cut, width = self._known, self._cut, self._width
-        blocks = self.layout.blocks
-        (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
-        line, fast, all_fast = chunk.number - 1, 0, 0
+        """Read the lines of a chunk; how many were rows that went a short way."""
         named = b"_perf" in chunk.block or b"_perf" in chunk.lines[0]
-        for raw in chunk.lines:
-            line += 1
+        skip_words = self._bare and not named  # rows and headers have no words before them here
+        if not (self._known or skip_words):
+            return self._one_by_one(
+                chunk.lines, range(chunk.number, chunk.number + len(chunk.lines))
+            )
+        block = np.frombuffer(chunk.block, np.uint8)
+        ends = np.flatnonzero(block == ord("\n"))
+        fast = self._one_by_one(chunk.lines[:1], (chunk.number,))
+        if len(ends) < 2:
+            return fast
+        starts, ends = ends[:-1] + 1, ends[1:]
+        worth = ~_LETTERS[block[starts]] if skip_words else np.ones(len(starts), bool)
+        last = 0
+        for first, after in self._stretches(starts, ends):
+            fast += self._some(chunk, worth, last, first)
+            rows = block[starts[first] : ends[after - 1] + 1].reshape(after - first, -1)[:, :-1]
+            if self._take(rows):
+                self._give_up_torn()
+                self._open(chunk.number).rows += len(rows)
+                fast += len(rows)
+            else:
+                fast += self._some(chunk, worth, first, after)
+            last = after
+        return fast + self._some(chunk, worth, last, len(starts))
+
+    def _stretches(
+        self, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]
+    ) -> list[tuple[int, int]]:
+        return stretches(ends - starts, self._shape.length) if self._shape else []
+
+    def _take(self, rows: Bytes) -> bool:
+        (t_out, _, _, c_out), (t_in, _, _, c_in) = self.layout.blocks[0], self.layout.blocks[-1]
+        shape = self._shape
+        return shape is not None and take(rows, shape, self._known, (t_out, t_in), (c_out, c_in))
+
+    def _some(self, chunk: Chunk, worth: npt.NDArray[np.bool_], first: int, after: int) -> int:
+        """Read those of the lines first ... after that are worth it; the first line of a chunk is none."""
+        places = (np.flatnonzero(worth[first:after]) + first + 1).tolist()
+        lines = chunk.lines
+        return self._one_by_one(
+            [lines[place] for place in places], [chunk.number + place for place in places]
+        )
+
+    def _one_by_one(self, lines: Sequence[bytes], numbers: Sequence[int]) -> int:
+        known, cut, width = self._known, self._cut, self._width
+        (t_out, _, _, c_out), (t_in, _, _, c_in) = self.layout.blocks[0], self.layout.blocks[-1]
+        line, fast, all_fast = 0, 0, 0
+        for line, raw in zip(numbers, lines, strict=True):
             entry = known.get(raw[:cut])
             if entry is not None:
                 put_out, put_in, check_out, check_in = entry
@@ -107,12 +144,12 @@ class Tables:
                     except ValueError:
                         out = into = -1.0
                     if out >= 0 and into >= 0:  # not of a NaN
-                        put_out(out)
-                        put_in(into)
+                        if self.torn is not None:
+                            self._give_up_torn()
+                        put_out.append(out)
+                        put_in.append(into)
                         fast += 1
                         continue
-            if self._bare and raw[:1].isalpha() and not (named and b"_perf" in raw):
-                continue  # rows and headers have no words before them here
             if self._is_noise(raw, line):
                 continue
             if fast:  # before a header closes their run
@@ -120,8 +157,7 @@ class Tables:
                 all_fast, fast = all_fast + fast, 0
             self._line(cleaned(raw), raw, line)
             known, cut, width = self._known, self._cut, self._width
-            blocks = self.layout.blocks
-            (t_out, _, _, c_out), (t_in, _, _, c_in) = blocks[0], blocks[-1]
+            (t_out, _, _, c_out), (t_in, _, _, c_in) = self.layout.blocks[0], self.layout.blocks[-1]
         if fast:
             self._open(line).rows += fast
         return all_fast + fast
@@ -197,20 +233,10 @@ class Tables:
                 if values[time] != "N/A":
                     self.found.warn(line, f"the time {values[time]} is none")
                 continue
-            what = What(
-                operation="",
-                nbytes=of.nbytes,
-                count=of.elements,
-                dtype=dtype,
-                op=None if of.op is None else REDUCTIONS.get(of.op, of.op),
-                root=of.root,
-                placement="in" if place else "out",
-                call="stream",
-                timing="back_to_back",
-            )
+            what = what_of(of, "in" if place else "out")
             unit = MILLI if self.layout.milli else MICRO
             series = run.put(what, printed, line, unit)
-            wrong = self._wrong(values[check], dtype)
+            wrong = wrong_of(values[check], dtype, self.layout)
             series.check(wrong)
             made.append(_Put(series.values, values[check], wrong))
             if len(self.evidence) < MOST_EVIDENCE and of.nbytes:
@@ -221,13 +247,6 @@ class Tables:
         if len(made) == 2 and made[0].wrong is not None:
             self.in_place_unchecked |= made[1].wrong is None
         return made
-
-    def _wrong(self, text: str, dtype: str) -> int | None:
-        """Wrong elements of a check; of a largest error, 1 where it is beyond what is let pass."""
-        value = number(text)
-        if value is None:
-            return None if text == "N/A" else 1  # NaN is no small error
-        return int(value) if self.layout.counts else int(value > _LARGEST_ERROR.get(dtype, 0.0))
 
     def _remember(self, put: list[_Put], behind: str, raw: bytes, values: tuple[str, ...]) -> None:
         """Where the values of such a row go, if the bytes say as much as the cleaned text."""
@@ -242,9 +261,10 @@ class Tables:
         if cut != self._cut or len(values) != self._width:
             self._known, self._cut, self._width = {}, cut, len(values)
         out, into = put
-        self._known[raw[:cut]] = _Known(
-            out.values.append, into.values.append, out.check.encode(), into.check.encode()
+        self._known[raw[:cut]] = Known(
+            out.values, into.values, out.check.encode(), into.check.encode()
         )
+        self._shape = Shape.of(raw, cut - 1)._replace(cut=cut)
 
     def _cut_off(self, text: str, line: int) -> None:
         """The last line has no end: what begins like a row is a part of one."""
