@@ -69,10 +69,7 @@ class _Reader:
 
     def _section(self, title: str) -> None:
         self.section = title
-        if _BESIDE.match(title) and _KEY_RESULTS not in title:
-            self.setting = "beside congestion"
-        else:
-            self.setting = ISOLATED
+        self.setting = "beside congestion" if _BESIDE.match(title) else ISOLATED
 
     def _row(self, cells: list[str], text: str, line: int) -> None:
         run = self.found.current("GPCNeT", line)

@@ -50,6 +50,7 @@ def test_times_go_to_the_series_of_their_key_in_order():
 @pytest.mark.parametrize(
     "odd",
     [
+        line()[:20] + b"12345678" + line()[28:],
         line(32), line(out="nan"), line(out="1e+06"), line(out="N/A"), line(out="1.2.3"), line(out="12."),
         line(check="7"), line(check="N/A"), line(last="0"), line(out="2 0.0"), line(middle="1 0.5"),
         line()[:-8] + b"N/A     ", line()[:13] + b"x" + line()[14:],

@@ -15,7 +15,7 @@ from railgauge_reports.importing.nccl_inference import (
     ranks_of,
     unit_trouble,
 )
-from railgauge_reports.importing.nccl_layout import cells_of, layout_of
+from railgauge_reports.importing.nccl_layout import UNTITLED, cells_of, layout_of
 
 RANKS = 4
 FOOTER = ("# Out of bounds values : 0 OK", "# Avg bus bandwidth    : 1.5 ", "#")
@@ -407,11 +407,41 @@ def test_ranks_are_not_guessed_where_digits_do_not_reach_or_rows_disagree():
 
 @pytest.mark.parametrize(
     ("factor", "unit"),
-    [(8, "Gb/s"), (0.93132, "GiB/s"), (1000, "MB/s"), (1, None), (1.03, None), (3, None)],
+    [
+        (8, "Gb/s"),
+        (0.93132, "GiB/s"),
+        (1000, "MB/s"),
+        (1, None),
+        (1.03, None),
+        (7.3, None),
+        (3, None),
+    ],
 )
 def test_units_are_told_by_the_factor_between_bandwidth_and_size_over_time(factor, unit):
     told = unit_trouble([Evidence(1 << 30, 1, (1 << 30) / 1e11, f"{100 * factor:.3f}", "1")])
     assert (unit is None and told is None) or f"are {unit}, not GB/s" in told
+
+
+def test_rows_without_titles_are_read_by_their_shape(read):
+    old = row(middle="sum", out="20.00 0.05 0.08 1e-07", into="10.00 0.10 0.15 1e-07")
+    for line in (row(), old):
+        got = read("\n".join([line, row(2048, 512), *FOOTER]) + "\n")
+        assert (got.found.rows, got.found.partial_rows, got.found.runs) == (2, 0, 1)
+        assert got.table("op", "root")[0] == ("sum", None, pytest.approx(20e-6))
+    rooted = cells_of(row(middle="none 3"), UNTITLED)
+    assert (rooted.identity.root, len(rooted.values)) == (3, 8)
+    assert cells_of("  8  2  float  hello 1 2", UNTITLED).identity.op is None
+
+
+def test_a_footer_that_says_failed_without_a_count_is_a_failure(read):
+    got = read(log(row(), footer=["# Out of bounds values : 0 FAILED", FOOTER[1]]))
+    assert got.run.out_of_bounds == 1
+
+
+def test_sizes_that_are_no_multiple_of_a_block_say_nothing():
+    rows = [Evidence(100, 30, 1e-5, "0.4", "0.4")]
+    assert operation_of(True, False, False, rows, "")[0] == "all_reduce"
+    assert ranks_of("all_gather", [*rows, Evidence(120, 30, 1e-5, "0.4", "0.4")]) == 4
 
 
 def test_titles_are_told_from_other_comments():

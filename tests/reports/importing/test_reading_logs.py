@@ -93,6 +93,11 @@ def test_a_table_that_begins_late_is_found(read, nccl_log):
     assert (read(noise + nccl_log()).tool, read(noise + nccl_log()).found.rows) == ("nccl_tests", 2)
 
 
+def test_a_table_counts_more_than_the_name_of_another_program(read, nccl_log):
+    noise = "sbatch osu_latency.sh\n" + "a line of no tool\n" * 10_000
+    assert read(noise + nccl_log()).tool == "nccl_tests"
+
+
 def test_an_error_of_a_tool_is_told_from_its_program_alone(read):
     got = read("mpirun could not start build/all_reduce_perf: not enough slots\n")
     assert (got.tool, got.found.runs, got.found.rows) == ("nccl_tests", 0, 0)
