@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,13 @@ class Folder:
         """Add one line to the journal and see it on the disk."""
         with (self.path / JOURNAL).open("ab") as file:
             file.write(msgspec.json.encode(record) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Add many lines at once, for a journal that is made of what is known already."""
+        with (self.path / JOURNAL).open("ab") as file:
+            file.writelines(msgspec.json.encode(record) + b"\n" for record in records)
             file.flush()
             os.fsync(file.fileno())
 

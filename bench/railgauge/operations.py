@@ -11,6 +11,7 @@ those of nccl-tests' doc/PERFORMANCE.md, derived in the README.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -48,6 +49,7 @@ class Operation:
     copies: bool = False  # a GPU copies memory; no library between
     directed: bool = False  # its messages are the flows of the pattern
     external: bool = False  # programs of their own on two ranks move the data; nobody verifies it
+    foreign: bool = False  # another tool alone measures it; railgauge only imports
 
     def count(self, nbytes: int, itemsize: int, n: int) -> int:
         """Elements a block so that the message has at least `nbytes` (whole blocks, at least one)."""
@@ -291,3 +293,17 @@ def operation_named(name: str) -> Operation:
     if name not in OPERATIONS:
         raise unknown("operation", name, [*OPERATIONS, "all"], "railgauge list")
     return OPERATIONS[name]
+
+
+@functools.lru_cache(maxsize=1024)
+def entry_of(name: str) -> Operation:
+    """The entry of that name, or one that stands for what another tool measured under it.
+
+    A foreign operation has sizes and times; nothing is known of what it moves, so it has no bus factor
+    (0), no layout and no check of ours.
+    """
+    found = OPERATIONS.get(name)
+    if found is not None:
+        return found
+    summary = "measured by another tool alone"
+    return Operation(name, summary, layouts.barrier, bus_factor=lambda _n: 0.0, foreign=True)

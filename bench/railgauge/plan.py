@@ -16,7 +16,7 @@ from railgauge.backends import Offers, offers_of
 from railgauge.cluster import Cluster
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
-from railgauge.operations import OPERATIONS, Operation
+from railgauge.operations import OPERATIONS, Operation, entry_of
 from railgauge.pair_lists import Pairs
 from railgauge.patterns import LOADS, Pattern
 from railgauge.simulation.faults import Fault
@@ -49,7 +49,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `railgauge.patterns.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
     message of a load. A group of pattern nodes has `group_nodes` nodes of `ranks_per_node` ranks. Where
     there is a `duration` in seconds, all rounds are repeated until it is over. `cluster` is what the
-    simulated backend models, with the `faults` planted there.
+    simulated backend models, with the `faults` planted there. `imported` are the cases that another tool
+    measured (`railgauge import`), in the order of its output: nothing of ours ran, and nothing can.
     """
 
     ranks: int
@@ -102,6 +103,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     sample_budget: int = 1 << 30
     timeout: float = 120.0
     seed: int = 1
+    imported: tuple[Case, ...] | None = None
 
     @property
     def schedule(self) -> Pattern:
@@ -151,7 +153,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> Operation:
-        return OPERATIONS[self.operation]
+        return entry_of(self.operation)
 
     def describe(self) -> str:
         """`all_reduce float32 sum 1024 B out blocking`: how a person names the case."""
@@ -164,6 +166,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def cases(plan: Plan) -> list[Case]:
     """The plan's cases in the order in which they run, each once."""
+    if plan.imported is not None:
+        return list(plan.imported)
     found: dict[tuple[object, ...], Case] = {}
     for name in plan.operations:
         for facts in _variants(plan, OPERATIONS[name]):

@@ -22,6 +22,11 @@ def _positive(name: str, value: float | None, least: float = 1) -> None:
 
 def validate(plan: Plan) -> Plan:
     """The plan itself, once everything in it is known to mean something; raises UsageError."""
+    if plan.imported is not None:
+        raise UsageError(
+            "--plan: of results that were imported: another tool measured them, and railgauge cannot.\n"
+            "  next: railgauge run --operation all_reduce"
+        )
     patterns.check_pattern(plan.pattern)
     patterns.check_victims(plan.victims)
     offers = offers_of(plan.backend)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 
-AUDITS, BACKENDS, COUNTERS, FORMATS, TOPOLOGIES = (
+AUDITS, BACKENDS, COUNTERS, FORMATS, IMPORTERS, TOPOLOGIES = (
     "railgauge.audits",
     "railgauge.backends",
     "railgauge.counters",
     "railgauge_reports.formats",
+    "railgauge_reports.importers",
     "railgauge.simulation.topologies",
 )
 

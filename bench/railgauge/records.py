@@ -56,7 +56,8 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
     """The first wrong element of a rank: index in elements, bits in hexadecimal.
 
     `buffer` is `receive k`, `send`, or `guard of ...` for a write outside a buffer. `iteration`
-    counts from the beginning of the chunk that was verified.
+    counts from the beginning of the chunk that was verified. A tool whose results were imported counts
+    elements and tells nothing of them: rank and index are -1 then.
     """
 
     rank: int

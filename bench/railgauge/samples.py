@@ -77,7 +77,7 @@ def stacks(folder: Path, result: Result) -> list[Stack]:
         raise _lacking(folder, result, 0)
     members, counts = decode_all([group.ranks for group in result.groups])
     if "rank" in result.samples[0].columns:
-        return [_slowest(folder, result, members[np.cumsum(counts) - counts])]
+        return [_slowest(folder, result, _first_ranks(members, counts))]
     rows, clock_ns, ranks = _read(folder, result)
     place = np.full(int(max(members.max(), ranks.max(), 0)) + 1, -1, np.int64)
     place[ranks] = np.arange(len(ranks))
@@ -95,6 +95,14 @@ def stacks(folder: Path, result: Result) -> list[Stack]:
         own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows[at]
         made.append(Stack(index, those, own, clock_ns[at], result.samples[0].columns))
     return made
+
+
+def _first_ranks(members: Rows, counts: Rows) -> Rows:
+    """The first rank of each group; a number of its own below 0 of one whose ranks nobody knows."""
+    first = -1 - np.arange(len(counts))
+    known = np.flatnonzero(counts)
+    first[known] = members[(np.cumsum(counts) - counts)[known]]
+    return first
 
 
 def group_samples(folder: Path, result: Result) -> Iterator[GroupSamples]:
@@ -183,6 +191,20 @@ def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[f
         return None
     (algbw,), (busbw,) = bandwidth_rows(nbytes, np.array([seconds]), bus_factor)
     return float(algbw), float(busbw)
+
+
+def group_bandwidths(
+    result: Result, group: GroupResult, seconds: float | None
+) -> tuple[float | None, float | None]:
+    """(algbw, busbw) of a group in GB/s, None where the ranks that they depend on are unknown.
+
+    Of what a foreign operation moves there is no busbw.
+    """
+    entry = result.case.entry
+    if not group.ranks and entry.blocks(2) != 1:
+        return None, None
+    algbw, busbw = bandwidths(result.case.nbytes, seconds, result.bus_factor) or (None, None)
+    return algbw, busbw if group.ranks and not entry.foreign else None
 
 
 def overlap_share(overlap: Overlap | None) -> float | None:

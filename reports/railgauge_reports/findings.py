@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from railgauge.operations import OPERATIONS
+from railgauge.operations import entry_of
 from railgauge.units import format_seconds
 from railgauge_reports.arrivals import NOT_SYNCHRONISED
 from railgauge_reports.frame_parts import records
@@ -86,7 +86,7 @@ def doubts(run: LoadedRun) -> list[str]:
     cold = int((rows["steady"] == False).sum())  # noqa: E712 (NA stays NA)
     if cold:
         sentences.append(f"{cold} of {len(rows)} rows were timed before the warm-up was steady")
-    external = [name for name in rows["operation"].unique() if OPERATIONS[str(name)].external]
+    external = [name for name in rows["operation"].unique() if entry_of(str(name)).external]
     if external:
         sentences.append(
             f"the data of {', '.join(external)} is unverified: {run.stored.last.backend} moves it and"

@@ -99,6 +99,8 @@ FURTHER = {
     "reason": "string",
 }
 COLUMNS = CONTRACT | FURTHER
+#: What no other tool says of a row, and, of one value, what is no statistic.
+_UNTOLD = ("steady", "first_call_seconds", "missed_windows", "stable", "min_seconds", "max_seconds")
 
 
 def case_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -151,7 +153,8 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
 def groups_of(run: StoredRun, made: Measured | Missed) -> Groups:
     """The groups of a pair of case and round; of a gap those that the plan has."""
     if isinstance(made, Measured):
-        return Groups(made.start, [group.ranks for group in made.result.groups])
+        texts = [group.ranks for group in made.result.groups]
+        return Groups(made.start, texts, unknown=run.imported)
     asked = made.start.round_at(run.plan, made.gap.round).groups
     return Groups(made.start, [encode_ranks(group.ranks) for group in asked])
 

@@ -25,17 +25,19 @@ def group_text(ranks: str) -> str:
 class Groups:
     """`texts` name the ranks of each group (`records.encode_ranks`).
 
-    Raises NotMeasuredError where a text is no list of ranks of that start, or is empty.
+    Raises NotMeasuredError where a text is no list of ranks of that start, or is empty, unless ranks may
+    be `unknown`: those of a log that was imported, where it does not say.
     """
 
     start: Start
     texts: Sequence[str]
+    unknown: bool = False
 
     @cached_property
     def _decoded(self) -> tuple[Counts, Counts]:
         ranks, sizes = decode_all(self.texts)
         total = len(self.start.node_of)
-        if not sizes.all() or ranks.max(initial=0) >= total:
+        if not (self.unknown or sizes.all()) or ranks.max(initial=-1) >= total:
             raise NotMeasuredError(
                 f"the journal has a group of ranks that the run did not have (it had {total}).\n"
                 "  expected: the journal of railgauge run, unedited"
@@ -74,7 +76,7 @@ class Groups:
         return [group_text(text) for text in self.texts]
 
     def hosts(self) -> list[str]:
-        """The hosts of each group, each once in the order of its ranks, split by blanks.
+        """The hosts of each group, each once in the order of its ranks, split by blanks; all if unknown.
 
         Groups on the same nodes (one for each rail) share one string.
         """
@@ -86,7 +88,7 @@ class Groups:
         for begin, end in zip((self.begins * width).tolist(), ends.tolist(), strict=True):
             key = raw[begin:end]
             if (text := made.get(key)) is None:
-                nodes = np.frombuffer(key, self.nodes.dtype).tolist()
+                nodes = np.frombuffer(key, self.nodes.dtype).tolist() or range(len(hosts))
                 text = made[key] = " ".join(dict.fromkeys(hosts[node] for node in nodes))
             named.append(text)
         return named

@@ -45,7 +45,7 @@ class LoadedRun:
     @property
     def simulated(self) -> bool:
         """Did a model of a fabric answer, and not a fabric?"""
-        return self.stored.plan.backend == SIMULATED
+        return self.stored.simulated
 
     @property
     def warning(self) -> str:

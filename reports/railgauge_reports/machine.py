@@ -25,7 +25,7 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
         "run": str(stored.folder),
         "started": started.isoformat(timespec="seconds"),
         "railgauge": run.version,
-        "ranks": f"{run.ranks} on {len(set(run.hosts))} host(s)",
+        "ranks": stored.where,
         "hosts": " ".join(some(list(dict.fromkeys(run.hosts)), MOST_HOSTS, "in the run folder")),
         "backend": f"{run.backend}: {stored.library}",
         "thread level": run.thread_level,
@@ -35,12 +35,19 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
         "kernel": node.get("kernel", ""),
         "versions": _pairs(node.get("versions", {})),
         "variables": _pairs(node.get("variables", {})),
+        **({} if stored.imported else _ours(run)),
+    }
+    return [(what, str(value)) for what, value in facts.items() if value]
+
+
+def _ours(run: Run) -> dict[str, str]:
+    """What only a run of ours knows."""
+    return {
         "clocks": _clocks(run),
         "start-up": f"MPI_Init {format_seconds(run.init_seconds)},"
         f" communicator {format_seconds(run.communicator_seconds)}",
         "time stamp": f"costs {format_seconds(run.stamp_nanoseconds * NANOSECONDS)}",
     }
-    return [(what, str(value)) for what, value in facts.items() if value]
 
 
 def _gpus(stored: StoredRun) -> str:

@@ -60,7 +60,7 @@ def planned_columns(plan: Plan, case: Case, index: int, groups: Groups) -> dict[
         "dtype": case.dtype,
         "op": case.op,
         "placement": case.placement,
-        "ranks": groups.sizes,
+        "ranks": np.where(groups.sizes > 0, groups.sizes, np.nan),
         "nbytes": case.nbytes,
         "count": case.count,
         "case": case.index,
@@ -83,7 +83,26 @@ def measured_columns(run: StoredRun, made: Measured, groups: Groups) -> dict[str
     cells = found.cells | _counted(result) | _device(result.groups, result.transfers)
     cells |= _rates(result, cells, made.start)
     flows = flow_times(run, made, samples)
-    return cells | flow_columns(result.case.nbytes, flows, groups)
+    cells |= flow_columns(result.case.nbytes, flows, groups)
+    return cells | (_untold(result, groups) if run.imported else {})
+
+
+#: What a tool whose results were imported does not say, and of a single printed value neither.
+_UNTOLD = ("steady", "first_call_seconds", "missed_windows")
+_OF_ONE = ("stable", "min_seconds", "max_seconds")
+
+
+def _untold(result: Result, groups: Groups) -> dict[str, Cells]:
+    """Nothing where an import knows nothing: of iterations, and of bandwidths that need its ranks."""
+    made: dict[str, Cells] = dict.fromkeys(_UNTOLD)
+    if result.groups[0].iterations == 1:
+        made |= dict.fromkeys(_OF_ONE)
+    entry = result.case.entry
+    if entry.foreign or not groups.sizes.all():
+        made["busbw_GBps"] = None
+    if not groups.sizes.all() and entry.blocks(2) != 1:
+        made["algbw_GBps"] = None
+    return made
 
 
 def paused_columns(paused: Pauses, case: int, index: int, groups: Groups) -> dict[str, Cells]:

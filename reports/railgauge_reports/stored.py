@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
 from railgauge.patterns import Round, rounds
@@ -119,6 +118,23 @@ class StoredRun:
         return " ".join(self.last.library.split())
 
     @property
+    def simulated(self) -> bool:
+        """Did a model of a cluster answer, and not a cluster?"""
+        return self.plan.cluster is not None
+
+    @property
+    def imported(self) -> bool:
+        """Another tool measured it (`railgauge import`)."""
+        return self.plan.imported is not None
+
+    @property
+    def where(self) -> str:
+        """`8 ranks on 2 host(s)`; of an import what the log said of it."""
+        run = self.last
+        ranks = f"{run.ranks} ranks" if run.ranks else "an unknown number of ranks"
+        return f"{ranks} on {len(set(run.hosts))} host(s)"
+
+    @property
     def gpus(self) -> dict[int, dict[str, Any]]:
         """Rank -> facts of its GPU (`railgauge.gpus.cuda.DeviceFacts`); empty on host memory."""
         ranks = self.environment.get("ranks")
@@ -130,8 +146,12 @@ class StoredRun:
     @property
     def again(self) -> str:
         """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
+        if self.imported:
+            origin = self.environment.get("imported")
+            file = origin.get("file") if isinstance(origin, dict) else None
+            return f"railgauge import {shlex.quote(str(file or 'FILE'))}"
         plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
-        if len(self.last.hosts) == 1 or offers_of(self.last.backend).alone:
+        if len(self.last.hosts) == 1 or self.simulated:
             return f"railgauge run -n {self.last.ranks} {plan}"
         nodes = self.environment.get("nodes") or [{}]
         variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Sequence
 
 from railgauge import patterns
-from railgauge.backends import offers_of
 from railgauge.errors import (
     EXIT_FAIL,
     EXIT_HANG,
@@ -48,6 +47,7 @@ class Coverage:
     unchecked: int
     iterations: int
     checked: int
+    imported: bool = False
 
     @property
     def complete(self) -> bool:
@@ -62,6 +62,8 @@ class Coverage:
             facts.append(f"{self.not_reached} not reached")
         if self.unchecked:
             facts.append(f"{self.unchecked} not checked")
+        if self.imported:
+            return f"{', '.join(facts)}; what was checked was by the tool that measured"
         return (
             f"{', '.join(facts)}; the buffers of {self.checked} of {self.iterations} iterations"
             " (warm-up included) were checked"
@@ -87,9 +89,16 @@ class WrongElement:
     round: int
     wrong: Wrong
 
+    @property
+    def counted_alone(self) -> bool:
+        """A tool whose results were imported counted elements, and did not say which."""
+        return self.wrong.index < 0
+
     def sentence(self) -> str:
         """`rank 3 on n1: receive 0[17] is 0x..., expected 0x... (...)`."""
         w = self.wrong
+        if self.counted_alone:
+            return f"{w.elements} wrong elements ({self.case.describe()}, round {self.round}), {w.buffer}"
         return (
             f"rank {w.rank} on {w.host}: {w.buffer}, element {w.index} is {w.found},"
             f" expected {w.expected}"
@@ -136,25 +145,32 @@ def _whole(made: Measured, planned: dict[Pair, Case]) -> bool:
 
 def _unchecked(made: Measured) -> bool:
     entry = made.result.case.entry
-    moves = not offers_of(made.start.run.backend).alone  # a model moves nothing
-    verifiable = entry.sized and not entry.external and moves
+    verifiable = entry.sized and not entry.external
     return verifiable and not all(group.checked_iterations for group in made.result.groups)
 
 
 def coverage(run: StoredRun) -> Coverage:
-    """What of the plan was measured; pure function of the folder."""
-    where = run.starts[-1].topology(run.plan)
-    times = repetitions(run.plan, where, (index for _, index in run.pairs))
-    planned = planned_pairs(run.plan, where, times)
+    """What of the plan was measured; pure function of the folder.
+
+    Of an import, what stands in the log: what was planned beyond that nobody knows.
+    """
+    if run.imported:
+        known = cases(run.plan)
+        planned = {pair: known[pair[0]] for pair in run.pairs}
+    else:
+        where = run.starts[-1].topology(run.plan)
+        times = repetitions(run.plan, where, (index for _, index in run.pairs))
+        planned = planned_pairs(run.plan, where, times)
     groups = [group for made in run.results for group in made.result.groups]
     return Coverage(
         planned=len(planned),
         measured=sum(_whole(made, planned) for made in run.results),
         gaps=len(run.gaps),
         not_reached=len(planned.keys() - run.pairs.keys()),
-        unchecked=sum(_unchecked(made) for made in run.results),
+        unchecked=0 if run.simulated else sum(_unchecked(made) for made in run.results),
         iterations=sum(1 + group.warmup_iterations + group.iterations for group in groups),
         checked=sum(group.checked_iterations for group in groups),
+        imported=run.imported,
     )
 
 
@@ -171,7 +187,8 @@ def _decide(run: StoredRun, covered: Coverage) -> tuple[str, int, tuple[str, ...
     if wrong or claimed == EXIT_WRONG_DATA:
         rows = len({(w.case.index, w.round) for w in wrong})
         reason = f"wrong data in {rows} measurements, on {len({w.wrong.rank for w in wrong})} ranks"
-        return "FAIL", EXIT_WRONG_DATA, (reason, *_claimed_reasons(run))
+        told = () if run.imported else (reason,)  # of which ranks, its tool does not say
+        return "FAIL", EXIT_WRONG_DATA, (*told, *_claimed_reasons(run))
     if run.end is None:
         return "ERROR", EXIT_NOT_MEASURED, _claimed_reasons(run)
     if claimed != EXIT_PASS:
@@ -209,6 +226,8 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
     here = shlex.quote(str(run.folder))
     same = run.again
+    if run.imported:
+        return (f"railgauge report {here} --format csv", f"(it was made by {same})")
     wrong = wrong_elements(run)
     if code == EXIT_WRONG_DATA and wrong:
         case = wrong[0].case

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from railgauge.cluster import Cluster
 from railgauge.plan import Plan
 from railgauge_reports import judged
 from railgauge_reports.formats import (
@@ -38,7 +39,7 @@ TOOK = np.linspace(1e-4, 2e-4, 201)
 
 
 def simulated(run):
-    plan = msgspec.structs.replace(run.stored.plan, backend="simulated")
+    plan = msgspec.structs.replace(run.stored.plan, backend="simulated", cluster=Cluster())
     return dataclasses.replace(run, stored=dataclasses.replace(run.stored, plan=plan))
 
 
@@ -259,7 +260,7 @@ def test_a_plan_with_quotes_stays_a_plan(start, stand_in, tmp_path):
 
 def test_a_line_of_the_perflog_has_as_many_cells_as_its_header(run, monkeypatch):
     bands = {("all_reduce", 1 << 20): Band(8.0, 12.0)}
-    monkeypatch.setattr(judged, "expected_of", lambda _run: bands)
+    monkeypatch.setattr(judged, "expected_of", lambda _run: (bands, ""))
     header, line = (row.split("|") for row in reframe_log.render(run).splitlines())
     cells = dict(zip(header, line, strict=True))
     assert cells["result"] == "pass"

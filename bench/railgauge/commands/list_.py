@@ -30,6 +30,7 @@ def inventory() -> dict[str, dict[str, str]]:
         "plans": plans.names(),
         "clusters": clusters.names(),
         "formats": dict.fromkeys(plugins.names(plugins.FORMATS), ""),
+        "importers": dict.fromkeys(plugins.names(plugins.IMPORTERS), ""),
     }
 
 

@@ -106,11 +106,14 @@ def parse(text: str) -> Report:
         made = _from_json(text)
         if made is not None:
             return made
-    return _Reader().read(text)
+    return Reader().read(text)
 
 
-class _Reader:
-    """The state between two lines: the columns of the table, and the raw times since its last row."""
+class Reader:
+    """What a program printed, line by line.
+
+    Between two lines it knows the columns of the table, and the raw times since its last row.
+    """
 
     def __init__(self) -> None:
         self.verb, self.bidirectional = "", False
@@ -125,7 +128,7 @@ class _Reader:
     def read(self, text: str) -> Report:
         for line in text.splitlines():
             made = tables.sorted_line(line, bool(self.columns))
-            if made is not None and not self._take(made):
+            if made is not None and not self.take(made):
                 self.remarks.append(line[: tables.MOST_CHARACTERS].strip())
         return Report(
             verb=self.verb,
@@ -136,7 +139,7 @@ class _Reader:
             remarks=tuple(self.remarks),
         )
 
-    def _take(self, line: tables.Line) -> bool:
+    def take(self, line: tables.Line) -> bool:
         """Take a line in; False where it is of no use."""
         if isinstance(line, tables.RawHead):
             self.in_raw = line.unit == "usec"  # cycles have no time

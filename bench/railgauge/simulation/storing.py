@@ -62,8 +62,12 @@ def _slowest(folder: Folder, round_: Round, made: Stamps) -> Block:
     last = np.flatnonzero(np.diff(made.group_of[order], append=len(round_.groups)))
     ranks = np.broadcast_to(made.ranks[order[last]][:, None], made.maxima.shape)
     rows = np.stack([made.maxima, ranks], axis=2)
-    offset = folder.append_samples(WRITER, rows)
-    return Block(node=WRITER, offset=offset, ranks="", columns=("duration", "rank"))
+    return Block(
+        node=WRITER,
+        offset=folder.append_samples(WRITER, rows),
+        ranks=encode_ranks(group.ranks[0] for group in round_.groups),
+        columns=("duration", "rank"),
+    )
 
 
 def _stored(folder: Folder) -> int:

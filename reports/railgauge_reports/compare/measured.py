@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.journal import JOURNAL
 from railgauge.units import format_size
@@ -109,7 +109,11 @@ def read_launch(folder: Path) -> Launch:
         records(frame, *fields), records(frame, "gap", *_SAID), strict=True
     ):
         key = Key(**dict(zip(Key.__struct_fields__, facts, strict=True)))
-        times[key], pairs[key] = _time(gap, *said), (case, key.round)
+        time = _time(gap, *said)
+        # of a printed value nothing is known inside the launch: the spread between launches has to do
+        alone = stored.imported and time.median and math.isinf(time.within)
+        times[key] = dataclasses.replace(time, within=0.0) if alone else time
+        pairs[key] = (case, key.round)
     return Launch(stored, times, pairs)
 
 
@@ -174,7 +178,7 @@ def match(a: Sequence[Launch], b: Sequence[Launch]) -> Matched:
 
     Raises UsageError where one was measured and the other came out of a model.
     """
-    if len({offers_of(launch.stored.last.backend).alone for launch in (*a, *b)}) > 1:
+    if len({launch.stored.simulated for launch in (*a, *b)}) > 1:
         raise UsageError(
             "a simulated run and a measured one have nothing to tell of each other.\n"
             "  expected: two measured runs, or two simulated ones"

@@ -192,12 +192,18 @@ def _wrong(stored: StoredRun) -> list[str]:
         (
             w.case.describe(),
             str(w.round),
-            str(w.wrong.rank),
-            w.wrong.host,
-            w.wrong.buffer,
-            str(w.wrong.index),
-            f"`{w.wrong.expected}`",
-            f"`{w.wrong.found}`",
+            *(
+                (NOTHING, NOTHING, w.wrong.buffer, NOTHING, NOTHING, NOTHING)
+                if w.counted_alone
+                else (
+                    str(w.wrong.rank),
+                    w.wrong.host,
+                    w.wrong.buffer,
+                    str(w.wrong.index),
+                    f"`{w.wrong.expected}`",
+                    f"`{w.wrong.found}`",
+                )
+            ),
             str(w.wrong.elements),
             NOTHING if w.wrong.iteration is None else str(w.wrong.iteration),
         )

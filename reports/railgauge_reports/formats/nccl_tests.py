@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from railgauge.operations import OPERATIONS
 from railgauge.records import decode_ranks
 from railgauge_reports.frame_parts import records as _records
 from railgauge_reports.groups import group_text
@@ -196,7 +195,7 @@ def _operator(row: Row) -> str:
     """The redop column; sendrecv_perf prints its -o option, which is sum unless told otherwise."""
     if pd.notna(row["op"]):
         return str(row["op"])
-    return "sum" if OPERATIONS[row["operation"]].name == "sendrecv" else "none"
+    return "sum" if row["operation"] == "sendrecv" else "none"
 
 
 def _block(row: Row | None) -> str:

@@ -15,11 +15,10 @@ def render(run: LoadedRun) -> str:
     """Lines of text without colour; time units adapt to the value."""
     stored, verdict = run.stored, run.verdict
     made = table(run.rows)
-    where = f"{stored.last.ranks} ranks on {len(set(stored.last.hosts))} host(s)"
     lines = [
         *([run.warning] if run.warning else []),
         f"{verdict.word} ({verdict.exit_code}): {verdict.coverage.sentence()}",
-        f"{stored.last.backend}, {stored.library}, {where}, pattern {stored.plan.pattern}",
+        f"{stored.last.backend}, {stored.library}, {stored.where}, pattern {stored.plan.pattern}",
         ", ".join(made.common),
         "",
         *(align(made.header, made.body) if made.body else ["nothing was measured"]),

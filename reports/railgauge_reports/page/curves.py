@@ -151,8 +151,9 @@ def _bandwidth_grid(told: pd.DataFrame, judged: Judged) -> Grid:
 
 
 def percentiles(series: pd.DataFrame) -> Chart | None:
-    """Percentiles of the time against size, a panel an operation; None where nothing was timed."""
-    told = series[series["median_seconds"].notna() & (series["nbytes"] > 0)]
+    """Percentiles of the time against size, a panel an operation; None where no times were kept."""
+    kept = series["median_seconds"].notna() & series["max_seconds"].notna()
+    told = series[kept & (series["nbytes"] > 0)]
     if told.empty:
         return None
     panels = list(dict.fromkeys(told["label"]))[:MOST_PANELS]

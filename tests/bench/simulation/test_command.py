@@ -123,12 +123,12 @@ def test_a_real_backend_has_no_cluster_to_model(option):
 
 
 def test_a_simulated_run_is_not_compared_with_a_measured_one(tmp_path):
-    from railgauge.journal import JOURNAL
+    from railgauge.journal import PLAN
 
     for name in ("a", "b"):
         run(tmp_path, "--nodes", "2", "--sizes", "1M", name=name)
     assert call(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) in (0, 6)
-    journal = tmp_path / "b" / JOURNAL
-    journal.write_text(journal.read_text().replace('"backend":"simulated"', '"backend":"nccl"'))
+    plan = json.loads((tmp_path / "b" / PLAN).read_text())
+    (tmp_path / "b" / PLAN).write_text(json.dumps(plan | {"cluster": None, "backend": "nccl"}))
     with pytest.raises(UsageError, match="nothing to tell of each other"):
         call(["compare", str(tmp_path / "a"), str(tmp_path / "b")])

@@ -11,6 +11,7 @@ import re
 import msgspec
 import pytest
 
+from railgauge.cluster import Cluster
 from railgauge_reports import judged
 from railgauge_reports.cost import cost_of, energy_frame
 from railgauge_reports.counters import counter_frame
@@ -26,7 +27,7 @@ MOST_BYTES = 3_000_000
 
 def simulated(run):
     """The run as if a model had answered."""
-    plan = msgspec.structs.replace(run.stored.plan, backend="simulated")
+    plan = msgspec.structs.replace(run.stored.plan, backend="simulated", cluster=Cluster())
     return dataclasses.replace(run, stored=dataclasses.replace(run.stored, plan=plan))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from railgauge.errors import NotMeasuredError, UsageError, unknown
 from railgauge_reports.crosscheck.pairing import (
@@ -21,6 +21,7 @@ from railgauge_reports.crosscheck.pairing import (
     rank_means,
     slowest_rank_mean,
 )
+from railgauge_reports.importing.imb_table import columns_of, row_of
 
 HELP: tuple[str, ...] = ()
 NAMES = ("IMB-MPI1",)
@@ -55,16 +56,6 @@ _BENCHMARKS = {
     "bidirectional_bandwidth": _Benchmark("Biband", whole=True, messages=WINDOW),
 }
 _SLOWEST = ("latency", "bandwidth", "bidirectional_bandwidth")
-_COLUMN = {
-    "#bytes": "size",
-    "#repetitions": "repetitions",
-    "t[usec]": "average",
-    "t_avg[usec]": "average",
-    "t_min[usec]": "fastest",
-    "t_max[usec]": "slowest",
-    "Mbytes/sec": "bandwidth",
-    "Msg/sec": "rate",
-}
 
 
 def recognises(binary: str) -> bool:
@@ -127,9 +118,9 @@ def figures(pairing: Pairing, text: str, ranks: int) -> dict[int, Figures]:
     columns: list[str] = []
     found: dict[int, Figures] = {}
     for line in text.splitlines():
-        cells = line.split()
-        if cells and cells[0] in ("#bytes", "#repetitions"):
-            columns = [_COLUMN.get(cell, cell) for cell in cells]
+        titles = columns_of(line)
+        if titles is not None:
+            columns = titles
             continue
         said = re.match(r"#\s*#processes = (\d+)", line)
         if said and int(said[1]) != ranks:
@@ -137,13 +128,12 @@ def figures(pairing: Pairing, text: str, ranks: int) -> dict[int, Figures]:
                 f"{pairing.benchmark} ran on {said[1]} ranks, asked for {ranks}.\n"
                 "  expected: a binary built with the MPI library that starts it"
             )
-        if columns and len(cells) == len(columns) and cells[0].isdigit():
-            row = dict(zip(columns, cells, strict=True))
+        if columns and (row := row_of(line, columns)):
             found[int(row.get("size", "0"))] = _figures(pairing, row)
     return found
 
 
-def _figures(pairing: Pairing, row: dict[str, str]) -> Figures:
+def _figures(pairing: Pairing, row: Mapping[str, str]) -> Figures:
     if pairing.window:  # of all pairs and both directions, as ours
         if not float(row["rate"]):
             return NOTHING_PRINTED

@@ -19,6 +19,7 @@ from railgauge_reports.crosscheck.pairing import (
     printed_step,
     rank_means,
 )
+from railgauge_reports.importing.nccl_layout import BLOCK, UNTITLED, cells_of, layout_of
 
 HELP: tuple[str, ...] = ()
 _MEASURES = {
@@ -34,13 +35,6 @@ _MEASURES = {
 }
 NAMES = tuple(f"{name}_perf" for name in _MEASURES)
 _BINARY = re.compile(rf"({'|'.join(_MEASURES)})_perf(?:_mpi)?")
-_TYPES = "int8|uint8|int32|uint32|int64|uint64|half|float|double|bfloat16|f8e4m3|f8e5m2"
-# size count type [redop] [root], then time algbw busbw wrong of the out-of-place run
-_ROW = re.compile(
-    rf"^\s*(?P<size>\d+)\s+\d+\s+(?:{_TYPES})\s+(?:[a-z]+\s+)?(?:-?\d+\s+)?"
-    r"(?P<time>\d+(?:\.\d+)?(?:e[+-]\d+)?)\s+[\d.e+-]+\s+[\d.e+-]+\s+(?P<wrong>\S+)",
-    re.MULTILINE,
-)
 _RANK = re.compile(r"^#\s+Rank\s+\d+\s", re.MULTILINE)
 
 
@@ -91,10 +85,15 @@ def figures(pairing: Pairing, text: str, ranks: int) -> dict[int, Figures]:
             f"{pairing.benchmark} ran on {devices} ranks, asked for {ranks}.\n"
             "  expected: a binary built with MPI=1, by the MPI library that starts it"
         )
-    for row in _ROW.finditer(text):
-        typical = float(row["time"]) * 1e-6
-        step = 1e-6 * _step(row["time"])
-        found[int(row["size"])] = Figures(typical, typical, resolution=step)
+    layout = UNTITLED
+    for line in text.splitlines():
+        layout = layout_of(line) or layout
+        row = cells_of(line, layout)
+        if row is None or len(row.values) < len(BLOCK):
+            continue
+        time = row.values[layout.blocks[0][0]]
+        typical = float(time) * 1e-6
+        found[row.identity.nbytes] = Figures(typical, typical, resolution=1e-6 * _step(time))
     return found
 
 

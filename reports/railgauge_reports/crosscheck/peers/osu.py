@@ -12,7 +12,7 @@ where there are blocks, except for reduce_scatter. Sizes of one launch double fr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from railgauge_reports.crosscheck.pairing import (
     printed_step,
     rank_means,
 )
+from railgauge_reports.importing.osu_table import columns_of, row_of
 
 HELP = ("--help",)
 WINDOW = 64
@@ -65,12 +66,6 @@ _MEASURES = {
     **{f"osu_{name}_persistent": (_COLLECTIVES | _POINT_TO_POINT)[name] for name in _PERSISTENT},
 }
 NAMES = tuple(_MEASURES)
-_COLUMN = re.compile(
-    r"(?P<typical>P\d+ Tail (?:Lat|BW)\s?\((?:us|MB/s)\))"
-    r"|(?P<fastest>Min(?: Latency)?\s?\(us\))|(?P<slowest>Max(?: Latency)?\s?\(us\))"
-    r"|(?P<average>(?:Avg )?(?:Latency|Bandwidth)\s?\((?:us|MB/s)\)|MB/s)"
-    r"|(?P<rate>Messages/s)|(?P<iterations>Iterations)|(?P<size>Size)"
-)
 _OPTION = re.compile(r"--([a-z][a-z-]+)")
 
 
@@ -174,23 +169,15 @@ def figures(
     columns: list[str] = []
     found: dict[int, Figures] = {}
     for line in text.splitlines():
-        if line.startswith("#"):
-            named = [match.lastgroup or "" for match in _COLUMN.finditer(line)]
-            columns = named if "average" in named else columns
-            continue
-        cells = line.split()
-        if not columns or len(cells) != len(columns):
-            continue
-        row = dict(zip(columns, cells, strict=True))
-        try:
+        columns = columns_of(line) or columns
+        row = None if line.startswith("#") or not columns else row_of(line, columns)
+        if row is not None:
             size = int(row.get("size", "0"))
             found[size] = _figures(pairing, size, row)
-        except ValueError:  # something else was printed in between
-            continue
     return found
 
 
-def _figures(pairing: Pairing, size: int, row: dict[str, str]) -> Figures:
+def _figures(pairing: Pairing, size: int, row: Mapping[str, str]) -> Figures:
     if pairing.statistic != "average" and "typical" not in row:
         raise NotMeasuredError(f"{pairing.benchmark} printed no percentile, asked for with -z")
     printed = row.get("typical", row["average"])

@@ -1,0 +1,1 @@
+"""What importers share: reading large logs, typed rows, run folders of them; see `importers`."""
