@@ -3,7 +3,7 @@
 # make check   ruff and mypy
 # make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
 #              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
-# make study   how often a comparison is right, by simulation
+# make study   how often comparisons and suspicions are right, by simulation; how railgauge scales
 # make bench   how fast railgauge itself is
 # make clean   remove what was built (.demo stays: it holds measurements)
 #
@@ -72,6 +72,8 @@ gpu: venv
 
 study: venv
 	@$(BIN)/python tests/studies/compare_study.py
+	@$(BIN)/python tests/studies/localise_study.py
+	@$(BIN)/python tests/studies/scale_study.py
 
 bench: venv
 	@$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py'

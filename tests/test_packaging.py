@@ -18,7 +18,7 @@ ROOTS = {
     "reports": "railgauge_reports",
     "slurm": "railgauge_slurm",
 }
-DATA = (".toml", ".md", ".j2", ".cu")
+DATA = (".toml", ".md", ".j2", ".css", ".js", ".cu")
 
 
 @pytest.fixture(scope="module")

@@ -56,9 +56,9 @@ def synchronise(world: World, always: bool = False) -> Offset | None:
         return Offset(0, 0) if alone else None
     offset = Offset(0, 0)
     if world.leaders:
+        first = {p.node: p.rank for p in reversed(world.places)}
         for node in range(1, world.leaders.size):
-            first = next(p.rank for p in world.places if p.node == node)
-            if always or identities[first] != identities[0]:
+            if always or identities[first[node]] != identities[0]:
                 exchanges = world.leaders.exchange_clocks(node, ROUNDS, time.monotonic_ns)
                 if exchanges:
                     offset = best_offset(exchanges)

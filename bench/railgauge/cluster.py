@@ -46,7 +46,6 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     nvlink_generation: Annotated[int, Meta(ge=1, le=9)] | None = None
     domain_nodes: Count = 1
     nvls: bool = False  # NVSwitch reduces (NVLink SHARP)
-    ring_share: Share = 0.82  # of a GPU's NVLink that a ring reaches (370 of 450 GB/s on H100)
     launch_seconds: Seconds = 5e-6  # of any operation, whatever its size
     nvlink_seconds: Seconds = 1e-6  # of a step between GPUs of one domain
 

@@ -9,6 +9,7 @@ and never 0.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import time
@@ -192,6 +193,12 @@ def source_named(name: str) -> Source:
             raise unknown("counter source", name, sources(), "railgauge list")
         _loaded[name] = Source(name)
     return _loaded[name]
+
+
+@functools.cache
+def known_source(name: str) -> Source | None:
+    """The source of that name; None of one that another version of railgauge read."""
+    return source_named(name) if name in sources() else None
 
 
 def snapshot(roots: Roots = HERE, names: Sequence[str] | None = None) -> Snapshot:

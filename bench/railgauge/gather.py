@@ -1,4 +1,4 @@
-"""Bringing the facts of one case together: samples to one file a node, results to rank 0."""
+"""Bringing the facts of one case together on rank 0, as one line of the journal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from railgauge.clocks import Offset
-from railgauge.journal import Folder, sample_path
+from railgauge.journal import Folder
+from railgauge.keeping import Keeper
 from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
-from railgauge.needs import columns_of
-from railgauge.patterns import Flow, Group, Round
+from railgauge.patterns import Flow, Group, Round, group_of
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import (
     Block,
@@ -30,9 +30,7 @@ from railgauge.samples import Rows, in_seconds
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, jain, summarise
 from railgauge.units import GIGA, NANOSECONDS
-from railgauge.world import Measuring, World
-
-_RANK_BITS = 20  # a rank of a group fits below 2^20, a duration in ns above it
+from railgauge.world import Measuring, World, on_rank_0
 
 
 class Share(NamedTuple):
@@ -47,10 +45,11 @@ class Share(NamedTuple):
 
 
 class Gatherer:
-    """Writes every node's samples and makes the Result on rank 0."""
+    """Has every node's samples kept and makes the Result on rank 0."""
 
     def __init__(self, plan: Plan, world: World, folder: Folder) -> None:
-        self.plan, self.world, self.folder = plan, world, folder
+        self.plan, self.world = plan, world
+        self.keeper = Keeper(plan, world, folder)
 
     def gather(
         self,
@@ -68,19 +67,20 @@ class Gatherer:
 
         When it returns, the samples are safely on disk.
         """
-        place = self.world.places[self.world.rank]
-        groups = tuple(group.ranks for group in round_.groups)
-        group_result = self._group(round_, measurement, outcome)
-        blocks = self._samples(case, groups, measurement, outcome, clock)
-        flow_blocks = self._flows(round_, outcome) if case.entry.directed else []
+        rank = self.world.rank
+        mine = group_of(round_, rank)
+        sources = _sources(mine, rank)
+        group_result = self._group(mine, measurement, outcome)
+        blocks = self.keeper.blocks(case, mine, measurement, outcome, clock)
+        flow_blocks = self.keeper.flow_blocks(sources, outcome) if case.entry.directed else []
         summary = None
         if group_result is not None:
             transfers = transfers_of(self.plan, case, round_)
             summary = summarise(in_seconds(outcome.maxima, transfers), self.plan.precision)
         moved = (load.nbytes, load.seconds) if load else None
-        medians = _medians(_sources(round_, place.rank), outcome.flows)
-        mine = Share(place.rank, group_result, summary, counted, moved, medians)
-        shares: list[Share] | None = self.world.gather(mine)
+        medians = _medians(sources, outcome.flows)
+        share = Share(rank, group_result, summary, counted, moved, medians)
+        shares = on_rank_0(self.world, share if any(share[1:]) else None)
         if shares is None:
             return None
         results = {share.rank: share.group for share in shares if share.group}
@@ -105,9 +105,9 @@ class Gatherer:
         return result, with_fairness(round_, in_order, took, case.nbytes)
 
     def _group(
-        self, round_: Round, measurement: Measuring | None, outcome: Outcome
+        self, group: Group | None, measurement: Measuring | None, outcome: Outcome
     ) -> GroupResult | None:
-        if measurement is None:
+        if measurement is None or group is None:
             return None
         overlap = None
         asked = self.plan.overlap and measurement.case.call in OVERLAPPING
@@ -120,7 +120,6 @@ class Gatherer:
         everybody: list[tuple[int, int, Wrong | None]] | None = measurement.group.gather(mine)
         if everybody is None:
             return None
-        group = next(group for group in round_.groups if place.rank in group.ranks)
         return GroupResult(
             ranks=encode_ranks(group.ranks),
             rail=group.rail,
@@ -137,94 +136,6 @@ class Gatherer:
             choice=choice,
             allowed=measurement.backend.allowed(measurement.case),
         )
-
-    def _flows(self, round_: Round, outcome: Outcome) -> list[FlowBlock]:
-        """The blocks of all nodes on rank 0; as many of the last iterations as the budget leaves."""
-        incoming = outcome.flows.shape[1] if len(outcome.flows) else 0  # nobody stamped them
-        if not int(self.world.maximum(np.array([incoming]))[0]):
-            return []
-        rank, node = self.world.rank, self.world.places[self.world.rank].node
-        mine = [(source, rank) for source in _sources(round_, rank)] if incoming else []
-        room = self.plan.sample_budget - self._stored(node)
-        iterations = int(self.world.maximum(np.array([len(outcome.flows)]))[0])
-        width = 8 * sum(self.world.node.all_gather(incoming))
-        fit = max(1, room // width) if width else iterations
-        keep = -int(self.world.maximum(np.array([-min(fit, iterations)]))[0])
-        kept = outcome.flows[-keep:] if incoming else np.zeros((0, 0), np.int64)
-        flows = self.world.node.gather(mine)
-        gathered = self.world.node.gather_values(np.ascontiguousarray(kept.T))
-        if self.world.leaders is None:
-            return []
-        block = None
-        everyone = [flow for part in flows or [] for flow in part]
-        if everyone and gathered is not None:
-            offset = self.folder.append_samples(node, gathered)
-            block = FlowBlock(node=node, offset=offset, flows=tuple(everyone), iterations=keep)
-        return [made for made in self.world.leaders.gather(block) or [] if made]
-
-    def _stored(self, node: int) -> int:
-        """Bytes of samples that the node has stored already; 0 where another rank stores them."""
-        path = sample_path(self.folder.path, node)
-        return path.stat().st_size if self.world.node.rank == 0 and path.exists() else 0
-
-    # samples ------------------------------------------------------------------------------------
-
-    def _samples(
-        self,
-        case: Case,
-        groups: Sequence[tuple[int, ...]],
-        measurement: Measuring | None,
-        outcome: Outcome,
-        clock: Offset,
-    ) -> list[Block]:
-        """The blocks of all nodes on rank 0; above the sample budget only the slowest ranks."""
-        timed = measurement is not None and measurement.timed
-        rows = outcome.rows if timed else outcome.rows[:0]
-        total = sum(self.world.node.all_gather(rows.nbytes))
-        total += self._stored(self.world.places[self.world.rank].node)
-        if int(self.world.maximum(np.array([total]))[0]) > self.plan.sample_budget:
-            return self._slowest(groups, measurement, outcome)
-        stamped = self.world.node.gather(self.world.rank if timed else None)
-        gathered = self.world.node.gather_values(rows)
-        blocks = None
-        if self.world.leaders is not None:
-            block = None
-            ranks = [rank for rank in stamped or [] if rank is not None]
-            if ranks and gathered is not None:
-                node = self.world.places[self.world.rank].node
-                block = Block(
-                    node=node,
-                    offset=self.folder.append_samples(node, gathered),
-                    ranks=encode_ranks(ranks),
-                    columns=columns_of(self.plan, case),
-                    clock_ns=clock.clock_ns,
-                )
-            blocks = self.world.leaders.gather(block)
-        return [block for block in blocks or [] if block]
-
-    def _slowest(
-        self,
-        groups: Sequence[tuple[int, ...]],
-        measurement: Measuring | None,
-        outcome: Outcome,
-    ) -> list[Block]:
-        """Per group and iteration the duration of the slowest rank and which it was."""
-        rows = None
-        if measurement:
-            data = outcome.rows
-            stamped = measurement.columns[0] == "entry"
-            mine = data[:, 1] - data[:, 0] if stamped else data[:, 0]
-            coded = (mine << _RANK_BITS) | measurement.group.rank
-            slowest = measurement.group.maximum(coded)
-            ranks = np.array(next(r for r in groups if self.world.rank in r), np.int64)
-            if measurement.group.rank == 0:
-                rows = np.stack([outcome.maxima, ranks[slowest & ((1 << _RANK_BITS) - 1)]], axis=1)
-        made = self.world.gather((self.world.rank, rows))
-        if made is None:
-            return []
-        kept = {rank: data for rank, data in made if data is not None}
-        offset = self.folder.append_samples(0, np.stack([kept[ranks[0]] for ranks in groups]))
-        return [Block(node=0, offset=offset, ranks="", columns=("duration", "rank"))]
 
 
 def transfers_of(plan: Plan, case: Case, round_: Round) -> int:
@@ -299,9 +210,9 @@ def pressure_of(round_: Round, moved: Sequence[tuple[int, float]]) -> Pressure |
     )
 
 
-def _sources(round_: Round, rank: int) -> list[int]:
-    """Who sends to a rank, in the order of its messages."""
-    return [source for group in round_.groups for source, target in group.flows if target == rank]
+def _sources(group: Group | None, rank: int) -> list[int]:
+    """Who sends to a rank of the group, in the order of its messages."""
+    return [source for source, target in group.flows if target == rank] if group else []
 
 
 def _medians(sources: Sequence[int], flows: Rows) -> dict[int, float]:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from railgauge.auditing.records import FILE as AUDIT
 from railgauge.auditing.records import Stored, Taken
 from railgauge.errors import EXIT_INTERRUPTED, NotMeasuredError, UsageError
 from railgauge.plan import Plan
-from railgauge.records import FORMAT, Block, End, FlowBlock, Record, Result, Run, decode_ranks
+from railgauge.rank_arrays import count_ranks
+from railgauge.records import FORMAT, Block, End, FlowBlock, Record, Result, Run
 
 _MAY_CHANGE = ("timeout",)  # it has no part in what is measured: a resumed run may be more patient
 PLAN, JOURNAL, SAMPLES, ENVIRONMENT = "plan.json", "journal.jsonl", "samples", "environment.json"
@@ -180,8 +181,8 @@ def sample_path(folder: Path, node: int) -> Path:
 
 def block_end(result: Result, block: Block) -> int:
     """The byte after a block in its node's file."""
-    slowest = "rank" in block.columns
-    rows = len(result.groups) if slowest else len(decode_ranks(block.ranks))
+    all_groups = "rank" in block.columns and not block.ranks  # of a journal before format 5
+    rows = len(result.groups) if all_groups else count_ranks(block.ranks)
     values = rows * result.groups[0].iterations * len(block.columns)
     return block.offset + values * np.dtype(np.int64).itemsize
 
@@ -259,14 +260,17 @@ _DECODER = msgspec.json.Decoder(Record)
 
 def _read(path: Path) -> tuple[list[Record], int]:
     """(records, length in bytes of their lines); a last line cut short is left out."""
-    data = path.read_bytes() if path.exists() else b""
     records: list[Record] = []
     at = 0
-    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+    for number, line in enumerate(_lines(path), 1):
+        if not line.endswith(b"\n"):
+            break
         try:
             record = _DECODER.decode(line)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-            if number > 1 and at + len(line) + 1 == len(data):  # torn by a crash of the machine
+            if (
+                number > 1 and at + len(line) == path.stat().st_size
+            ):  # torn by a crash of the machine
                 break
             raise NotMeasuredError(
                 f"{path}, line {number}: not a railgauge record ({error}).\n"
@@ -279,8 +283,15 @@ def _read(path: Path) -> tuple[list[Record], int]:
                 f"  next: install railgauge {record.version} or newer"
             )
         records.append(record)
-        at += len(line) + 1
+        at += len(line)
     return records, at
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """One at a time, with its newline: a line of a large run has megabytes; none where no file is."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from file
 
 
 def read_block(folder: Path, block: Block, iterations: int, rows: int) -> npt.NDArray[np.int64]:
@@ -300,9 +311,10 @@ def read_flows(folder: Path, block: FlowBlock) -> npt.NDArray[np.int64]:
 
 def _values(path: Path, offset: int, count: int) -> npt.NDArray[np.int64]:
     try:
-        data = np.fromfile(path, np.int64, count, offset=offset)
-    except OSError as error:
-        raise NotMeasuredError(f"{path}: {error.strerror or error}") from None
+        left = max(0, path.stat().st_size - offset) // np.dtype(np.int64).itemsize
+        data = np.fromfile(path, np.int64, min(count, left), offset=offset)
+    except (OSError, ValueError) as error:
+        raise NotMeasuredError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if data.size != count:
         raise NotMeasuredError(
             f"{path}: {data.size} of {count} values at byte {offset}: the file is cut short"

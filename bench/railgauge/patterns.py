@@ -49,6 +49,11 @@ class Round(NamedTuple):
     loading: tuple[int, ...] = ()
 
 
+def group_of(round_: Round, rank: int) -> Group | None:
+    """The group that a rank works in; None where it sits the round out or makes a load."""
+    return next((group for group in round_.groups if rank in group.ranks), None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Pattern:
     """A pattern and what a plan says of it.

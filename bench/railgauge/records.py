@@ -7,6 +7,9 @@ Format history (`Run.format`)
     3  `Case.algorithm`, and what the fabric counted: `Moved`, `Counted`, `Result.counted`; may be absent
     4  patterns of flows and loads: `FlowBlock`, `Pressure`, `Result.name`, `.flows`, `.pressure`,
        `GroupResult.rail`; may be absent
+    5  a block of ("duration", "rank") lies on each node and names in `Block.ranks` the first ranks of
+       its groups (until 4 one block held all groups, `ranks` ""); fields of groups at their default
+       are left out
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import msgspec
 
 from railgauge.plan import Case
 
-FORMAT = 4
+FORMAT = 5
 
 
 class Run(msgspec.Struct, tag="run", tag_field="record", frozen=True, kw_only=True):
@@ -107,8 +110,12 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one group of a round did in one case: raw counts, no opinion."""
+class GroupResult(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What one group of a round did in one case: raw counts, no opinion.
+
+    A round of 16,384 ranks in pairs has 8,192 of them, so none is walked by the garbage collector
+    (nothing in it can point back) and a line of the journal names only what differs from a default.
+    """
 
     ranks: str  # encode_ranks
     first_call_ns: int
@@ -132,8 +139,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     `columns` are ("entry", "exit") in ns of that rank's CLOCK_MONOTONIC; ("duration",) in ns;
     ("duration", "launch") in ns, of the device's clock and of the host's between two launches; or,
     above the sample budget, ("duration", "rank") of the slowest rank of each iteration, with one row a
-    group in the order of `groups` instead of one row a rank. `clock_ns` is added to this node's clock
-    to get rank 0's. `ranks` are those of this node that read the clock.
+    group instead of one row a rank. `clock_ns` is added to this node's clock to get rank 0's. `ranks`
+    are those of this node that read the clock; of slowest ranks the first ranks of the groups, ""
+    being all groups in their order.
     """
 
     node: int

@@ -142,7 +142,7 @@ class Runner:
     def _join(self, round_: Round) -> Membership:
         """This rank's part of a round: its group, its flows in it, or the load that it makes."""
         rank = self.world.rank
-        mine = next((group for group in round_.groups if rank in group.ranks), None)
+        mine = patterns.group_of(round_, rank)
         loads = rank in round_.loading
         group = self.world.split(round_.loading if loads else mine.ranks if mine else None)
         entered = self._enter(group)

@@ -6,6 +6,7 @@ the group; never a mean over ranks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from railgauge.errors import NotMeasuredError
 from railgauge.journal import read_block
-from railgauge.records import GroupResult, Overlap, Result, decode_ranks
+from railgauge.rank_arrays import decode_all
+from railgauge.records import GroupResult, Overlap, Result
 from railgauge.units import GIGA, NANOSECONDS
 
 Rows = npt.NDArray[np.int64]
@@ -35,49 +38,124 @@ class GroupSamples(NamedTuple):
     columns: tuple[str, ...]
 
 
-def completion_ns(columns: tuple[str, ...], timing: str, rows: Rows, clock_ns: Rows) -> Rows:
-    """Time of each iteration of one group in ns, int64 [n], from rows int64 [ranks, n, columns].
+class Stack(NamedTuple):
+    """The same of several groups that have equally many rows: the form in which rounds are read.
 
-    Barrier and back to back: the longest any rank took. Synchronised clocks: from the first entry
-    to the last exit, both on rank 0's clock.
+    `number` int64 [g] says which of `result.groups` they are; `ranks` is int64 [g, k] (k is 0 where
+    only the slowest ranks were kept), `rows` int64 [g, k, n, columns], `clock_ns` int64 [g, k].
+    """
+
+    number: Rows
+    ranks: Rows
+    rows: Rows
+    clock_ns: Rows
+    columns: tuple[str, ...]
+
+
+def completion_ns(columns: tuple[str, ...], timing: str, rows: Rows, clock_ns: Rows) -> Rows:
+    """Time of each iteration of a group in ns, int64 [n], from rows int64 [ranks, n, columns].
+
+    Of several groups, int64 [groups, n] from [groups, ranks, n, columns]. Barrier and back to back:
+    the longest any rank took. Synchronised clocks: from the first entry to the last exit, both on
+    rank 0's clock.
     """
     if columns[0] == "duration":
-        return np.asarray(rows[:, :, 0].max(axis=0))
+        return np.asarray(rows[..., 0].max(axis=-2))
+    entry, exit_ = rows[..., 0], rows[..., 1]
     if timing == "synchronised":
-        synced = rows + clock_ns[:, None, None]
-        return np.asarray(synced[:, :, 1].max(axis=0) - synced[:, :, 0].min(axis=0))
-    return np.asarray((rows[:, :, 1] - rows[:, :, 0]).max(axis=0))
+        offset = clock_ns[..., None]
+        return np.asarray((exit_ + offset).max(axis=-2) - (entry + offset).min(axis=-2))
+    return np.asarray((exit_ - entry).max(axis=-2))
+
+
+def stacks(folder: Path, result: Result) -> list[Stack]:
+    """The raw samples of all groups of a result, groups of equally many rows together.
+
+    Raises NotMeasuredError where a sample file is missing or cut short, or has nothing of a group.
+    """
+    if not result.samples:
+        raise _lacking(folder, result, 0)
+    members, counts = decode_all([group.ranks for group in result.groups])
+    if "rank" in result.samples[0].columns:
+        return [_slowest(folder, result, members[np.cumsum(counts) - counts])]
+    rows, clock_ns, ranks = _read(folder, result)
+    place = np.full(int(max(members.max(), ranks.max(), 0)) + 1, -1, np.int64)
+    place[ranks] = np.arange(len(ranks))
+    number = np.repeat(np.arange(len(counts)), counts)[place[members] >= 0]
+    members = members[place[members] >= 0]
+    found = np.bincount(number, minlength=len(counts))
+    if not found.all():
+        raise _lacking(folder, result, int(found.argmin()))
+    made = []
+    for size in np.unique(found):
+        index = np.flatnonzero(found == size)
+        those = members[found[number] == size].reshape(len(index), size)
+        at = place[those]
+        whole = np.array_equal(at.ravel(), np.arange(len(rows)))  # then they lie as they are wanted
+        own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows[at]
+        made.append(Stack(index, those, own, clock_ns[at], result.samples[0].columns))
+    return made
 
 
 def group_samples(folder: Path, result: Result) -> Iterator[GroupSamples]:
     """The raw samples of every group of a result, in the order of `result.groups`.
 
-    Raises NotMeasuredError where a sample file is missing or cut short.
+    Raises NotMeasuredError as `stacks` does.
     """
+    made: dict[int, GroupSamples] = {}
+    for stack in stacks(folder, result):
+        for k, index in enumerate(stack.number.tolist()):
+            made[index] = GroupSamples(
+                result.groups[index],
+                tuple(stack.ranks[k].tolist()),
+                stack.rows[k],
+                stack.clock_ns[k],
+                stack.columns,
+            )
+    for index in range(len(result.groups)):
+        yield made[index]
+
+
+def _read(folder: Path, result: Result) -> tuple[Rows, Rows, Rows]:
+    """Of every rank that stamped: (rows int64 [ranks, n, columns], its clock_ns, the rank)."""
     iterations = result.groups[0].iterations
-    made: dict[int, tuple[Rows, int]] = {}
+    ranks, counts = decode_all([block.ranks for block in result.samples])
+    parts = [
+        read_block(folder, block, iterations, count)
+        for block, count in zip(result.samples, counts.tolist(), strict=True)
+    ]
+    clock_ns = np.repeat(np.array([block.clock_ns for block in result.samples], np.int64), counts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), clock_ns, ranks
+
+
+def _slowest(folder: Path, result: Result, first: Rows) -> Stack:
+    """One row a group, `first` being the groups' first ranks."""
+    iterations, groups = result.groups[0].iterations, len(result.groups)
+    columns = result.samples[0].columns
+    rows = np.zeros((groups, 1, iterations, len(columns)), np.int64)
+    found = np.zeros(groups, np.bool_)
+    order = np.argsort(first)
     for block in result.samples:
-        if "rank" in block.columns:
-            slowest = read_block(folder, block, iterations, len(result.groups))
-            for group, rows in zip(result.groups, slowest, strict=True):
-                yield GroupSamples(group, (), rows[None], np.zeros(1, np.int64), block.columns)
-            return
-        ranks = decode_ranks(block.ranks)
-        rows = read_block(folder, block, iterations, len(ranks))
-        made.update({rank: (row, block.clock_ns) for rank, row in zip(ranks, rows, strict=True)})
-    for group in result.groups:
-        members = tuple(rank for rank in decode_ranks(group.ranks) if rank in made)
-        yield GroupSamples(
-            group,
-            members,
-            np.stack([made[rank][0] for rank in members]),
-            np.array([made[rank][1] for rank in members], np.int64),
-            result.samples[0].columns,
-        )
+        named = decode_all([block.ranks])[0] if block.ranks else first
+        at = order[np.searchsorted(first, named, sorter=order).clip(max=groups - 1)]
+        own = first[at] == named
+        rows[at[own], 0] = read_block(folder, block, iterations, len(named))[own]
+        found[at[own]] = True
+    if not found.all():
+        raise _lacking(folder, result, int(found.argmin()))
+    nobody = np.zeros((groups, 0), np.int64)
+    return Stack(np.arange(groups), nobody, rows, np.zeros((groups, 1), np.int64), columns)
 
 
-def seconds(samples: GroupSamples, result: Result) -> npt.NDArray[np.float64]:
-    """Reported time of each iteration in seconds, float64 [n].
+def _lacking(folder: Path, result: Result, group: int) -> NotMeasuredError:
+    return NotMeasuredError(
+        f"{folder}: {result.case.describe()}, round {result.round}: no samples of the ranks"
+        f" {result.groups[group].ranks[:80]}.\n  expected: the folder of railgauge run, unedited"
+    )
+
+
+def seconds(samples: GroupSamples | Stack, result: Result) -> npt.NDArray[np.float64]:
+    """Reported time of each iteration in seconds, float64 [n]; of a stack [g, n].
 
     For point to point this is the time of one message (`result.transfers` an iteration).
     """
@@ -90,12 +168,21 @@ def in_seconds(nanoseconds: npt.NDArray[np.int64], transfers: int = 1) -> npt.ND
     return np.multiply(nanoseconds, NANOSECONDS / transfers, dtype=np.float64)
 
 
+def bandwidth_rows(
+    nbytes: int, seconds: npt.NDArray[np.float64], bus_factor: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(algbw, busbw) in GB/s (10^9 bytes a second) of many times; NaN without a time or a payload."""
+    unknown = (seconds == 0) | (nbytes == 0)
+    algbw = nbytes / np.where(unknown, math.nan, seconds) / GIGA
+    return algbw, algbw * bus_factor
+
+
 def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[float, float] | None:
-    """(algbw, busbw) in GB/s (10^9 bytes a second), None where there is no time or no payload."""
+    """`bandwidth_rows` of one time; None where there is no time or no payload."""
     if not seconds or not nbytes:
         return None
-    algbw = nbytes / seconds / GIGA
-    return algbw, algbw * bus_factor
+    (algbw,), (busbw,) = bandwidth_rows(nbytes, np.array([seconds]), bus_factor)
+    return float(algbw), float(busbw)
 
 
 def overlap_share(overlap: Overlap | None) -> float | None:

@@ -41,62 +41,124 @@ class Summary:
     remark: str = ""  # what else a person should see beside it
 
 
-def median_interval(samples: Samples) -> tuple[float, float]:
-    """95 % interval of the median: +- t(15) * s / sqrt(16) over the medians of 16 blocks.
+@dataclasses.dataclass(frozen=True)
+class Summaries:
+    """The Summary of many series of `samples` values each, float64 and bool [series].
 
-    With fewer than 32 samples: the order statistics of the binomial (sign test) interval,
-    or infinite where even the extremes do not reach 95 % (fewer than 6 samples).
+    A value that the samples cannot give is NaN in every series.
     """
-    n = len(samples)
-    middle = float(np.median(samples))
+
+    samples: int
+    median: Samples
+    low: Samples
+    high: Samples
+    minimum: Samples
+    mean: Samples
+    p99: Samples
+    p999: Samples
+    maximum: Samples
+    stable: npt.NDArray[np.bool_]
+
+    def of(self, series: int) -> Summary:
+        """One of them, with None for what cannot be had."""
+
+        def known(values: Samples) -> float | None:
+            value = float(values[series])
+            return None if math.isnan(value) else value
+
+        return Summary(
+            samples=self.samples,
+            median=known(self.median),
+            low=known(self.low),
+            high=known(self.high),
+            minimum=known(self.minimum),
+            mean=known(self.mean),
+            p99=known(self.p99),
+            p999=known(self.p999),
+            maximum=known(self.maximum),
+            stable=bool(self.stable[series]),
+        )
+
+
+def median_intervals(samples: Samples) -> tuple[Samples, Samples]:
+    """95 % intervals of the medians of series, (low [series], high [series]) of [series, n].
+
+    +- t(15) * s / sqrt(16) over the medians of 16 blocks. With fewer than 32 samples: the order
+    statistics of the binomial (sign test) interval, or infinite where even the extremes do not
+    reach 95 % (fewer than 6 samples).
+    """
+    series, n = samples.shape
     if n >= 2 * BLOCKS:
+        middle = np.median(samples, axis=1)
         size, longer = divmod(n, BLOCKS)  # as np.array_split does, a call for 16 blocks
         cut = longer * (size + 1)
-        parts = samples[:cut].reshape(-1, size + 1), samples[cut:].reshape(-1, size)
-        medians = np.concatenate([np.median(part, axis=1) for part in parts if part.size])
-        half = T_975 * float(np.std(medians, ddof=1)) / math.sqrt(BLOCKS)
-        return max(middle - half, float(samples.min())), min(middle + half, float(samples.max()))
-    ordered = np.sort(samples)
+        parts = (
+            samples[:, :cut].reshape(series, longer, size + 1),
+            samples[:, cut:].reshape(series, BLOCKS - longer, size),
+        )
+        medians = np.concatenate([np.median(part, axis=2) for part in parts if part.size], axis=1)
+        half = T_975 * np.std(medians, axis=1, ddof=1) / math.sqrt(BLOCKS)
+        lowest, highest = samples.min(axis=1), samples.max(axis=1)
+        return np.maximum(middle - half, lowest), np.minimum(middle + half, highest)
     below, tail = -1, 0.0
     while below + 1 < n and (tail := tail + math.comb(n, below + 1) / 2**n) <= 0.025:
         below += 1
     if below < 0:
-        return -math.inf, math.inf
-    return float(ordered[below]), float(ordered[n - 1 - below])
+        return np.full(series, -math.inf), np.full(series, math.inf)
+    ordered = np.sort(samples, axis=1)
+    return ordered[:, below], ordered[:, n - 1 - below]
+
+
+def median_interval(samples: Samples) -> tuple[float, float]:
+    """`median_intervals` of one series, [n]."""
+    (low,), (high,) = median_intervals(samples[None])
+    return float(low), float(high)
 
 
 def relative_width(samples: Samples) -> float:
     """Half-width of the median's interval over the median (infinite for too few samples)."""
     if not len(samples):
         return math.inf
-    return _width(*median_interval(samples), float(np.median(samples)))
+    low, high = median_intervals(samples[None])
+    return float(_widths(low, high, np.median(samples[None], axis=1))[0])
 
 
-def _width(low: float, high: float, middle: float) -> float:
-    return (high - low) / 2 / middle if middle > 0 else math.inf
+def _widths(low: Samples, high: Samples, middle: Samples) -> Samples:
+    widths: Samples = np.full(len(middle), math.inf)
+    np.divide((high - low) / 2, middle, out=widths, where=middle > 0)
+    return widths
+
+
+def summarise_rows(samples: Samples, precision: float = 0.01) -> Summaries:
+    """The Summary of every row of samples in seconds, [series, n]: the one definition of them all."""
+    series, n = samples.shape
+    nothing = np.full(series, math.nan)
+    if not n:
+        none = np.zeros(series, np.bool_)
+        return Summaries(0, *(nothing,) * 8, stable=none)
+    low, high = median_intervals(samples)
+    middle = np.median(samples, axis=1)
+    agree = np.ones(series, np.bool_)
+    if n > 1:
+        halves = [np.median(half, axis=1) for half in np.array_split(samples, 2, axis=1)]
+        agree = np.abs(halves[0] - halves[1]) <= 2 * precision * middle
+    return Summaries(
+        samples=n,
+        median=middle,
+        low=np.where(np.isfinite(low), low, math.nan),
+        high=np.where(np.isfinite(high), high, math.nan),
+        minimum=samples.min(axis=1),
+        mean=samples.mean(axis=1),
+        p99=np.quantile(samples, 0.99, axis=1) if n >= P99_SAMPLES else nothing,
+        p999=np.quantile(samples, 0.999, axis=1) if n >= P999_SAMPLES else nothing,
+        maximum=samples.max(axis=1),
+        stable=agree & (_widths(low, high, middle) <= precision),
+    )
 
 
 def summarise(samples: Samples, precision: float = 0.01) -> Summary:
     """The Summary of samples in seconds (shape [n]); all values None for an empty series."""
-    n = len(samples)
-    if not n:
-        return Summary(0)
-    low, high = median_interval(samples)
-    middle = float(np.median(samples))
-    halves = [float(np.median(half)) for half in np.array_split(samples, 2)] if n > 1 else [middle]
-    agree = max(halves) - min(halves) <= 2 * precision * middle
-    return Summary(
-        samples=n,
-        median=middle,
-        low=low if math.isfinite(low) else None,
-        high=high if math.isfinite(high) else None,
-        minimum=float(samples.min()),
-        mean=float(samples.mean()),
-        p99=float(np.quantile(samples, 0.99)) if n >= P99_SAMPLES else None,
-        p999=float(np.quantile(samples, 0.999)) if n >= P999_SAMPLES else None,
-        maximum=float(samples.max()),
-        stable=agree and _width(low, high, middle) <= precision,
-    )
+    return summarise_rows(samples[None], precision).of(0)
 
 
 def jain(rates: npt.ArrayLike) -> float | None:

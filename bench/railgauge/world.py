@@ -101,6 +101,19 @@ def together(world: World, work: Callable[[], T]) -> T:
     raise raised
 
 
+def on_rank_0(world: World, said: T | None) -> list[T] | None:
+    """What ranks have to say, node by node, on rank 0 (None elsewhere); all ranks call it.
+
+    It goes by way of the first rank of each node, so that rank 0 hears from as many as there are
+    nodes, and ranks that have nothing to say (None) cost it nothing.
+    """
+    on_node = world.node.gather(said)
+    if world.leaders is None:
+        return None
+    parts = world.leaders.gather([one for one in on_node or [] if one is not None])
+    return None if parts is None else [one for part in parts for one in part]
+
+
 class Batch(NamedTuple):
     """Iterations timed as one: by the host's clock until all is done, and between two device events."""
 

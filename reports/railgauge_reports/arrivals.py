@@ -19,6 +19,8 @@ from scipy.stats import binom
 from railgauge.units import NANOSECONDS
 
 Stamps = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 #: Below this, ranks that leave the same barrier enter apart (it releases them one after another).
 LEAST_LATENESS_NS = 5_000
@@ -62,6 +64,46 @@ class Arrivals:
     nobody: str = ""
 
 
+NOT_SYNCHRONISED = "the clocks of the nodes are not synchronised"
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The same of many series of equally many ranks, a value each: [series].
+
+    `late` is the row of the rank that is named, -1 where none is; then the values behind it, as in
+    Late, mean nothing (NaN, 0).
+    """
+
+    iterations: int
+    late_iterations: Counts
+    late: Counts
+    supporting: Counts
+    lateness_seconds: Floats
+    lateness_p90_seconds: Floats
+    shortest: Counts
+    why: str = ""  # nobody is named in any of them
+
+    def of(self, series: int, ranks: Sequence[int], hosts: Sequence[str]) -> Arrivals:
+        """One of them, its rows made by `ranks` on `hosts`."""
+        late_iterations, row = int(self.late_iterations[series]), int(self.late[series])
+        if row < 0:
+            why = "no rank was the last one consistently" if late_iterations else "no rank was late"
+            return Arrivals(self.iterations, late_iterations, nobody=self.why or why)
+        return Arrivals(
+            self.iterations,
+            late_iterations,
+            Late(
+                rank=ranks[row],
+                host=hosts[row],
+                iterations=int(self.supporting[series]),
+                lateness_seconds=float(self.lateness_seconds[series]),
+                lateness_p90_seconds=float(self.lateness_p90_seconds[series]),
+                shortest=int(self.shortest[series]),
+            ),
+        )
+
+
 def judge_arrivals(
     entry_ns: Stamps,
     exit_ns: Stamps,
@@ -75,57 +117,85 @@ def judge_arrivals(
     `hosts[k]` say whose row k is, `uncertainty_ns` bounds the clocks' error (None: they are not
     synchronised, and then nobody is named whatever the stamps look like).
     """
-    n, iterations = entry_ns.shape
+    return judge_series(entry_ns[None], exit_ns[None], uncertainty_ns).of(0, ranks, hosts)
+
+
+def judge_series(entry_ns: Stamps, exit_ns: Stamps, uncertainty_ns: int | None) -> Judged:
+    """`judge_arrivals` of many series at once, int64 [series, ranks, iterations]."""
+    series, n, iterations = entry_ns.shape
+    found = np.zeros(series, np.int64)
     if n < 2 or not iterations:
-        return Arrivals(iterations, 0, nobody="one rank cannot wait for another")
+        return _nobody(iterations, found, "one rank cannot wait for another")
     durations = exit_ns - entry_ns
     if uncertainty_ns is None:
-        return Arrivals(
-            iterations,
-            int(np.count_nonzero(_waited(durations))),
-            nobody="the clocks of the nodes are not synchronised",
-        )
+        found = np.count_nonzero(_waited(durations), axis=1)
+        return _nobody(iterations, found, NOT_SYNCHRONISED)
     lateness, last = lateness_ns(entry_ns)
-    after = np.maximum(exit_ns.max(axis=0) - entry_ns.max(axis=0), 0)
+    after = np.maximum(exit_ns.max(axis=1) - entry_ns.max(axis=1), 0)
     least = max(LEAST_LATENESS_NS, CLOCK_MARGIN * uncertainty_ns)
     # somebody must have waited for it: a leaf of a broadcast delays nobody
-    harmed = durations.max(axis=0) >= lateness // 2
+    harmed = durations.max(axis=1) >= lateness // 2
     late = (lateness >= least) & (lateness >= MATERIAL_SHARE * after) & harmed
-    found = int(np.count_nonzero(late))
-    if not found:
-        return Arrivals(iterations, 0, nobody="no rank was late")
-    culprit = int(np.bincount(last[late], minlength=n).argmax())
-    mine = late & (last == culprit)
-    supporting = int(np.count_nonzero(mine))
-    chance = n * float(binom.sf(supporting - 1, found, 1 / n))
-    if supporting < CONSISTENT_SHARE * found or chance > CHANCE:
-        return Arrivals(iterations, found, nobody="no rank was the last one consistently")
-    low, high = np.quantile(lateness[mine], (0.5, 0.9)) * NANOSECONDS
-    return Arrivals(
+    found = np.count_nonzero(late, axis=1)
+    judged = _nobody(iterations, found)
+    some = np.flatnonzero(found)
+    culprit, supporting = _most(last[some], late[some], n)
+    chance = n * binom.sf(supporting - 1, found[some], 1 / n)
+    named = (supporting >= CONSISTENT_SHARE * found[some]) & (chance <= CHANCE)
+    some, culprit = some[named], culprit[named]
+    mine = late[some] & (last[some] == culprit[:, None])
+    judged.late[some], judged.supporting[some] = culprit, supporting[named]
+    low, high = _quantiles(lateness[some], mine) * NANOSECONDS
+    judged.lateness_seconds[some], judged.lateness_p90_seconds[some] = low, high
+    own = durations[some].argmin(axis=1) == culprit[:, None]
+    judged.shortest[some] = np.count_nonzero(mine & own, axis=1)
+    return judged
+
+
+def _nobody(iterations: int, late_iterations: Counts, why: str = "") -> Judged:
+    nothing = np.zeros_like(late_iterations)
+    unknown = np.full(len(nothing), np.nan)
+    return Judged(
         iterations,
-        found,
-        Late(
-            rank=ranks[culprit],
-            host=hosts[culprit],
-            iterations=supporting,
-            lateness_seconds=float(low),
-            lateness_p90_seconds=float(high),
-            shortest=int(np.count_nonzero(durations[:, mine].argmin(axis=0) == culprit)),
-        ),
+        late_iterations,
+        late=nothing - 1,
+        supporting=nothing.copy(),
+        lateness_seconds=unknown,
+        lateness_p90_seconds=unknown.copy(),
+        shortest=nothing.copy(),
+        why=why,
     )
 
 
-def lateness_ns(entry_ns: Stamps) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """(lateness of the last rank, its row) of each iteration, from entries int64 [ranks, n].
+def _most(last: Counts, late: npt.NDArray[np.bool_], n: int) -> tuple[Counts, Counts]:
+    """(row that was the last one in most of the late iterations, in how many), each [series]."""
+    series = np.broadcast_to(np.arange(len(last))[:, None], last.shape)
+    times = np.bincount((series * n + last)[late], minlength=len(last) * n).reshape(-1, n)
+    return times.argmax(axis=1), times.max(axis=1, initial=0)
+
+
+def _quantiles(lateness: Floats, mine: npt.NDArray[np.bool_]) -> Floats:
+    """(median, 90th percentile) over the iterations that are `mine`, float64 [2, series]."""
+    made = np.full((2, len(lateness)), np.nan)
+    ordered = np.sort(np.where(mine, lateness, np.inf), axis=1)
+    each = np.count_nonzero(mine, axis=1)
+    for count in np.unique(each):
+        made[:, each == count] = np.quantile(ordered[each == count, :count], (0.5, 0.9), axis=1)
+    return made
+
+
+def lateness_ns(entry_ns: Stamps) -> tuple[Floats, Counts]:
+    """(lateness of the last rank, its row) of each iteration, from entries int64 [..., ranks, n].
 
     Lateness is the last entry after the median entry of the others, in ns.
     """
-    ordered = np.sort(entry_ns, axis=0)
-    return ordered[-1] - np.median(ordered[:-1], axis=0), entry_ns.argmax(axis=0)
+    ordered = np.sort(entry_ns, axis=-2)
+    others = np.median(ordered[..., :-1, :], axis=-2)
+    return ordered[..., -1, :] - others, entry_ns.argmax(axis=-2)
 
 
 def _waited(durations: Stamps) -> npt.NDArray[np.bool_]:
     """Iterations in which one call was much shorter than another: somebody waited for somebody."""
-    shortest = durations.min(axis=0)
-    wait = durations.max(axis=0) - shortest
+    shortest = durations.min(axis=-2)
+    wait = durations.max(axis=-2) - shortest
     return np.asarray((wait >= LEAST_LATENESS_NS) & (wait >= MATERIAL_SHARE * shortest))

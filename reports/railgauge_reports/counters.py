@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
 
-from railgauge.counting import Kind, difference, source_named
-from railgauge.errors import UsageError
-from railgauge.records import Counted, Moved, Result
+from railgauge.counting import Kind, difference, known_source
+from railgauge.records import Moved, Result
 from railgauge.sampler import file_of
 from railgauge.units import GIGA
+from railgauge_reports.frame_parts import Cells, Parts
 from railgauge_reports.sampled import Point, read_samples
 from railgauge_reports.sharing import Sharing
 from railgauge_reports.stored import Measured, StoredRun
@@ -68,13 +68,12 @@ def counter_frame(stored: StoredRun, wanted: Collection[str] | None = None) -> p
     `wanted`: of these events only.
     """
     sharing = Sharing(stored)
-    rows = [
-        row
-        for made in stored.results
-        for counted in made.result.counted
-        for row in _rows(sharing, made, counted, wanted)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    events_wanted = None if wanted is None else frozenset(wanted)
+    parts = Parts(COLUMNS)
+    for made in stored.results:
+        moved = _moved(sharing, made, events_wanted)
+        parts.add(len(moved["host"]), _case(made.result) | moved)
+    return parts.frame()
 
 
 def gigabytes(result: Result) -> float | None:
@@ -90,43 +89,52 @@ def gigabytes(result: Result) -> float | None:
 
 def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:
     """How it counts; of a source that is not known here (another version's), nothing is said."""
-    try:
-        kind: Kind = source_named(moved.source).kind(moved.name, sharing.facts(host, moved))
-    except UsageError:
-        return Kind()
+    source = known_source(moved.source)
+    kind: Kind = source.kind(moved.name, sharing.facts(host, moved)) if source else Kind()
     return kind
 
 
-def _rows(
-    sharing: Sharing, made: Measured, counted: Counted, wanted: Collection[str] | None
-) -> Iterator[dict[str, Any]]:
-    result, host = made.result, made.start.run.hosts[counted.node]
+def _case(result: Result) -> dict[str, Cells]:
+    """The columns that are the same for all counters of a result."""
+    return {
+        "operation": result.case.operation,
+        "case": result.case.index,
+        "round": result.round,
+        "nbytes": result.case.nbytes,
+    }
+
+
+def _moved(sharing: Sharing, made: Measured, wanted: frozenset[str] | None) -> dict[str, list[Any]]:
+    """The other columns, a value for each counter of each node that moved."""
+    result, hosts = made.result, made.start.run.hosts
     size = gigabytes(result)
-    for moved in counted.moved:
-        kind = _kind(sharing, host, moved)
-        if wanted is not None and not set(kind.canonical) & set(wanted):
-            continue
-        rises = moved.delta is not None and kind.counts
-        yield {
-            "operation": result.case.operation,
-            "case": result.case.index,
-            "round": result.round,
-            "nbytes": result.case.nbytes,
-            "host": host,
-            "groups": sharing.groups(made.start, result, host, moved),
-            "source": moved.source,
-            "device": moved.device,
-            "port": moved.port,
-            "counter": moved.name,
-            "event": " ".join(kind.canonical) or None,
-            "priority": kind.priority,
-            "unit": kind.unit or None,
-            "delta": moved.delta,
-            "seconds": counted.seconds,
-            "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
-            "per_GB": moved.delta / size if rises and moved.delta and size else None,
-            "note": moved.note or None,
-        }
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS if name not in _case(result)}
+    for counted in result.counted:
+        host = hosts[counted.node]
+        for moved in counted.moved:
+            kind = _kind(sharing, host, moved)
+            if wanted is not None and wanted.isdisjoint(kind.canonical):
+                continue
+            rises = moved.delta is not None and kind.counts
+            cells = {
+                "host": host,
+                "groups": sharing.groups(made.start, result, host, moved),
+                "source": moved.source,
+                "device": moved.device,
+                "port": moved.port,
+                "counter": moved.name,
+                "event": " ".join(kind.canonical) or None,
+                "priority": kind.priority,
+                "unit": kind.unit or None,
+                "delta": moved.delta,
+                "seconds": counted.seconds,
+                "per_second": moved.delta / counted.seconds if rises and moved.delta else None,
+                "per_GB": moved.delta / size if rises and moved.delta and size else None,
+                "note": moved.note or None,
+            }
+            for name, column in columns.items():
+                column.append(cells[name])
+    return columns
 
 
 def events(frame: pd.DataFrame) -> pd.DataFrame:

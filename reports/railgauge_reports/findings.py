@@ -6,52 +6,71 @@ import pandas as pd
 
 from railgauge.operations import OPERATIONS
 from railgauge.units import format_seconds
+from railgauge_reports.arrivals import NOT_SYNCHRONISED
+from railgauge_reports.frame_parts import records
 from railgauge_reports.loaded import LoadedRun
 
 #: A row is worth a sentence where somebody was late in this share of its iterations.
 NOTEWORTHY = 0.01
+#: Ranks that a report for people names.
+MOST_LATE = 20
 _TOLD = [
     *("operation", "nbytes", "samples", "slowest_rank", "slowest_host", "slowest_iterations"),
     *("lateness_seconds", "lateness_p90_seconds"),
 ]
 
 
-def slow_arrivals(run: LoadedRun) -> list[str]:
-    """Who arrived last and by how much; or that somebody did, and why nobody is named."""
+def slow_arrivals(run: LoadedRun, most: int | None = None) -> list[str]:
+    """Who arrived last and by how much; or that somebody did, and why nobody is named.
+
+    Of more than `most` ranks the ones that were latest, and how many there are more.
+    """
     rows = run.rows[run.rows["late_iterations"].fillna(0) > 0]
     named = rows[rows["slowest_rank"].notna()]
-    by_rank = named[_TOLD].groupby("slowest_rank", sort=True)
-    sentences = [_named(own) for _, own in by_rank]
+    sentences = _named(named, most)
     unnamed = rows[rows["slowest_rank"].isna()]
     unnamed = unnamed[unnamed["late_iterations"] >= NOTEWORTHY * unnamed["samples"]]
     if len(unnamed):
         why = (
-            "the clocks of the nodes are not synchronised"
+            NOT_SYNCHRONISED
             if run.stored.last.clock_uncertainty_ns is None
             else "no single rank was the last one consistently"
         )
         sentences.append(
             f"somebody arrived late in {int(unnamed['late_iterations'].sum())} of"
-            f" {int(unnamed['samples'].sum())} iterations ({_rows(unnamed)});"
+            f" {int(unnamed['samples'].sum())} iterations ({_rows(len(unnamed))});"
             f" nobody is named: {why}"
         )
     return sentences
 
 
-def _named(rows: pd.DataFrame) -> str:
-    worst = rows.sort_values("lateness_seconds").iloc[-1]
-    times = int(rows["slowest_iterations"].sum())
-    return (
-        f"rank {int(worst['slowest_rank'])} on {worst['slowest_host']} arrived last in {times} of"
-        f" {int(rows['samples'].sum())} iterations ({_rows(rows)}):"
-        f" {format_seconds(float(worst['lateness_seconds']))} after the median of the others"
-        f" (90th percentile {format_seconds(float(worst['lateness_p90_seconds']))})"
-        f" in {worst['operation']} of {worst['nbytes']} B"
-    )
+def _named(rows: pd.DataFrame, most: int | None) -> list[str]:
+    """A sentence for each rank, in their order, with its worst row."""
+    by_rank = rows[_TOLD].sort_values("lateness_seconds", kind="stable").groupby("slowest_rank")
+    sums = by_rank[["slowest_iterations", "samples"]].sum()
+    worst = by_rank.tail(1).set_index("slowest_rank")
+    told = worst.assign(times=sums["slowest_iterations"], of=sums["samples"], rows=by_rank.size())
+    shown = told.tail(len(told) if most is None else most).sort_index()
+    sentences = [
+        f"rank {rank} on {host} arrived last in {times} of {of} iterations ({_rows(count)}):"
+        f" {format_seconds(late)} after the median of the others (90th percentile"
+        f" {format_seconds(p90)}) in {operation} of {nbytes} B"
+        for rank, (host, times, of, count, late, p90, operation, nbytes) in zip(
+            shown.index, records(shown, *_SAID), strict=True
+        )
+    ]
+    left = len(told) - len(shown)
+    return sentences + ([f"{left} more ranks arrived last, less late"] if left else [])
 
 
-def _rows(rows: pd.DataFrame) -> str:
-    return f"{len(rows)} row{'s' * (len(rows) > 1)}"
+_SAID = (
+    *("slowest_host", "times", "of", "rows", "lateness_seconds", "lateness_p90_seconds"),
+    *("operation", "nbytes"),
+)
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count > 1)}"
 
 
 def doubts(run: LoadedRun) -> list[str]:

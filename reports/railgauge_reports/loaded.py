@@ -13,6 +13,21 @@ from railgauge_reports.lossless.run import Fabric, fabric_of
 from railgauge_reports.stored import StoredRun, read_run
 from railgauge_reports.verdict import Verdict, judge, with_faults
 
+#: The backend that measures nothing: its runs are marked in every format.
+SIMULATED = "simulated"
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a reader wants besides the format.
+
+    `price` of a GPU-hour, in whatever money (None: no money is told). `beside` is the name of the
+    file with all rows that will lie beside the report ("": there will be none).
+    """
+
+    price: float | None = None
+    beside: str = ""
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedRun:
@@ -25,9 +40,20 @@ class LoadedRun:
     rows: pd.DataFrame
     verdict: Verdict
     fabric: Fabric
+    asked: Asked = Asked()
+
+    @property
+    def simulated(self) -> bool:
+        """Did a model of a fabric answer, and not a fabric?"""
+        return self.stored.plan.backend == SIMULATED
+
+    @property
+    def warning(self) -> str:
+        """What has to be said ahead of everything else; "" of a run that measured."""
+        return "SIMULATED: these numbers come from a model, nothing was measured" * self.simulated
 
 
-def load(folder: Path, profile: str | None = None) -> LoadedRun:
+def load(folder: Path, profile: str | None = None, asked: Asked = Asked()) -> LoadedRun:
     """Everything of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
 
     `profile` is what the fabric is judged as (None: as its ports suggest); raises UsageError for
@@ -38,4 +64,4 @@ def load(folder: Path, profile: str | None = None) -> LoadedRun:
     fabric = fabric_of(stored, rows, profile)
     faults = told.reasons(fabric)
     verdict = with_faults(judge(stored), faults, told.next_commands(fabric))
-    return LoadedRun(stored, rows, verdict, fabric)
+    return LoadedRun(stored, rows, verdict, fabric, asked)

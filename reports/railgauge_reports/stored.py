@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
 from railgauge.patterns import Round, rounds
@@ -37,6 +40,12 @@ class Start:
     def host_of(self) -> tuple[str, ...]:
         """`host_of[rank]`."""
         return tuple(self.run.hosts[node] for node, times in self.run.nodes for _ in range(times))
+
+    @cached_property
+    def node_of(self) -> npt.NDArray[np.int64]:
+        """The node of each rank, int64 [ranks]."""
+        nodes, times = np.array(self.run.nodes, np.int64).reshape(-1, 2).T
+        return np.repeat(nodes, times)
 
     @cached_property
     def _walk(self) -> dict[str, Any]:
@@ -65,10 +74,6 @@ class Start:
             walk |= {"round": next(islice(walk["left"], ahead, None)), "index": index}
         found: Round = walk["round"]
         return found
-
-    def hosts(self, ranks: list[int]) -> list[str]:
-        """The hosts of these ranks, each once, in the order of the ranks."""
-        return list(dict.fromkeys(self.host_of[rank] for rank in ranks))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +131,7 @@ class StoredRun:
     def again(self) -> str:
         """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
         plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
-        if len(self.last.hosts) == 1:
+        if len(self.last.hosts) == 1 or offers_of(self.last.backend).alone:
             return f"railgauge run -n {self.last.ranks} {plan}"
         nodes = self.environment.get("nodes") or [{}]
         variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}

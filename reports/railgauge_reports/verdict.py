@@ -27,6 +27,9 @@ from railgauge.repeating import repetitions
 from railgauge.topology import Topology
 from railgauge_reports.stored import Measured, Pair, StoredRun
 
+#: Ranks with wrong data that a report for people names.
+MOST_WRONG = 30
+
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from railgauge.errors import EXIT_WRONG_DATA
+from railgauge.gather import result_of
 from railgauge.journal import read_block
+from railgauge.patterns import Group, Round
+from railgauge.plan import Plan, cases
 from railgauge.records import Note
 from railgauge.samples import group_samples, seconds
 
@@ -108,3 +111,14 @@ def test_wrong_data_in_the_warm_up_is_told_when_the_sample_budget_is_used_up(
     assert not first.groups[0].wrong
     assert (second.stopped, second.groups[0].iterations) == ("wrong data", 0)
     assert second.groups[0].wrong[0].index == 7
+
+
+def test_a_line_of_the_journal_can_be_made_without_ranks():
+    plan = Plan(ranks=9, operations=("message_rate",), window=16, sizes=(64,))
+    (case,) = cases(plan)
+    round_ = Round((Group((2, 3)), Group((5, 6))), "beside incast", "incast", (7, 8))
+    facts = {"world_size": 9, "started": 1.0, "seconds": 2.0, "stopped": "count", "blocks": ()}
+    made = result_of(plan, case, 4, round_, (), **facts)
+    assert (made.round, made.name, made.idle) == (4, "beside incast", "0-1,4")
+    assert (made.transfers, made.bus_factor) == (case.entry.transfers(2, 16), case.bus_factor(2))
+    assert (made.started, made.seconds, made.stopped) == (1.0, 2.0, "count")

@@ -10,7 +10,8 @@ from railgauge import plans
 from railgauge.plan import Plan, cases, read_plan
 from railgauge.plan_rules import validate
 
-SHIPPED = sorted(plans.names())
+TRAINING = ("ddp", "fsdp", "moe", "tensor_parallel")
+OF_PAIRS = ("leaf-rotation", "tournament")
 
 
 def plan_of(name: str, backend: str) -> Plan:
@@ -20,14 +21,14 @@ def plan_of(name: str, backend: str) -> Plan:
     return validate(Plan(ranks=2, backend=backend, memory=memory, **known))
 
 
-def test_training_jobs_have_a_plan_each():
-    assert SHIPPED == ["ddp", "fsdp", "moe", "tensor_parallel"]
+def test_training_jobs_and_searches_of_pairs_have_a_plan_each():
+    assert sorted(plans.names()) == sorted((*TRAINING, *OF_PAIRS))
     assert all(len(summary) > 20 for summary in plans.names().values())
 
 
 @pytest.mark.parametrize("backend", ["mpi", "nccl", "torch"])
-@pytest.mark.parametrize("name", SHIPPED)
-def test_every_shipped_plan_makes_cases_with_every_backend(name, backend):
+@pytest.mark.parametrize("name", TRAINING)
+def test_every_plan_of_training_makes_cases_with_every_backend(name, backend):
     found = cases(plan_of(name, backend))
     assert len({case.nbytes for case in found}) == len(read_plan(plans.path_of(name))["sizes"])
     overlapped = plan_of(name, backend).overlap

@@ -15,7 +15,7 @@ from railgauge.errors import NotMeasuredError
 from railgauge.journal import Folder
 from railgauge.plan import Plan, cases
 from railgauge.records import Block, GroupResult, Result
-from railgauge.samples import bandwidths, completion_ns, group_samples, seconds
+from railgauge.samples import bandwidths, completion_ns, group_samples, seconds, stacks
 
 STAMPS = ("entry", "exit")
 
@@ -136,3 +136,55 @@ def test_bandwidths_are_decimal_and_absent_where_there_is_no_time_or_payload():
     assert bandwidths(8, None, 1.0) is None
     assert bandwidths(8, 0.0, 1.0) is None
     assert bandwidths(0, 1.0, 1.0) is None
+
+
+def test_groups_of_equally_many_ranks_are_stacked(tmp_path: Path):
+    folder = Folder(tmp_path)
+    (tmp_path / "samples").mkdir()
+    rows = np.arange(7 * 3 * 2, dtype=np.int64).reshape(7, 3, 2)
+    block = Block(node=0, offset=folder.append_samples(0, rows), ranks="0-6", columns=STAMPS)
+    made = result([block], ("0,4", "1-3", "5-6"), 3)
+    pairs, three = stacks(tmp_path, made)
+    assert (pairs.number.tolist(), three.number.tolist()) == ([0, 2], [1])
+    assert pairs.ranks.tolist() == [[0, 4], [5, 6]]
+    assert np.array_equal(pairs.rows, rows[[[0, 4], [5, 6]]])
+    assert np.array_equal(three.rows[0], rows[1:4])
+    assert seconds(pairs, made).shape == (2, 3)
+
+
+def test_of_a_pair_the_rank_that_stamped_is_its_only_row(tmp_path: Path):
+    folder = Folder(tmp_path)
+    (tmp_path / "samples").mkdir()
+    rows = np.arange(2 * 3 * 1, dtype=np.int64).reshape(2, 3, 1)
+    offset = folder.append_samples(0, rows)
+    block = Block(node=0, offset=offset, ranks="0,2", columns=("duration",))
+    (pairs,) = stacks(tmp_path, result([block], ("0-1", "2-3"), 3))
+    assert pairs.ranks.tolist() == [[0], [2]]
+    assert np.array_equal(pairs.rows, rows[:, None])
+
+
+def test_the_slowest_of_groups_lie_on_the_nodes_of_their_first_ranks(tmp_path: Path):
+    folder = Folder(tmp_path)
+    (tmp_path / "samples").mkdir()
+    slowest = np.array([[[50, 3]], [[60, 5]], [[70, 1]]], np.int64)
+    kept = {"columns": ("duration", "rank")}
+    blocks = [
+        Block(node=0, offset=folder.append_samples(0, slowest[:2]), ranks="2,4", **kept),
+        Block(node=1, offset=folder.append_samples(1, slowest[2:]), ranks="0", **kept),
+    ]
+    (made,) = stacks(tmp_path, result(blocks, ("0-1", "2-3", "4-5"), 1))
+    assert made.rows[:, 0].tolist() == [[[70, 1]], [[50, 3]], [[60, 5]]]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "columns"), [("0-1", STAMPS), ("0,7", ("duration", "rank")), ("5", STAMPS)]
+)
+def test_a_group_without_samples_is_an_error_that_names_its_ranks(tmp_path: Path, ranks, columns):
+    folder = Folder(tmp_path)
+    (tmp_path / "samples").mkdir()
+    offset = folder.append_samples(0, np.zeros((2, 1, 2), np.int64))
+    block = Block(node=0, offset=offset, ranks=ranks, columns=columns)
+    with pytest.raises(NotMeasuredError, match="round 0: no samples of the ranks"):
+        stacks(tmp_path, result([block], ("0-1", "2-3"), 1))
+    with pytest.raises(NotMeasuredError, match="no samples"):
+        stacks(tmp_path, result([], ("0-1",), 1))

@@ -20,6 +20,7 @@ from railgauge.statistics import (
     median_interval,
     relative_width,
     summarise,
+    summarise_rows,
 )
 
 TIMES = st.lists(st.floats(1e-7, 10.0), min_size=1, max_size=150).map(np.array)
@@ -171,3 +172,13 @@ def test_a_wide_interval_is_not_stable():
 def test_times_of_zero_have_no_relative_width():
     assert relative_width(np.zeros(64)) == math.inf
     assert not summarise(np.zeros(64)).stable
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 6, 20, 31, 32, 33, 100, 1000, 10_000])
+def test_series_side_by_side_are_summarised_as_each_alone(n):
+    random = np.random.default_rng(n)
+    rows = np.round(np.exp(random.normal(0, 0.02, (5, n))), 2)  # with ties
+    rows[1], rows[2, : n // 2] = 0, 1.2
+    made = summarise_rows(rows, 0.02)
+    assert [made.of(k) for k in range(5)] == [summarise(row, 0.02) for row in rows]
+    assert len({made.of(k).median for k in range(5)}) > 2 * (n > 0)

@@ -1,4 +1,17 @@
-"""How long a report takes to read a run of 1,000 cases."""
+"""How long a report takes: of a run of 1,000 cases, and of one of 49,152 groups on 4,096 nodes of 8 GPUs.
+
+`python tests/benchmarks/bench_frames.py [NODES ROUNDS]` prints seconds of CPU and the peak of memory after
+each phase of the large one; 1024 1023 is a whole tournament of 1,024 nodes (4,190,208 rows, 30 GB).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,6 +22,7 @@ from railgauge.plan import Plan, cases
 from railgauge.records import FORMAT, Block, GroupResult, Result, Run
 
 frames = pytest.importorskip("railgauge_reports.frames", reason="the reports are not installed")
+formats = pytest.importorskip("railgauge_reports.formats")
 
 ITERATIONS = 500
 
@@ -79,3 +93,78 @@ def test_case_frame_of_a_thousand_cases(benchmark, thousand_cases):
 def test_sample_frame_of_a_thousand_cases(benchmark, thousand_cases):
     frame = benchmark.pedantic(frames.sample_frame, (thousand_cases,), rounds=3)
     assert len(frame) == 1000 * ITERATIONS
+
+
+# many groups ------------------------------------------------------------------------------------------
+
+FORMATS = ("csv", "json", "markdown", "table", "parquet", "nccl_tests")
+
+
+@pytest.fixture(scope="module")
+def many_groups(rig, tmp_path_factory):
+    """Three rounds of pairs of 4,096 nodes, rail by rail: 16,384 groups each."""
+    made = rig("large_run")
+    shape = made.Shape(nodes=4096, gpus=8, rounds=3)
+    return made.write(tmp_path_factory.mktemp("many") / "run", shape)
+
+
+@pytest.fixture(scope="module")
+def loaded(many_groups):
+    from railgauge_reports.loaded import load
+
+    return load(many_groups)
+
+
+def test_reading_and_judging_many_groups(benchmark, many_groups):
+    from railgauge_reports.loaded import load
+
+    made = benchmark.pedantic(load, (many_groups,), rounds=3)
+    assert len(made.rows) == 49_152
+    assert made.verdict.word == "PASS"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_of_many_groups(benchmark, loaded, name):
+    assert benchmark.pedantic(formats.renderer(name), (loaded,), rounds=3)
+
+
+def phases(nodes: int, rounds: int) -> None:
+    """Print what each phase of a report costs."""
+    from railgauge_reports.loaded import LoadedRun
+    from railgauge_reports.lossless import told
+    from railgauge_reports.lossless.run import fabric_of
+    from railgauge_reports.stored import read_run
+    from railgauge_reports.verdict import judge, with_faults
+
+    place = Path(__file__).parents[1] / "rigs/large_run/__init__.py"
+    spec = importlib.util.spec_from_file_location("large_run", place)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    shown = FORMATS if rounds <= 100 else ("parquet", "markdown", "table")
+    renderers = {name: formats.renderer(name) for name in shown}
+
+    def phase(name, work, *arguments):
+        before = time.process_time()
+        value = work(*arguments)
+        seconds = time.process_time() - before
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{name:12}{seconds:8.2f} s{peak:8.2f} GiB", flush=True)
+        return value
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = phase("write", made.write, Path(folder) / "run", made.Shape(nodes, 8, rounds=rounds))
+        stored = phase("read", read_run, path)
+        rows = phase("frame", frames.case_frame, stored)
+        verdict = phase("verdict", judge, stored)
+        fabric = phase("fabric", fabric_of, stored, rows)
+        verdict = with_faults(verdict, told.reasons(fabric), told.next_commands(fabric))
+        run = LoadedRun(stored, rows, verdict, fabric)
+        print(f"{len(rows)} rows")
+        for name, render in renderers.items():
+            phase(name, render, run)
+
+
+if __name__ == "__main__":
+    phases(*(map(int, sys.argv[1:]) if sys.argv[1:] else (4096, 3)))

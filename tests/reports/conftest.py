@@ -31,6 +31,7 @@ from railgauge.records import (
     encode_runs,
 )
 from railgauge.topology import located
+from railgauge_reports.localise.suspects import Suspect
 from railgauge_reports.lossless.evidence import Count, Evidence, Port
 
 
@@ -60,12 +61,13 @@ class Writer:
         resume: bool = False,
         functional: bool = False,
         hosts: int = 2,
+        names: Sequence[str] = (),
         nodes: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.path, self.plan, self.folder = path, plan, Folder(path)
         self.cases = cases(plan)
         self.nodes = [rank * hosts // plan.ranks for rank in range(plan.ranks)]
-        self.hosts = tuple(f"n{k}" for k in range(hosts))
+        self.hosts = tuple(names) or tuple(f"n{k}" for k in range(hosts))
         self.done = self.folder.claim(plan, resume)
         self.folder.release()  # a test may go on with the same folder in a second writer
         self.folder.append(
@@ -97,10 +99,12 @@ class Writer:
         ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
         self.folder.write_environment({"nodes": told, "ranks": ranks})
 
-    def groups(self, index: int) -> list[tuple[int, ...]]:
+    def round(self, index: int) -> patterns.Round:
         where = located(self.plan.leaves, self.hosts, self.nodes)
-        made = next(islice(patterns.rounds(self.plan.schedule, where), index, None))
-        return [group.ranks for group in made.groups]
+        return next(islice(patterns.rounds(self.plan.schedule, where), index, None))
+
+    def groups(self, index: int) -> list[tuple[int, ...]]:
+        return [group.ranks for group in self.round(index).groups]
 
     def result(
         self,
@@ -125,7 +129,8 @@ class Writer:
         Stamps are int64 [ranks, iterations, 2] in ns on one clock; node 1's is 5 s behind. `more`
         are further fields of each group's result.
         """
-        groups = self.groups(index)
+        rails = {group.ranks: group.rail for group in self.round(index).groups}
+        groups = list(rails)
         made = {}
         for group in groups:
             if callable(seconds):
@@ -169,7 +174,7 @@ class Writer:
                     checked_iterations=iterations + 33 if checked is None else checked,
                     missed_windows=0,
                     wrong=tuple(w for w in wrong if w.rank in group),
-                    **more,
+                    **{"rail": rails[group], **more},
                 )
                 for group in groups
             ),
@@ -197,6 +202,12 @@ class Writer:
         return self.path
 
 
+@pytest.fixture(scope="session")
+def writer() -> type[Writer]:
+    """For fixtures that outlive a test."""
+    return Writer
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Writer]:
     """start(folder=..., clock=..., resume=..., nodes=facts of n0 and n1, **fields of the plan).
@@ -211,6 +222,7 @@ def start(tmp_path: Path) -> Callable[..., Writer]:
         resume: bool = False,
         functional: bool = False,
         hosts: int = 2,
+        names: Sequence[str] = (),
         nodes: Sequence[dict[str, Any]] = (),
         **plan: Any,
     ) -> Writer:
@@ -222,6 +234,7 @@ def start(tmp_path: Path) -> Callable[..., Writer]:
             resume=resume,
             functional=functional,
             hosts=hosts,
+            names=names,
             nodes=nodes,
         )
 
@@ -349,3 +362,28 @@ def fabric() -> Callable[..., Evidence]:
         return Evidence(ports=tuple(ports), **fields)
 
     return build
+
+
+@pytest.fixture
+def suspect() -> Callable[..., Suspect]:
+    """`suspect(hosts=("n3",), ...)`: a NIC that three of three measurements accuse, or something else."""
+
+    def made(**facts: Any) -> Suspect:
+        usual = {
+            "kind": "nic",
+            "target": "rail 1 of n3",
+            "hosts": ("n3",),
+            "nodes": (3,),
+            "rail": 1,
+            "leaves": (),
+            "effect": 0.5,
+            "effect_low": 0.4,
+            "effect_high": 0.6,
+            "supporting": 3,
+            "of": 3,
+            "confidence": 0.99,
+            "log_odds": 5.0,
+        }
+        return Suspect(**(usual | facts))
+
+    return made

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from railgauge_reports.arrivals import judge_arrivals
+from railgauge_reports.arrivals import judge_arrivals, judge_series
 from railgauge_reports.findings import slow_arrivals
 from railgauge_reports.frames import case_frame
 from railgauge_reports.loaded import load
@@ -131,3 +131,23 @@ def test_ranks_of_a_rooted_operation_leave_apart_and_are_not_late_without_clocks
     run.result(run.cases[0], lambda group: collective(len(group), late=range(0, 400, 10)))
     assert pd.isna(case_frame(run.end()).iloc[0]["late_iterations"])
     assert slow_arrivals(load(run.path)) == []
+
+
+@pytest.mark.parametrize("uncertainty", [0, 1_000, None])
+def test_series_side_by_side_are_judged_as_each_alone(uncertainty):
+    alike = {"ranks": 3, "iterations": 60}
+    stamps = np.stack(
+        [
+            collective(**alike),
+            collective(late=range(0, 60, 2), **alike, seed=2),
+            collective(late=range(25), by=[1] * 25, **alike, seed=3),
+            collective(late=range(60), by=[0, 1, 2] * 20, **alike, seed=4),
+            collective(late=range(5), **alike, seed=5),
+        ]
+    )
+    made = judge_series(stamps[..., 0], stamps[..., 1], uncertainty)
+    hosts = ["n0", "n1", "n2"]
+    found = [made.of(k, range(3), hosts) for k in range(len(stamps))]
+    assert found == [judged(own, uncertainty) for own in stamps]
+    named = [one.late and one.late.rank for one in found]
+    assert named == ([None, 2, 1, None, None] if uncertainty is not None else [None] * 5)

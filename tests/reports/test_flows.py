@@ -16,7 +16,7 @@ from railgauge.plan import Plan
 from railgauge.records import FlowBlock, Pressure
 from railgauge.statistics import jain
 from railgauge.topology import one_node
-from railgauge_reports.flows import Recovery, flow_frame, recovery
+from railgauge_reports.flows import flow_frame
 from railgauge_reports.formats import markdown
 from railgauge_reports.frames import case_frame
 from railgauge_reports.loaded import load
@@ -143,58 +143,3 @@ def test_who_sat_out_is_told_and_of_many_only_a_few(start):
     assert "- ranks 0 sat out round 0\n" in text
     assert text.count("sat out") == 6
     assert "- others sat out 2 more rounds" in text
-
-
-# recovery ---------------------------------------------------------------------------------------
-
-
-def series(*parts):
-    """(ends, seconds) of parts (seconds each, how many)."""
-    took = np.concatenate([np.full(count, each) for each, count in parts])
-    return 100 + np.cumsum(took), took
-
-
-def test_a_steady_series_was_not_disturbed():
-    assert recovery(*series((0.01, 500))) is None
-    assert recovery(*series((0.01, 5))) is None
-    assert recovery(np.zeros(0), np.zeros(0)) is None
-
-
-def test_a_stall_is_a_disturbance_that_lasts_as_long_as_it_does():
-    found = recovery(*series((0.01, 200), (0.75, 1), (0.01, 300)))
-    assert found.begin_seconds == pytest.approx(2.0, abs=0.11)
-    assert found.seconds == pytest.approx(0.75, abs=0.15)
-    assert 1 <= found.iterations <= 11
-
-
-def test_a_worse_iteration_much_later_is_not_the_begin_of_the_first_disturbance():
-    found = recovery(*series((0.01, 200), (0.4, 1), (0.01, 300), (0.9, 1), (0.01, 300)))
-    assert found.begin_seconds == pytest.approx(2.0, abs=0.11)
-    assert found.seconds == pytest.approx(0.4, abs=0.15)
-
-
-def test_a_slow_beginning_hides_no_disturbance_behind_it():
-    assert recovery(*series((0.05, 8), (0.01, 500))) is None
-    found = recovery(*series((0.05, 8), (0.01, 300), (0.75, 1), (0.01, 300)))
-    assert found.begin_seconds == pytest.approx(3.4, abs=0.11)
-
-
-def test_stamps_that_are_years_apart_are_no_series():
-    assert recovery(np.array([1.0, 9e9]), np.array([0.5, 0.5])) is None
-
-
-def test_after_an_outage_the_rate_must_hold_for_a_second():
-    found = recovery(*series((0.01, 200), (0.5, 1), (0.01, 50), (0.5, 1), (0.01, 300)))
-    assert found.seconds == pytest.approx(0.5 + 0.5 + 0.5, abs=0.2)
-
-
-def test_a_rate_that_never_comes_back_has_no_recovery():
-    found = recovery(*series((0.01, 400), (0.03, 50)))
-    assert found == Recovery(pytest.approx(4.0, abs=0.11), None, pytest.approx(50, abs=11))
-
-
-def test_recovery_is_counted_from_an_event_that_is_known():
-    ends, took = series((0.01, 200), (0.5, 1), (0.01, 300))
-    found = recovery(ends, took, event=101.9)
-    assert found.begin_seconds == pytest.approx(1.9)
-    assert found.seconds == pytest.approx(0.6, abs=0.11)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from railgauge.cluster import Cluster
+from railgauge.expectation.nccl_tuning import nvlink_share
 from railgauge.simulation import maxmin
 from railgauge.simulation.networks import network_of
 
@@ -33,7 +34,9 @@ class Machine:
         rails = np.array([cluster.rail(gpu) for gpu in range(gpus)])
         self.rail_of: Numbers = rails[np.arange(ranks) % gpus]
         self.port_of: Numbers = self.node_of * cluster.node.nics + self.rail_of
-        inside = np.full(2 * ranks, (cluster.node.inside_GBps or 0.0) * cluster.node.ring_share)
+        node = cluster.node
+        part = nvlink_share(node.nvlink_generation) if node.nvlink_GBps else 1.0
+        inside = np.full(2 * ranks, (node.inside_GBps or 0.0) * part)
         self.capacity: Floats = np.concatenate([self.network.capacity, inside])
         self._first_inside = len(self.network.capacity)
 

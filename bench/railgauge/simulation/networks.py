@@ -24,7 +24,7 @@ from railgauge.errors import UsageError
 Ports = NDArray[np.int64]
 Routes = NDArray[np.int32]
 Switch = Literal["leaf", "spine", "core"]
-#: The most links that a network may have: 16 million take 0.3 GB, and each route is computed from them.
+#: The most links that a network may have: 16 bytes each, and as much again while it is made.
 MOST_LINKS = 1 << 24
 
 

@@ -1,7 +1,7 @@
 """Fat trees of any depth and width: PGFT(h; m; w; p), parallel-port generalised fat trees.
 
 E. Zahavi, D-Mod-K Routing Providing Non-Blocking Traffic for Shift Permutations on Real Life Fat
-Trees (CCIT 776, 2010): a node of level l has m[l - 1] children, w[l] parents and p[l] parallel cables to
+Trees (Technion, 2010): a node of level l has m[l - 1] children, w[l] parents and p[l] parallel cables to
 each. With M_l = m[0] * ... * m[l - 1] and W_l = w[0] * ... * w[l - 1], the subtrees of level l hold M_l
 ports each and have W_l switches at their top; the switch of subtree s and digits u is s * W_l + u,
 and its parent over the cable x has the digits u + W_l * (x mod w[l]). NICs have one cable: w[0] = 1.
@@ -99,6 +99,7 @@ class Tree(Network):
 def fat_tree(down: Sequence[int], up: Sequence[int], count: Sequence[int], rate: float) -> Tree:
     """The tree of these parameters, as SimGrid's fat-tree zones take them, with a NIC at each place.
 
+    Static routes are SimGrid's where count is 1; of parallel cables it takes the first one down.
     All links carry `rate` GB/s. Raises ValueError where the numbers describe no such tree.
     """
     if not len(down) == len(up) == len(count) > 0 or min(*down, *up, *count) < 1:

@@ -39,7 +39,7 @@ class _Seen:
         for group in made.result.groups:
             if not group.iterations:
                 continue
-            hosts = made.start.hosts(decode_ranks(group.ranks))
+            hosts = list(dict.fromkeys(made.start.host_of[r] for r in decode_ranks(group.ranks)))
             self.nodes |= set(hosts)
             if group.rail is not None:
                 self.nics |= {(host, group.rail) for host in hosts}

@@ -11,12 +11,10 @@ import msgspec
 from railgauge.backends import offers_of
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.journal import JOURNAL
-from railgauge.records import decode_ranks
-from railgauge.samples import bandwidths, seconds
-from railgauge.statistics import summarise
 from railgauge.units import format_size
 from railgauge_reports.compare.effects import within
-from railgauge_reports.frames import GroupFacts, group_facts, group_text, wrong_count
+from railgauge_reports.frame_parts import records
+from railgauge_reports.frames import case_frame
 from railgauge_reports.stored import Pair, StoredRun, read_run
 
 
@@ -61,7 +59,7 @@ class Time:
     """The median of one launch in one case (None: not measured, see `reason`), and its error.
 
     `within` is the standard error of log(median) inside the launch. `busbw_GBps` is None where there
-    is no payload, or where ranks shared a GPU.
+    is no payload, with wrong data, or where ranks shared a GPU.
     """
 
     median: float | None
@@ -105,49 +103,43 @@ def read_launch(folder: Path) -> Launch:
     stored = read_run(folder)
     times: dict[Key, Time] = {}
     pairs: dict[Key, Pair] = {}
-    for facts in group_facts(stored):
-        key = _key(stored, facts)
-        times[key], pairs[key] = _time(facts), (facts.case.index, facts.round)
+    frame = case_frame(stored)
+    fields = (*Key.__struct_fields__, "case")
+    for (*facts, case), (gap, *said) in zip(
+        records(frame, *fields), records(frame, "gap", *_SAID), strict=True
+    ):
+        key = Key(**dict(zip(Key.__struct_fields__, facts, strict=True)))
+        times[key], pairs[key] = _time(gap, *said), (case, key.round)
     return Launch(stored, times, pairs)
 
 
-def _key(stored: StoredRun, facts: GroupFacts) -> Key:
-    case = facts.case
-    return Key(
-        operation=case.operation,
-        backend=facts.start.run.backend,
-        dtype=case.dtype,
-        op=case.op,
-        placement=case.placement,
-        call=case.call,
-        selected=case.algorithm or None,
-        timing=case.timing,
-        root=case.root,
-        pattern=stored.plan.pattern,
-        round=facts.round,
-        group=group_text(facts.ranks),
-        ranks=len(decode_ranks(facts.ranks)),
-        nbytes=case.nbytes,
-    )
+_SAID = (
+    *("median_seconds", "median_low_seconds", "median_high_seconds", "busbw_GBps", "wrong"),
+    *("hosts", "functional", "reason"),
+)
 
 
-def _time(facts: GroupFacts) -> Time:
-    hosts = " ".join(facts.start.hosts(decode_ranks(facts.ranks)))
-    if facts.samples is None or facts.measured is None:
-        return Time(None, float("inf"), None, 0, hosts, facts.reason or "not measured")
-    result = facts.measured.result
-    summary = summarise(seconds(facts.samples, result))
-    wrong = wrong_count(facts.samples.group) or 0
-    if not summary.median:
-        why = "no samples" if summary.median is None else "the clock shows 0 s"
-        return Time(None, float("inf"), None, wrong, hosts, why)
-    rates = bandwidths(result.case.nbytes, summary.median, result.bus_factor)
-    functional = facts.start.run.functional
+def _time(
+    gap: bool,
+    median: float | None,
+    low: float | None,
+    high: float | None,
+    busbw_GBps: float | None,  # noqa: N803 (a unit)
+    wrong: int | None,
+    hosts: str,
+    functional: bool,
+    reason: str | None,
+) -> Time:
+    """What a row of a case frame says."""
+    if not median:
+        unknown = "no samples" if median is None else "the clock shows 0 s"
+        why = (reason or "not measured") if gap else unknown
+        return Time(None, float("inf"), None, wrong or 0, hosts, why)
     return Time(
-        median=summary.median,
-        within=within(summary.low, summary.high),
-        busbw_GBps=None if functional or rates is None else rates[1],
-        wrong=wrong,
+        median=median,
+        within=within(low, high),
+        busbw_GBps=busbw_GBps,
+        wrong=wrong or 0,
         hosts=hosts,
         reason="ranks shared a GPU: its time says nothing of speed" if functional else "",
     )
@@ -195,10 +187,11 @@ def match(a: Sequence[Launch], b: Sequence[Launch]) -> Matched:
             compared[field] = (str(*one), str(*other))
     made = Matched((), (), (), compared)
     first, second = ([made.of(key) for key in keys] for keys in (first, second))
+    of_first, of_second = set(first), set(second)
     return Matched(
-        keys=tuple(key for key in first if key in set(second)),
-        only_a=tuple(key for key in first if key not in set(second)),
-        only_b=tuple(key for key in second if key not in set(first)),
+        keys=tuple(key for key in first if key in of_second),
+        only_a=tuple(key for key in first if key not in of_second),
+        only_b=tuple(key for key in second if key not in of_first),
         compared=compared,
     )
 

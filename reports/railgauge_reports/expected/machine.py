@@ -40,6 +40,8 @@ class Machine:
 def machine_of(run: StoredRun) -> Machine:
     """The cluster of a run; raises nothing for facts that are absent or damaged."""
     nodes, ranks = len(run.last.hosts), run.last.ranks
+    if run.plan.cluster is not None:
+        return Machine(nodes, ranks, run.plan.cluster)
     if run.plan.memory == "host":
         return Machine(nodes, ranks, reason=HOST_MEMORY)
     if run.last.functional:

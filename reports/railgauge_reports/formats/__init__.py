@@ -1,14 +1,17 @@
 """The formats of `railgauge report`: the file name is the name of the format.
 
 A format is a module with one function, `render(run: LoadedRun) -> str | bytes`; the first line of
-its docstring says what it is for. A new file in this folder is a new format. A format that can show an
-acceptance as well has `render_acceptance(result: Result) -> str | bytes`.
+its docstring says what it is for. A new file in this folder is a new format. Where one file does not
+hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
+of a second file that `--output` writes under that suffix (None: the first one holds everything). A
+format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from railgauge import plugins
@@ -33,21 +36,32 @@ def renderer(name: str) -> Render:
     """The `render` of that format; raises UsageError with the closest name if there is none."""
     if name not in names():
         raise unknown("format", name, names(), "railgauge report --help")
-    return cast("Render", importlib.import_module(f"{plugins.FORMATS}.{name}").render)
+    return cast("Render", _module(name).render)
+
+
+def beside_suffix(name: str) -> str:
+    """The suffix of the second file of a format; "" of most."""
+    return str(getattr(_module(name), "BESIDE", ""))
+
+
+def beside(name: str, run: LoadedRun) -> bytes | None:
+    """The second file of a format; None where there is none to write."""
+    made: bytes | None = _module(name).beside(run)
+    return made
 
 
 def acceptance_renderer(name: str) -> RenderAcceptance:
     """The `render_acceptance` of that format; raises UsageError where it has none."""
     renderer(name)  # an unknown name is answered there
-    found = getattr(importlib.import_module(f"{plugins.FORMATS}.{name}"), ACCEPTANCE, None)
+    found = getattr(_module(name), ACCEPTANCE, None)
     if found is None:
-        able = [
-            each
-            for each in names()
-            if hasattr(importlib.import_module(f"{plugins.FORMATS}.{each}"), ACCEPTANCE)
-        ]
+        able = [each for each in names() if hasattr(_module(each), ACCEPTANCE)]
         raise UsageError(
             f"--format {name}: shows runs, and not an acceptance.\n"
             f"  allowed: {', '.join(able)}\n  next: the run folders inside have all formats"
         )
     return cast("RenderAcceptance", found)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{plugins.FORMATS}.{name}")

@@ -9,6 +9,7 @@ import msgspec
 from railgauge_reports.acceptance import show
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.frame_parts import records
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
 from railgauge_reports.verdict import wrong_elements
@@ -28,6 +29,7 @@ def head(run: LoadedRun) -> dict[str, Any]:
             "starts": len(stored.starts),
             "environment": stored.environment,
         },
+        "simulated": run.simulated,
         "verdict": verdict.word,
         "exit_code": verdict.exit_code,
         "coverage": {**covered, "sentence": verdict.coverage.sentence()},
@@ -45,7 +47,8 @@ def head(run: LoadedRun) -> dict[str, Any]:
 
 def render(run: LoadedRun) -> str:
     """The object, indented, with a newline at its end."""
-    rows = run.rows.astype(object).where(run.rows.notna(), None).to_dict("records")
+    names = list(run.rows.columns)
+    rows = [dict(zip(names, values, strict=True)) for values in records(run.rows)]
     encoded = msgspec.json.encode({**head(run), "rows": rows})
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 

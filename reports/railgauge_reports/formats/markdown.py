@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from railgauge.patterns import PAIRWISE
-from railgauge.records import Run
-from railgauge.units import NANOSECONDS, format_seconds
+from railgauge.units import format_seconds
 from railgauge_reports.acceptance import show
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.cells import NOTHING, table
 from railgauge_reports.cells import escaped as _escaped
 from railgauge_reports.cells import pipes as _pipes
 from railgauge_reports.counters import counter_frame, events
-from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
 from railgauge_reports.flows import flow_frame
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric
+from railgauge_reports.machine import machine_facts
 from railgauge_reports.stored import StoredRun
-from railgauge_reports.verdict import wrong_elements
+from railgauge_reports.verdict import MOST_WRONG, wrong_elements
 
 MOST_COUNTERS = MOST_FLOWS = 30
 MOST_BYES = 5
@@ -35,10 +33,11 @@ def render(run: LoadedRun) -> str:
     stored, verdict = run.stored, run.verdict
     parts = [
         f"# railgauge: {verdict.word}",
+        *([f"**{run.warning}.**"] if run.warning else []),
         f"{verdict.coverage.sentence()}.",
         *_bullets(verdict.reasons),
         *_section("Wrong data", _wrong(stored)),
-        *_section("Late arrivals", _bullets(slow_arrivals(run))),
+        *_section("Late arrivals", _bullets(slow_arrivals(run, MOST_LATE))),
         *_section("Results", _results(run)),
         *_section("Flows", _flows(stored)),
         *_section("Lossless fabric", _fabric(run.fabric)),
@@ -71,6 +70,7 @@ def _results(run: LoadedRun) -> list[str]:
         heading = ": ".join(filter(None, (str(operation), ", ".join(made.common))))
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
+        parts += made.more(run.stored.folder)
     return parts or ["Nothing was measured."]
 
 
@@ -187,6 +187,7 @@ def _wrong(stored: StoredRun) -> list[str]:
         "case", "round", "rank", "host", "buffer", "index", "expected", "found", "elements",
         "iteration",
     )  # fmt: skip
+    found = wrong_elements(stored)
     body = [
         (
             w.case.describe(),
@@ -200,59 +201,8 @@ def _wrong(stored: StoredRun) -> list[str]:
             str(w.wrong.elements),
             NOTHING if w.wrong.iteration is None else str(w.wrong.iteration),
         )
-        for w in wrong_elements(stored)
+        for w in found[:MOST_WRONG]
     ]
-    return [_pipes(header, body)] if body else []
-
-
-def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
-    """(what, value) pairs about where and with what the last start ran."""
-    run = stored.last
-    nodes = stored.environment.get("nodes") or []
-    node: dict[str, Any] = nodes[0] if nodes else {}
-    memory = node.get("memory_bytes")
-    started = datetime.datetime.fromtimestamp(run.started, datetime.timezone.utc)
-    facts = {
-        "run": str(stored.folder),
-        "started": started.isoformat(timespec="seconds"),
-        "railgauge": run.version,
-        "ranks": f"{run.ranks} on {len(set(run.hosts))} host(s)",
-        "hosts": " ".join(dict.fromkeys(run.hosts)),
-        "backend": f"{run.backend}: {stored.library}",
-        "thread level": run.thread_level,
-        "processor": f"{node.get('processors')} x {node.get('processor')}" if node else "",
-        "GPUs": _gpus(stored),
-        "memory": f"{memory / 2**30:.1f} GiB a host" if memory else "",
-        "kernel": node.get("kernel", ""),
-        "versions": _pairs(node.get("versions", {})),
-        "variables": _pairs(node.get("variables", {})),
-        "clocks": _clocks(run),
-        "start-up": f"MPI_Init {format_seconds(run.init_seconds)},"
-        f" communicator {format_seconds(run.communicator_seconds)}",
-        "time stamp": f"costs {format_seconds(run.stamp_nanoseconds * NANOSECONDS)}",
-    }
-    return [(what, str(value)) for what, value in facts.items() if value]
-
-
-def _gpus(stored: StoredRun) -> str:
-    """`8 x NVIDIA H100 80GB HBM3 (sm_90, 132 multiprocessors, 79.1 GiB), driver for CUDA 13.0`."""
-    gpus = {gpu["uuid"]: gpu for gpu in stored.gpus.values()}
-    kinds = Counter(
-        f"{gpu['name']} (sm_{''.join(map(str, gpu['capability']))}, {gpu['multiprocessors']}"
-        f" multiprocessors, {gpu['memory_bytes'] / 2**30:.1f} GiB), driver for CUDA"
-        f" {gpu['driver'] // 1000}.{gpu['driver'] % 1000 // 10}"
-        for gpu in gpus.values()
-    )
-    return "; ".join(f"{count} x {kind}" for kind, count in kinds.items())
-
-
-def _clocks(run: Run) -> str:
-    if run.clock_uncertainty_ns is None:
-        return "not synchronised"
-    if run.clock_uncertainty_ns == 0:
-        return "one: all ranks run under the same kernel"
-    return f"synchronised within {format_seconds(run.clock_uncertainty_ns * NANOSECONDS)}"
-
-
-def _pairs(facts: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in facts.items())
+    left = len(found) - len(body)
+    more = [f"{left} more ranks had wrong data: `--format json` names them."] if left else []
+    return [_pipes(header, body), *more] if body else []

@@ -10,13 +10,15 @@ that width (nccl-tests has the word for `#wrong` only), so every row has its 13 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from railgauge.operations import OPERATIONS
 from railgauge.records import decode_ranks
+from railgauge_reports.frame_parts import records as _records
+from railgauge_reports.groups import group_text
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.stored import StoredRun
 
@@ -24,33 +26,57 @@ LAYOUT = "2.19.6"
 _TYPES = {"float16": "half", "float32": "float", "float64": "double"}
 _MICRO = 1e6
 _ROW = ("dtype", "op", "root", "nbytes", "count")
+_TABLE = ("operation", "call", "selected", "round", "group")
 
 Row = Mapping[str, Any]
+_Place = tuple[int, int, str]  # case, round, group
+
+
+class _Facts(NamedTuple):
+    """What every table needs of the run, looked up once: by rank, by host, by place."""
+
+    host_of: Sequence[str]
+    processors: Mapping[str, str]
+    gpus: Mapping[int, Mapping[str, Any]]
+    failed: Mapping[_Place, int]
+
+
+def _facts(run: StoredRun) -> _Facts:
+    nodes = run.environment.get("nodes") or []
+    processors = {node.get("host"): node.get("processor") for node in nodes}
+    return _Facts(run.starts[-1].host_of, processors, run.gpus, _failed_checks(run))
 
 
 def render(run: LoadedRun) -> str:
     """One table after the other, in the order of the plan."""
-    keys = ["operation", "call", "selected", "round", "group"]
-    tables = run.rows.groupby(keys, sort=False, dropna=False)
-    return "".join(line + "\n" for _, rows in tables for line in table(run.stored, rows))
+    names = list(run.rows.columns)
+    tables: dict[tuple[Any, ...], list[Row]] = {}
+    for values in _records(run.rows):
+        row = dict(zip(names, values, strict=True))
+        tables.setdefault(tuple(row[name] for name in _TABLE), []).append(row)
+    facts = _facts(run.stored)
+    warning = f"# {run.warning}\n" if run.warning else ""
+    return warning + "".join(
+        line + "\n" for rows in tables.values() for line in table(run.stored, rows, facts)
+    )
 
 
-def table(run: StoredRun, rows: pd.DataFrame) -> Iterator[str]:
-    """The lines of one table; `rows` are one operation, call, algorithm, round and group of a case frame."""
-    records: list[Row] = rows.to_dict("records")  # type: ignore[assignment]
+def table(run: StoredRun, records: list[Row], facts: _Facts) -> Iterator[str]:
+    """The lines of one table; `records` are rows of a case frame that are alike in _TABLE."""
     program = f"{records[0]['operation']}_perf"
     yield f"# nccl-tests version {LAYOUT} nccl-headers=0 nccl-library=0"
     yield f"# Collective test starting: {program}"
     yield _options(records)
     yield "#"
     yield "# Using devices"
-    yield from _devices(run, str(records[0]["group"]))
+    yield from _devices(facts, str(records[0]["group"]))
     yield "#"
     yield _remark(run, records[0])
     yield from _titles()
     for _, placements in itertools.groupby(_ordered(records), key=_identity):
         yield _line(list(placements))
-    yield from _footer(run, records, program)
+    wrong = sum(facts.failed.get((row["case"], row["round"], row["group"]), 0) for row in records)
+    yield from _footer(records, program, wrong)
 
 
 def float_text(value: float, width: int) -> str:
@@ -87,16 +113,13 @@ def _step(sizes: list[int]) -> str:
     return f"{steps.pop() if len(steps) == 1 else 0}(bytes)"
 
 
-def _devices(run: StoredRun, group: str) -> Iterator[str]:
-    start = run.starts[-1]
-    nodes = run.environment.get("nodes") or []
-    named = {node.get("host"): node.get("processor") for node in nodes}
+def _devices(facts: _Facts, group: str) -> Iterator[str]:
     on_host: dict[str, int] = {}
     for rank in decode_ranks(group.replace(" ", ",")):
-        host = start.host_of[rank]
+        host = facts.host_of[rank]
         place = on_host[host] = on_host.get(host, -1) + 1
-        name, bus = named.get(host) or "host memory", "0000:00:00"
-        if gpu := run.gpus.get(rank):
+        name, bus = facts.processors.get(host) or "host memory", "0000:00:00"
+        if gpu := facts.gpus.get(rank):
             name, place = gpu["name"], gpu["index"]
             bus = gpu["bus_id"].lower().partition(".")[0][-len(bus) :]
         yield (
@@ -123,8 +146,7 @@ def _titles() -> Iterator[str]:
         yield identity.format(*names) + block.format(*units) * 2 + " "
 
 
-def _footer(run: StoredRun, records: list[Row], program: str) -> Iterator[str]:
-    failed = _failed_checks(run, records)
+def _footer(records: list[Row], program: str, failed: int) -> Iterator[str]:
     rates = [float(row["busbw_GBps"]) for row in records if pd.notna(row["busbw_GBps"])]
     average = f"{sum(rates) / len(rates):g}" if rates else "-nan"
     yield f"# {'Out of bounds values':<20} : {failed} {'FAILED' if failed else 'OK'}"
@@ -135,15 +157,14 @@ def _footer(run: StoredRun, records: list[Row], program: str) -> Iterator[str]:
     yield ""
 
 
-def _failed_checks(run: StoredRun, records: list[Row]) -> int:
+def _failed_checks(run: StoredRun) -> dict[_Place, int]:
     """nccl-tests counts checks (one a rank, size and placement) that found anything wrong."""
-    cases = {(int(row["case"]), int(row["round"]), str(row["group"])) for row in records}
-    return sum(
-        len(group.wrong)
+    return {
+        (made.result.case.index, made.result.round, group_text(group.ranks)): len(group.wrong)
         for made in run.results
         for group in made.result.groups
-        if (made.result.case.index, made.result.round, group.ranks.replace(",", " ")) in cases
-    )
+        if group.wrong
+    }
 
 
 # rows ---------------------------------------------------------------------------------------------

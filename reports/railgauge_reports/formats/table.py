@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from railgauge_reports.acceptance import show
 from railgauge_reports.acceptance.answer import Result
-from railgauge_reports.cells import align, table
-from railgauge_reports.findings import doubts, slow_arrivals
+from railgauge_reports.cells import align, some, table
+from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
-from railgauge_reports.verdict import wrong_elements
+from railgauge_reports.verdict import MOST_WRONG, wrong_elements
 
 
 def render(run: LoadedRun) -> str:
@@ -17,15 +17,18 @@ def render(run: LoadedRun) -> str:
     made = table(run.rows)
     where = f"{stored.last.ranks} ranks on {len(set(stored.last.hosts))} host(s)"
     lines = [
+        *([run.warning] if run.warning else []),
         f"{verdict.word} ({verdict.exit_code}): {verdict.coverage.sentence()}",
         f"{stored.last.backend}, {stored.library}, {where}, pattern {stored.plan.pattern}",
         ", ".join(made.common),
         "",
         *(align(made.header, made.body) if made.body else ["nothing was measured"]),
+        *made.more(stored.folder),
     ]
     evidence = [f"wrong data: {wrong.sentence()}" for wrong in wrong_elements(stored)]
+    evidence = some(evidence, MOST_WRONG, "ranks had wrong data (--format json names them)")
     notes = [f"note: {note}" for note in (*stored.notes, *doubts(run))]
-    late = [f"late: {sentence}" for sentence in slow_arrivals(run)]
+    late = [f"late: {sentence}" for sentence in slow_arrivals(run, MOST_LATE)]
     warned = [f"warning: {sentence}" for sentence in told.warnings(run.fabric)]
     sentences = [*verdict.reasons, *evidence, *late, *warned, f"fabric: {told.summary(run.fabric)}"]
     sentences += notes

@@ -20,6 +20,7 @@ from railgauge_reports.localise.explain import (
     Kind,
     chance_rate,
     explain,
+    log_odds,
 )
 from railgauge_reports.localise.meetings import (
     OF_A_MEDIAN,
@@ -258,24 +259,29 @@ def _unexplained(met: Meetings, whole: Stage, by_rail: Stage | None) -> np.ndarr
 
 
 def _loose(met: Meetings, whole: Stage, by_rail: Stage | None) -> tuple[tuple[Factor, ...], ...]:
-    """Low samples both of whose ends have no normal one and are no suspects: either may be bad."""
+    """Low samples that nothing explains, at ends without a normal one: either end, or the only one.
+
+    A NIC beside a bad node has one sample less than the others; too few to accuse it are no reason to
+    clear it.
+    """
     stage = by_rail or whole
     rails = len(met.rails) if by_rail else 1
     left = np.flatnonzero(~stage.explained.covered)
     at = stage.low[left] % len(met.a)
     column = stage.low[left] // len(met.a) if by_rail else np.zeros(len(left), np.int64)
     ends = [end[at].astype(np.int64) * rails + column for end in (met.a, met.b)]
-    alone = (stage.normal[ends[0]] == 0) & (stage.normal[ends[1]] == 0)
-    found = []
-    chosen = np.flatnonzero(alone)
-    deepest = np.argsort(stage.values[stage.low[left[chosen]]])[:MOST_LOOSE]
-    prior = BAD_NODE / rails
-    for k in chosen[deepest]:
-        row = left[k]
-        value = float(stage.values[stage.low[row]])
-        kind = "nic" if by_rail else "node"
-        odds = float(np.log(0.5 / stage.rate * prior / (1 - prior)))
-        found.append(
-            tuple(Factor(kind, int(end[k]), 1, 0, value, odds, np.array([row])) for end in ends)
-        )
-    return tuple(found)
+    alone = [stage.normal[end] == 0 for end in ends]
+    kind, prior = ("nic" if by_rail else "node"), BAD_NODE / rails
+
+    def factor(number: int, rows: Ints) -> Factor:
+        odds = float(log_odds(np.array(len(rows)), np.array(0), stage.rate, prior))
+        level = float(np.median(stage.values[stage.low[rows]]))
+        return Factor(kind, number, len(rows), 0, level, odds, rows)
+
+    both = np.flatnonzero(alone[0] & alone[1])
+    deepest = both[np.argsort(stage.values[stage.low[left[both]]])[:MOST_LOOSE]]
+    either = [tuple(factor(int(end[k]), left[k : k + 1]) for end in ends) for k in deepest]
+    single = np.flatnonzero(alone[0] ^ alone[1])
+    number = np.where(alone[0], *ends)[single]
+    only = np.unique(number)[:MOST_LOOSE].tolist()
+    return (*either, *((factor(n, left[single[number == n]]),) for n in only))

@@ -86,6 +86,8 @@ def pair_table(
     if frame.empty:
         return None
     case = int(frame["case"].iloc[0])
+    if not any(index == case for index, _ in run.pairs):
+        return None  # rows of another run: nobody knows who its ranks were
     turn = frame["round"].to_numpy(np.int32)
     ranks = _ranks(frame["group"])
     seats = _seats(run, case)

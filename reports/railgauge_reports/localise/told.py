@@ -59,7 +59,7 @@ class Teller:
             log_odds=float(np.log(confidence) - np.log1p(-confidence))
             if confidence < 1
             else np.inf,
-            alternatives=(*told, *common),
+            alternatives=(*(told if len(told) > 1 else ("chance",)), *common),
             side="",
         )
 

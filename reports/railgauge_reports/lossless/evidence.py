@@ -143,9 +143,15 @@ class Traffic:
 
     def receivers(self, host: str) -> tuple[str, ...] | None:
         """The hosts that this one sends to; None where the flows are unknown."""
-        if self.flows is None:
-            return None
-        return tuple(dict.fromkeys(flow.destination for flow in self.flows if flow.source == host))
+        return None if self.flows is None else self._receivers.get(host, ())
+
+    @cached_property
+    def _receivers(self) -> Mapping[str, tuple[str, ...]]:
+        """Host -> those that it sends to, each once."""
+        found: dict[str, dict[str, None]] = {}
+        for flow in self.flows or ():
+            found.setdefault(flow.source, {})[flow.destination] = None
+        return {source: tuple(to) for source, to in found.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -195,6 +201,37 @@ class Evidence:
             for event, counts in port.by_event.items():
                 found[event] = found.get(event, 0) + sum(count.delta or 0 for count in counts)
         return found
+
+    @cached_property
+    def answers(self) -> dict[tuple[str, int], tuple[str, ...]]:
+        """(rule, `knows` of a port) -> what the rule lacks there; `Sight.needed` fills it."""
+        return {}
+
+    @cached_property
+    def _knowledge(self) -> dict[object, int]:
+        """What ports know, numbered; a number by place of each port that was asked about."""
+        return {}
+
+    def knows(self, port: Port) -> int:
+        """The same number for ports of which the same things are known, whatever their values are."""
+        asked = ("port", id(port))
+        if asked not in self._knowledge:
+            here = self.configuration.get(port.host, {})
+            idle = (self.idle or {}).get(port.place, ())
+            known = (
+                frozenset(port.by_event),
+                frozenset(event for count in idle for event in count.kind.canonical),
+                port.rate_Gbps is not None,
+                tuple(sorted(port.unknown.items())),
+                frozenset(
+                    name.partition(":")[0]
+                    for name, value in here.items()
+                    if value is not None
+                    and name.partition(":")[2] in ("", port.device, port.netdev)
+                ),
+            )
+            self._knowledge[asked] = self._knowledge.setdefault(known, len(self._knowledge))
+        return self._knowledge[asked]
 
     def on(self, hosts: Iterable[str]) -> list[Port]:
         """The ports of the fabric on these hosts."""

@@ -16,7 +16,8 @@ def pauses_of(stored: StoredRun) -> Pauses:
     """The largest pause ratio of every host in every measurement; 0 where pauses are counted and none was."""
     if not any(made.result.counted for made in stored.results):
         return {}
-    ports = [port for node in stored.nodes for port in ports_of(node, {}, 1.0, False)]
+    wanted = frozenset(pause.EVENTS)
+    ports = [port for node in stored.nodes for port in ports_of(node, {}, 1.0, False, wanted)]
     counting = {port.host for port in ports if pause.of_port(port)}
     found: Pauses = {}
     for made in stored.results:

@@ -8,10 +8,10 @@ only counters that moved, so that rules say UNKNOWN and never PASS.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
-from railgauge import counting
-from railgauge.counting import Kind, Note, Place, source_named
+from railgauge.counting import Kind, Note, Place, known_source
 from railgauge.records import Moved
 from railgauge_reports.counters import gigabytes
 from railgauge_reports.lossless.evidence import (
@@ -82,20 +82,29 @@ def totals_of(stored: StoredRun) -> tuple[Totals, dict[str, float]]:
 
 
 def _counts(
-    node: RecordedNode, at: RecordedPlace, totals: Totals, seconds: float
+    node: RecordedNode,
+    at: RecordedPlace,
+    totals: Totals,
+    seconds: float,
+    wanted: frozenset[str] | None = None,
 ) -> Iterator[Count]:
-    """The counters of a place that count a known event."""
-    if at.source not in counting.sources():
-        return
-    kind_of = source_named(at.source).kind
+    """The counters of a place that count a known event, or one that is `wanted`."""
     moved = totals.get((node.host, at.place), {})
     existing = node.counters.existing(at) if node.counters else ()
-    for name in sorted({*existing, *moved}):
-        kind = kind_of(name, at.facts)
-        if not kind.canonical:
-            continue
-        total = moved.get(name, _Total(note="saturated" if name in at.full else ""))
-        yield total.count(at.place, name, kind, seconds)
+    for name, kind in _kinds(at.source, tuple(at.facts.items()), (*existing, *moved)):
+        if wanted is None or not wanted.isdisjoint(kind.canonical):
+            total = moved.get(name) or _Total(note="saturated" if name in at.full else "")
+            yield total.count(at.place, name, kind, seconds)
+
+
+@functools.lru_cache(1 << 12)
+def _kinds(
+    source: str, facts: tuple[tuple[str, str], ...], names: tuple[str, ...]
+) -> tuple[tuple[str, Kind], ...]:
+    """How those of these counters count that count a known event; most places are like another."""
+    known = known_source(source)
+    kinds = {name: known.kind(name, dict(facts)) for name in sorted(set(names))} if known else {}
+    return tuple((name, kind) for name, kind in kinds.items() if kind.canonical)
 
 
 def idle_of(node: RecordedNode) -> dict[tuple[str, str, int], tuple[Count, ...]]:
@@ -117,13 +126,20 @@ def idle_of(node: RecordedNode) -> dict[tuple[str, str, int], tuple[Count, ...]]
 # ports ------------------------------------------------------------------------------------------------
 
 
-def ports_of(node: RecordedNode, totals: Totals, seconds: float, several: bool) -> Iterator[Port]:
+def ports_of(
+    node: RecordedNode,
+    totals: Totals,
+    seconds: float,
+    several: bool,
+    wanted: frozenset[str] | None = None,
+) -> Iterator[Port]:
     """The ports of a node: RDMA ports that are up, else network devices that count pauses.
 
-    Sockets and plain devices only where the run has `several` hosts, whose data may go over them.
+    With what counts the `wanted` events (None: all that are known). Sockets and plain devices only
+    where the run has `several` hosts, whose data may go over them.
     """
     places = node.counters.places if node.counters else ()
-    made = tuple((at, tuple(_counts(node, at, totals, seconds))) for at in places)
+    made = tuple((at, tuple(_counts(node, at, totals, seconds, wanted))) for at in places)
     fabric = list(_rdma_ports(node.host, made)) or list(_pausing(node.host, made))
     yield from fabric
     if not several:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from railgauge.patterns import ISOLATED, PAIRWISE
 from railgauge.statistics import jain
 from railgauge.units import GIGA
 from railgauge_reports.flows import flow_frame
+from railgauge_reports.frame_parts import records
 from railgauge_reports.lossless.evidence import Flow, Port, Traffic, Victim
 from railgauge_reports.stored import StoredRun
 
@@ -83,14 +85,11 @@ def _victims(rows: pd.DataFrame) -> tuple[Victim, ...]:
     alone = largest[largest["setting"] == ISOLATED]
     beside = largest[largest["impact"].notna()]
     found = []
-    for before in alone.to_dict("records"):
-        same = beside[(beside["case"] == before["case"]) & (beside["group"] == before["group"])]
+    for case, group, hosts, rate in records(alone, "case", "group", "hosts", "busbw_GBps"):
+        same = beside[(beside["case"] == case) & (beside["group"] == group)]
         if not same.empty:
             least = float(same["busbw_GBps"].min())
-            found += [
-                Victim(host, float(before["busbw_GBps"]), least)
-                for host in str(before["hosts"]).split()
-            ]
+            found += [Victim(host, rate, least) for host in hosts.split()]
     return tuple(found)
 
 
@@ -102,10 +101,9 @@ def _pairs(
         return None
     largest = rows[rows["nbytes"] == rows["nbytes"].max()]
     flows = []
-    for row in largest.to_dict("records"):
-        hosts = str(row["hosts"]).split()
+    for names, rate in records(largest, "hosts", "busbw_GBps"):
+        hosts = names.split()
         if len(hosts) == 2:
-            rate = float(row["busbw_GBps"])
             flows += [Flow(hosts[0], hosts[1], rate), Flow(hosts[1], hosts[0], rate)]
     return (tuple(flows) or None), _least_fair(largest.groupby(["case", "round"])["busbw_GBps"])
 
@@ -134,15 +132,15 @@ def _line(
 
 def _symmetric(stored: StoredRun, ports: Sequence[Port]) -> bool | None:
     """Do all hosts send the same over all their NICs? None where it cannot be told."""
-    nodes = [node for node, times in stored.last.nodes for _ in range(times)]
-    each = {nodes.count(node) for node in set(nodes)}
+    on_node = Counter(stored.starts[-1].node_of.tolist())
+    each = set(on_node.values())
     rails: dict[str, int] = {}
     for port in ports:
         if port.kind == "fabric":
             rails[port.host] = rails.get(port.host, 0) + 1
     plan = stored.plan
     even = plan.pattern == "world" and all(name in SYMMETRIC for name in plan.operations)
-    if not even or len(each) != 1 or len(set(nodes)) < 2 or not rails:
+    if not even or len(each) != 1 or len(on_node) < 2 or not rails:
         return None
     return True if min(each) >= max(rails.values()) else None
 

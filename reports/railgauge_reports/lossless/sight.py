@@ -79,7 +79,15 @@ class Sight:
     # is it known? -----------------------------------------------------------------------------------
 
     def needed(self) -> list[str]:
-        """What the rule needs and cannot have, in words."""
+        """What the rule needs and cannot have, in words; worked out once for ports that know the same."""
+        if self._port is None:
+            return self._needed()
+        answers, key = self.evidence.answers, (self.rule.id, self.evidence.knows(self._port))
+        if key not in answers:
+            answers[key] = tuple(self._needed())
+        return list(answers[key])
+
+    def _needed(self) -> list[str]:
         return [text for need in self.rule.needs if (text := self._lacking(need))]
 
     def _lacking(self, need: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from railgauge import patterns
 from railgauge.cluster import Cluster, Fabric, Node, Noise, topology_of
+from railgauge.expectation.nccl_tuning import nvlink_share
 from railgauge.patterns import Group, Pattern, Round
 from railgauge.plan import Plan, cases
 from railgauge.simulation import faults
@@ -19,7 +20,7 @@ from railgauge.units import GIGA
 LARGE = 1 << 34
 CLUSTER = Cluster(nodes=64, noise=Noise(transient=0))
 NIC = CLUSTER.node.nic_GBps
-RING = CLUSTER.node.nvlink_GBps * CLUSTER.node.ring_share
+RING = CLUSTER.node.nvlink_GBps * nvlink_share(CLUSTER.node.nvlink_generation)
 
 
 def case_of(operation, ranks, nbytes=LARGE, algorithm=None, pattern="world"):
@@ -74,13 +75,15 @@ def test_within_a_node_a_ring_runs_at_its_share_of_nvlink():
 
 def test_nodes_of_one_nvlink_domain_need_no_nic():
     racks = Cluster(nodes=36, node=Node(gpus=4, nics=4, nvlink_GBps=900, domain_nodes=18))
-    assert busbw(racks, "all_reduce", 72) == pytest.approx(900 * 0.82, rel=0.01)
-    assert busbw(racks, "all_reduce", 144) == pytest.approx(900 * 0.82 / (71 / 72), rel=0.01)
+    assert busbw(racks, "all_reduce", 72) == pytest.approx(900 * nvlink_share(None), rel=0.01)
+    assert busbw(racks, "all_reduce", 144) == pytest.approx(
+        900 * nvlink_share(None) / (71 / 72), rel=0.01
+    )
 
 
 def test_without_nvlink_gpus_exchange_over_pcie():
     plain = Cluster(node=Node(nvlink_GBps=None, pcie_GBps=50.0))
-    assert busbw(plain, "all_reduce", 8) == pytest.approx(50 * 0.82, rel=0.01)
+    assert busbw(plain, "all_reduce", 8) == pytest.approx(50, rel=0.01)
 
 
 def test_between_two_nodes_a_tree_exceeds_the_sum_of_the_nics_and_between_four_it_does_not():

@@ -209,3 +209,14 @@ def test_several_nodes_without_a_nic_that_has_a_rate_are_said(run):
 def test_gpus_with_two_nics_each_keep_both(run):
     machine = run(nics=lambda h: [nic(h, k) for k in range(4)])
     assert machine.cluster.node.nics == 4
+
+
+def test_a_simulated_run_is_of_the_cluster_that_was_modelled(tmp_path):
+    from railgauge.cli import call
+    from railgauge_reports.stored import read_run
+
+    options = ("--nodes", "2", "--sizes", "1M", "--output", str(tmp_path / "run"))
+    call(["run", "--backend", "simulated", *options])
+    found = machine_of(read_run(tmp_path / "run"))
+    assert found.cluster is not None
+    assert (found.nodes, found.ranks, found.cluster.nodes) == (2, 16, 2)

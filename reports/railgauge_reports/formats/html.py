@@ -1,0 +1,25 @@
+"""One offline HTML page with charts: opens from a file, in the dark, on paper; needs no network.
+
+It stays below 3 MB whatever the run: above 64 nodes pairs are drawn in blocks, of many rows the worst
+are listed, and with --output all of them lie beside the page as Parquet.
+"""
+
+from __future__ import annotations
+
+from railgauge_reports.formats import parquet
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.page.content import page_of, whole
+from railgauge_reports.page.document import document
+
+#: What the name of the file of all rows ends in.
+BESIDE = ".rows.parquet"
+
+
+def render(run: LoadedRun) -> str:
+    """The page."""
+    return document(page_of(run))
+
+
+def beside(run: LoadedRun) -> bytes | None:
+    """All rows as Parquet, where the page does not hold them."""
+    return None if whole(run) else parquet.render(run)

@@ -1,0 +1,1 @@
+"""The page of `--format html`: what it says, its charts, and how they become one offline file."""

@@ -1,0 +1,35 @@
+"""All charts of a run, in the order of the page."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from railgauge_reports.counters import counter_frame
+from railgauge_reports.judged import Judged
+from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.page import curves, events, matrix
+from railgauge_reports.page.chart import Chart
+from railgauge_reports.series import series_frame
+
+
+def charts_of(
+    run: LoadedRun, judged: Judged, counters: pd.DataFrame | None = None
+) -> tuple[Chart, ...]:
+    """Those that there is anything for; `counters` is `counter_frame`, made where it is not given."""
+    series = series_frame(run.rows)
+    seen = counter_frame(run.stored) if counters is None else counters
+    pairs = judged.pairs
+    of_pairs: list[Chart | None] = []
+    if pairs is not None:
+        of_pairs = [
+            matrix.matrix(pairs, judged),
+            matrix.players(pairs),
+            matrix.rails(pairs, judged),
+        ]
+    made = [
+        curves.bandwidth(series, judged),
+        *of_pairs,
+        events.counted(seen, run.rows),
+        curves.percentiles(series),
+    ]
+    return tuple(chart for chart in made if chart is not None)

@@ -1,0 +1,253 @@
+"""What one result says, as the columns of its groups: a value for each, or one for all of them.
+
+Numbers are float64 with NaN for what cannot be had (`frame_parts.Cells`). Statistics are those of
+`railgauge.statistics`, of all groups at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from railgauge.plan import Case, Plan
+from railgauge.records import Choice, GroupResult, Result
+from railgauge.samples import (
+    Stack,
+    bandwidth_rows,
+    compute_slowdown,
+    overlap_share,
+    seconds,
+    stacks,
+)
+from railgauge.statistics import summarise_rows
+from railgauge.units import GIGA, NANOSECONDS
+from railgauge_reports.arrivals import judge_series
+from railgauge_reports.flows import flow_columns, flow_times
+from railgauge_reports.frame_parts import Cells, known
+from railgauge_reports.groups import Groups
+from railgauge_reports.lossless.paused import Pauses
+from railgauge_reports.recovery import disturbed, recovery
+from railgauge_reports.stored import Measured, Start, StoredRun
+
+Floats = npt.NDArray[np.float64]
+
+#: Column -> field of `statistics.Summaries`.
+_STATISTICS = {
+    "median_seconds": "median",
+    "median_low_seconds": "low",
+    "median_high_seconds": "high",
+    "min_seconds": "minimum",
+    "p99_seconds": "p99",
+    "mean_seconds": "mean",
+    "p999_seconds": "p999",
+    "max_seconds": "maximum",
+}
+
+
+def planned_columns(plan: Plan, case: Case, index: int, groups: Groups) -> dict[str, Cells]:
+    """What the plan and the start say of the rows of a case in round `index`, measured or not."""
+    start = groups.start
+    return {
+        "operation": case.operation,
+        "pattern": plan.pattern,
+        "round": index,
+        "group": groups.names(),
+        "hosts": groups.hosts(),
+        "backend": start.run.backend,
+        "dtype": case.dtype,
+        "op": case.op,
+        "placement": case.placement,
+        "ranks": groups.sizes,
+        "nbytes": case.nbytes,
+        "count": case.count,
+        "case": case.index,
+        "call": case.call,
+        "timing": case.timing,
+        "root": case.root,
+        "selected": case.algorithm or None,
+        "functional": start.run.functional,
+    }
+
+
+def measured_columns(run: StoredRun, made: Measured, groups: Groups) -> dict[str, Cells]:
+    """What a result says of its groups; raises NotMeasuredError where its samples cannot be read."""
+    result = made.result
+    samples = stacks(run.folder, result)
+    found = _Found(len(result.groups))
+    for stack in samples:
+        _statistics(found, stack, result, run.plan.precision)
+        _late(found, stack, made)
+    cells = found.cells | _counted(result) | _device(result.groups, result.transfers)
+    cells |= _rates(result, cells, made.start)
+    flows = flow_times(run, made, samples)
+    return cells | flow_columns(result.case.nbytes, flows, groups)
+
+
+def paused_columns(paused: Pauses, case: int, index: int, groups: Groups) -> dict[str, Cells]:
+    """The worst pause ratio of each group's hosts; nothing where none of them counts pauses."""
+    hosts = groups.start.run.hosts
+    told = (
+        {node: paused.get((case, index, host)) for node, host in enumerate(hosts)} if paused else {}
+    )
+    if not any(told.values()):
+        return {}
+    ratio = known([found[0] if found else None for found in told.values()])
+    bound = np.array([bool(found and found[1]) for found in told.values()])
+    worst = np.fmax.reduceat(ratio[groups.nodes], groups.begins)
+    # of equal ratios the one that is a bound: it may be less
+    equal = ratio[groups.nodes] == np.repeat(worst, groups.sizes)
+    bounded = np.logical_or.reduceat(bound[groups.nodes] & equal, groups.begins)
+    return {
+        "pause_ratio": worst,
+        "pause_bound": np.where(np.isnan(worst), np.nan, bounded),
+    }
+
+
+class _Found:
+    """Columns that are filled stack by stack: numbers and texts by the number of the group."""
+
+    def __init__(self, groups: int) -> None:
+        self.groups = groups
+        self.numbers: dict[str, Floats] = {}
+        self.texts: dict[str, list[str | None]] = {}
+
+    def put(self, name: str, at: npt.NDArray[np.int64], values: npt.ArrayLike) -> None:
+        self.numbers.setdefault(name, np.full(self.groups, np.nan))[at] = values
+
+    def say(self, name: str, at: npt.NDArray[np.int64], texts: Sequence[str]) -> None:
+        column = self.texts.setdefault(name, [None] * self.groups)
+        for number, text in zip(at.tolist(), texts, strict=True):
+            column[number] = text
+
+    @property
+    def cells(self) -> dict[str, Cells]:
+        return {**self.numbers, **self.texts}
+
+
+# what samples say -------------------------------------------------------------------------------------
+
+
+def _statistics(found: _Found, stack: Stack, result: Result, precision: float) -> None:
+    """Summaries of the series, the time of launches, and whether the series were disturbed."""
+    at, series = stack.number, seconds(stack, result)
+    summaries = summarise_rows(series, precision)
+    for column, name in _STATISTICS.items():
+        found.put(column, at, getattr(summaries, name))
+    found.put("samples", at, summaries.samples)
+    found.put("stable", at, summaries.stable if summaries.samples else np.nan)
+    if not stack.rows.size:
+        return
+    if "launch" in stack.columns:
+        launches = stack.rows[..., stack.columns.index("launch")].max(axis=1)
+        each = np.median(launches, axis=1) * NANOSECONDS / result.transfers
+        found.put("launch_seconds", at, each)
+    took = series * result.transfers
+    stamped = stack.columns == ("entry", "exit")
+    # one clock is enough: what disturbs a group holds up all of its ranks
+    ends = stack.rows[:, 0, :, 1] * NANOSECONDS if stamped else np.cumsum(took, axis=1)
+    for k in disturbed(ends, took).tolist():
+        if gone := recovery(ends[k], took[k]):
+            found.put("disturbed_at_seconds", at[k], gone.begin_seconds)
+            found.put("recovery_seconds", at[k], np.nan if gone.seconds is None else gone.seconds)
+
+
+def _late(found: _Found, stack: Stack, made: Measured) -> None:
+    """Who arrived last in the iterations; nothing where samples hold no entry stamps."""
+    uncertainty_ns = made.start.run.clock_uncertainty_ns
+    if stack.columns != ("entry", "exit"):
+        return
+    if uncertainty_ns is None and made.result.case.entry.rooted:
+        return  # its ranks leave apart by design: durations say nothing of who came late
+    offset = stack.clock_ns[..., None]
+    judged = judge_series(stack.rows[..., 0] + offset, stack.rows[..., 1] + offset, uncertainty_ns)
+    found.put("late_iterations", stack.number, judged.late_iterations)
+    named = np.flatnonzero(judged.late >= 0)
+    if not len(named):
+        return
+    at, ranks = stack.number[named], stack.ranks[named, judged.late[named]]
+    found.put("slowest_rank", at, ranks)
+    found.say("slowest_host", at, [made.start.host_of[rank] for rank in ranks.tolist()])
+    found.put("slowest_iterations", at, judged.supporting[named])
+    found.put("lateness_seconds", at, judged.lateness_seconds[named])
+    found.put("lateness_p90_seconds", at, judged.lateness_p90_seconds[named])
+
+
+# what the journal says ----------------------------------------------------------------------------------
+
+
+def wrong_elements(groups: Sequence[GroupResult]) -> Floats:
+    """Wrong elements over the ranks of each group; NaN where nothing was checked."""
+    checked = [bool(group.wrong or group.checked_iterations) for group in groups]
+    counts = [sum(wrong.elements for wrong in group.wrong) for group in groups]
+    return np.where(checked, counts, np.nan)
+
+
+def _counted(result: Result) -> dict[str, Cells]:
+    """Of each group what was counted beside its samples; of the round its name and its load."""
+    case, groups = result.case, result.groups
+    pressure = result.pressure
+    loaded = pressure is not None and bool(pressure.seconds)
+    first_call_ns = np.array([group.first_call_ns for group in groups])
+    return {
+        "wrong": wrong_elements(groups) if case.entry.sized else None,
+        "checked_iterations": np.array([group.checked_iterations for group in groups]),
+        "warmup_iterations": np.array([group.warmup_iterations for group in groups]),
+        # of an external program each start is a cold one
+        "steady": None if case.entry.external else np.array([group.steady for group in groups]),
+        "stopped": result.stopped,
+        "first_call_seconds": first_call_ns * NANOSECONDS,
+        "missed_windows": np.array([group.missed_windows for group in groups])
+        if case.timing == "synchronised"
+        else None,
+        "rail": known([group.rail for group in groups]),
+        "setting": result.name or None,
+        "load_GBps": pressure.nbytes / pressure.seconds / GIGA if pressure and loaded else None,
+    }
+
+
+def _rates(result: Result, cells: Mapping[str, Cells], start: Start) -> dict[str, Cells]:
+    """Bandwidths from the median; none with wrong data, and none where ranks shared a GPU."""
+    median, wrong, allowed = (
+        cells.get(name) for name in ("median_seconds", "wrong", "allowed_GBps")
+    )
+    assert isinstance(median, np.ndarray)
+    if isinstance(wrong, np.ndarray):
+        median = np.where(wrong > 0, np.nan, median)
+    median = np.where(median == 0, np.nan, median)
+    made: dict[str, Cells] = {}
+    if result.case.entry.windowed:
+        made["messages_per_second"] = 1 / median
+    if start.run.functional:
+        return made
+    algbw, busbw = bandwidth_rows(result.case.nbytes, median, result.bus_factor)
+    if isinstance(allowed, np.ndarray):
+        made["allowed_share"] = algbw / np.where(allowed == 0, np.nan, allowed)
+    return made | {"algbw_GBps": algbw, "busbw_GBps": busbw}
+
+
+def _device(groups: Sequence[GroupResult], transfers: int) -> dict[str, Cells]:
+    """What is known of operations that a GPU runs; of most runs nothing."""
+    made: dict[str, Cells] = {}
+    numbers: dict[str, Callable[[GroupResult], float | None]] = {
+        "overlap": lambda group: overlap_share(group.overlap),
+        "compute_slowdown": lambda group: compute_slowdown(group.overlap),
+        "init_seconds": lambda group: group.init_seconds,
+        "allowed_GBps": lambda group: group.allowed.GBps if group.allowed else None,
+    }
+    for name, of in numbers.items():
+        made[name] = known([of(group) for group in groups])
+    if any(group.batch for group in groups):
+        each = known([group.batch.iterations * transfers if group.batch else 0 for group in groups])
+        each[each == 0] = np.nan
+        host = known([group.batch.host_seconds if group.batch else None for group in groups])
+        device = known([group.batch.device_seconds if group.batch else None for group in groups])
+        made |= {"batch_host_seconds": host / each, "batch_device_seconds": device / each}
+    if any(group.allowed for group in groups):
+        made["allowed_by"] = [group.allowed.words if group.allowed else None for group in groups]
+    if any(group.choice for group in groups):
+        choices = [msgspec.structs.asdict(group.choice or Choice()) for group in groups]
+        made |= {name: [choice[name] or None for choice in choices] for name in choices[0]}
+    return made
