@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +98,11 @@ class Rig:
         said = self.capsys.readouterr()
         return Done(code, said.out, said.err, self.folder)
 
+    def take(self, made: Path) -> Done:
+        """A copy of an acceptance that was made before, as if it had just ended."""
+        shutil.copytree(made, self.folder)
+        return self.call("report", str(self.folder))
+
     def accept(self, profile: str, *options: str) -> Done:
         text = self.profile(profile) if "\n" in profile else profile
         where = ("--backend", "simulated", "--cluster", str(self.cluster))
@@ -111,6 +119,33 @@ class Rig:
     def findings(self) -> dict[str, dict[str, Any]]:
         """Key -> finding, of all stages."""
         return {f["key"]: f for stage in self.result()["stages"] for f in stage["findings"]}
+
+
+SLOW = 'kind = "slow_nic"\nnode = "node0005"\nnic = 1\nshare = 0.6'
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An acceptance of PAIRS on the healthy cluster; not to be changed."""
+    return _made(tmp_path_factory.mktemp("healthy"))
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with SLOW planted; not to be changed."""
+    return _made(tmp_path_factory.mktemp("slow"), SLOW)
+
+
+def _made(path: Path, *faults: str) -> Path:
+    files = {"c.toml": CLUSTER, "p.toml": PAIRS}
+    files["f.toml"] = "".join(f"[[faults]]\n{table}\n" for table in faults)
+    for name, text in files.items():
+        (path / name).write_text(text)
+    more = ["--faults", str(path / "f.toml")] if faults else []
+    words = ["--backend", "simulated", "--cluster", str(path / "c.toml"), *more]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        main(["accept", str(path / "p.toml"), *words, "--output", str(path / "made")])
+    return path / "made"
 
 
 @pytest.fixture

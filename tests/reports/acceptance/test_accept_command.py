@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from .conftest import PAIRS, SWEEP
+from .conftest import PAIRS, SLOW, SWEEP
 
-SLOW = 'kind = "slow_nic"\nnode = "node0005"\nnic = 1\nshare = 0.6'
 KEY = "pairs/busbw-of-median/node0005:rail1"
 
 
@@ -25,8 +24,8 @@ def test_a_healthy_cluster_passes_and_says_what_was_not_tested(rig):
     assert result["finished"] is not None
 
 
-def test_a_slow_nic_is_named_by_host_and_rail(rig):
-    assert rig.accept(PAIRS, *rig.faults(SLOW)).code == 1
+def test_a_slow_nic_is_named_by_host_and_rail(rig, slow):
+    assert rig.take(slow).code == 1
     found = rig.findings()
     assert list(found) == [KEY]
     assert found[KEY]["hosts"] == ["node0005"]
@@ -113,8 +112,8 @@ def waivers(rig, finding, expires):
     return "--waivers", str(rig.file("waivers.toml", text))
 
 
-def test_a_waived_failure_passes_and_is_listed(rig):
-    rig.accept(PAIRS, *rig.faults(SLOW))
+def test_a_waived_failure_passes_and_is_listed(rig, slow):
+    rig.take(slow)
     done = rig.resume(*waivers(rig, "pairs/*/node0005*", "2199-01-01"))
     assert done.code == 0
     assert "PASS with waivers (0)" in done.out
@@ -123,14 +122,16 @@ def test_a_waived_failure_passes_and_is_listed(rig):
     assert "waived (FAIL)" in rig.call("report", str(rig.folder), "--format", "markdown").out
 
 
-def test_an_expired_waiver_does_not_count_and_is_said(rig):
-    done = rig.accept(PAIRS, *rig.faults(SLOW), *waivers(rig, "pairs/*/node0005*", "2020-01-01"))
+def test_an_expired_waiver_does_not_count_and_is_said(rig, slow):
+    rig.take(slow)
+    done = rig.resume(*waivers(rig, "pairs/*/node0005*", "2020-01-01"))
     assert done.code == 1
     assert "waiver expired, does not count: pairs/*/node0005*" in done.out
 
 
-def test_a_waiver_for_another_node_does_nothing_and_is_said(rig):
-    done = rig.accept(PAIRS, *rig.faults(SLOW), *waivers(rig, "pairs/*/node0004*", "2199-01-01"))
+def test_a_waiver_for_another_node_does_nothing_and_is_said(rig, slow):
+    rig.take(slow)
+    done = rig.resume(*waivers(rig, "pairs/*/node0004*", "2199-01-01"))
     assert done.code == 1
     assert "waiver matches no finding" in done.out
 
@@ -170,15 +171,15 @@ def test_a_soak_is_held_against_itself(rig):
     assert rig.accept(text, *rig.faults(fault)).code == 1
 
 
-def test_a_run_whose_folder_is_gone_is_no_pass(rig):
-    rig.accept(PAIRS)
+def test_a_run_whose_folder_is_gone_is_no_pass(rig, healthy):
+    rig.take(healthy)
     (rig.folder / "01-pairs" / "journal.jsonl").unlink()
     assert rig.result()["exit_code"] == 3
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\xff\xfe", b'{"format": 99}'])
-def test_a_damaged_accept_json_is_named(rig, raw):
-    rig.accept(PAIRS)
+def test_a_damaged_accept_json_is_named(rig, healthy, raw):
+    rig.take(healthy)
     (rig.folder / "accept.json").write_bytes(raw)
     done = rig.call("report", str(rig.folder))
     assert done.code == 3
@@ -208,8 +209,8 @@ def test_a_dry_run_for_people_names_what_stays_unseen(rig):
     assert "and not pairs of leaves" in done.out
 
 
-def test_reports_come_as_table_markdown_and_json_and_in_no_other_format(rig):
-    rig.accept(PAIRS)
+def test_reports_come_as_table_markdown_and_json_and_in_no_other_format(rig, healthy):
+    rig.take(healthy)
     here = str(rig.folder)
     assert rig.call("report", here).out.startswith("SIMULATED")
     assert rig.call("report", here, "--format", "markdown").out.startswith("# Acceptance: PASS")
@@ -219,8 +220,8 @@ def test_reports_come_as_table_markdown_and_json_and_in_no_other_format(rig):
     assert rig.call("report", str(rig.folder / "01-pairs")).code == 0
 
 
-def test_the_checklist_says_what_answers_an_item_and_what_does_not(rig):
-    rig.accept(PAIRS, *rig.faults(SLOW))
+def test_the_checklist_says_what_answers_an_item_and_what_does_not(rig, slow):
+    rig.take(slow)
     done = rig.call("accept", str(rig.folder), "--checklist", "--json")
     words = {item["id"]: item["word"] for item in json.loads(done.out)}
     assert done.code == 1
