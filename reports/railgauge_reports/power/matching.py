@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 from railgauge.cluster import Cluster
 from railgauge.simulation import faults
 from railgauge.simulation.faults import Fault
-from railgauge_reports.localise.suspects import Localisation, Suspect
+from railgauge_reports.localise.suspects import Localisation
 
 NAMED, IN_A_CLASS, MISSED = "named", "in a class", "missed"
+
+
+class Accused(Protocol):
+    """Somebody or something that is said to be at fault: a suspect, or `Named`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def hosts(self) -> tuple[str, ...]: ...
+    @property
+    def rail(self) -> int | None: ...
+    @property
+    def leaves(self) -> tuple[str, ...]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What an acceptance accuses, whatever said so."""
+
+    kind: str
+    hosts: tuple[str, ...]
+    rail: int | None
+    leaves: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +46,7 @@ class Target:
     rails: frozenset[int] | None = None
     leaves: frozenset[str] = frozenset()
 
-    def is_named_by(self, suspect: Suspect) -> bool:
+    def is_named_by(self, suspect: Accused) -> bool:
         """Does the suspect say where the fault is, and not more than that?"""
         if self.host is not None:
             right = self.rails is None or suspect.rail is None or suspect.rail in self.rails
@@ -61,22 +85,27 @@ class Match:
     """How each target was found, and the suspects that stand for none of them."""
 
     outcomes: tuple[tuple[str, str], ...]  # (kind of the fault, NAMED, IN_A_CLASS or MISSED)
-    false: tuple[Suspect, ...]
+    false: tuple[Accused, ...]
 
 
-def match(targets: Sequence[Target], found: Localisation) -> Match:
+def match_localised(targets: Sequence[Target], found: Localisation) -> Match:
     """Hold a localisation against what was planted."""
+    return match(targets, found.suspects, found.classes)
+
+
+def match(
+    targets: Sequence[Target], accused: Sequence[Accused], classes: Sequence[Accused] = ()
+) -> Match:
+    """Hold what is accused, and classes of which one member is meant, against what was planted."""
     outcomes = []
     for target in targets:
-        if any(target.is_named_by(suspect) for suspect in found.suspects):
+        if any(target.is_named_by(suspect) for suspect in accused):
             outcomes.append((target.kind, NAMED))
-        elif any(target.is_named_by(one_of) for one_of in found.classes):
+        elif any(target.is_named_by(one_of) for one_of in classes):
             outcomes.append((target.kind, IN_A_CLASS))
         else:
             outcomes.append((target.kind, MISSED))
     false = (
-        suspect
-        for suspect in found.suspects
-        if not any(target.is_named_by(suspect) for target in targets)
+        suspect for suspect in accused if not any(target.is_named_by(suspect) for target in targets)
     )
     return Match(tuple(outcomes), tuple(false))

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 from scipy import stats
 
-from railgauge.plan import Plan
-from railgauge.simulation.faults import FaultFile, drawn
+from railgauge.cluster import Cluster
+from railgauge.simulation.faults import Fault, FaultFile, drawn
 from railgauge.simulation.networks import network_of
 from railgauge_reports.power.matching import IN_A_CLASS, NAMED
-from railgauge_reports.power.trial import Trial, trial
+from railgauge_reports.power.trial import Trial
 
 LEVEL = 0.95
 
@@ -70,29 +71,32 @@ class Power:
 
 
 def study(
-    plan: Plan,
-    file: FaultFile | None,
+    attempt: Callable[[Sequence[Fault], int], Trial],
+    cluster: Cluster,
+    files: Sequence[FaultFile],
     runs: int,
     clean_runs: int,
-    *,
-    follow: bool = True,
     done: Callable[[], object] = lambda: None,
 ) -> Power:
-    """Trials with the faults of a file, targets drawn anew each time, and without any.
+    """Trials with the faults of each file, targets drawn anew each time, and without any.
 
     Raises UsageError for a fault whose target the cluster lacks. `done` is called after each trial.
     """
-    assert plan.cluster is not None
-    spines = network_of(plan.cluster).spine_count
+    spines = network_of(cluster).spine_count
     faulty, clean = [], []
-    for seed in range(runs if file else 0):
-        assert file is not None
-        faulty.append(trial(plan, drawn(file, plan.cluster, spines, seed), seed, follow=follow))
-        done()
+    for file in files:
+        for seed in range(runs):
+            faulty.append(attempt(drawn(file, cluster, spines, seed), seed))
+            done()
     for seed in range(clean_runs):
-        clean.append(trial(plan, (), runs + seed, follow=follow))
+        clean.append(attempt((), runs + seed))
         done()
     return summary(faulty, clean)
+
+
+def apart(file: FaultFile) -> list[FaultFile]:
+    """A file for each fault, so that it is planted by itself."""
+    return [msgspec.structs.replace(file, faults=(fault,)) for fault in file.faults]
 
 
 def summary(faulty: Sequence[Trial], clean: Sequence[Trial]) -> Power:

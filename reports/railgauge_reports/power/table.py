@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from railgauge.plan import Plan
+from railgauge.cluster import Cluster
 from railgauge.units import format_seconds
 from railgauge_reports.cells import align
 from railgauge_reports.power.study import Interval, Power, rate
@@ -13,13 +13,12 @@ from railgauge_reports.power.study import Interval, Power, rate
 _HEADER = ("fault", "planted", "named", "recall", "95 % interval", "in a class", "missed")
 
 
-def as_object(plan: Plan, made: Power) -> str:
+def as_object(words: str, cluster: Cluster, made: Power) -> str:
     """One JSON object."""
-    assert plan.cluster is not None
     found: dict[str, Any] = {
         "simulated": True,
-        "cluster": plan.cluster.describe(),
-        "pattern": plan.pattern,
+        "cluster": cluster.describe(),
+        "plan": words,
         "faults": [
             {
                 "kind": recall.kind,
@@ -46,11 +45,10 @@ def as_object(plan: Plan, made: Power) -> str:
     return json.dumps(found)
 
 
-def as_text(plan: Plan, made: Power) -> str:
+def as_text(words: str, cluster: Cluster, made: Power) -> str:
     """A table, and sentences below it."""
-    assert plan.cluster is not None
     lines = [
-        f"SIMULATED: {plan.cluster.describe()}; pattern {plan.pattern}, follow-up included",
+        f"SIMULATED: {cluster.describe()}; {words}",
         "",
     ]
     if made.recalls:
@@ -67,18 +65,16 @@ def as_text(plan: Plan, made: Power) -> str:
             for recall in made.recalls
         ]
         lines += [*align(_HEADER, body), ""]
-    for words, false, runs in (
+    for when, false, runs in (
         ("with faults", made.false, made.runs),
         ("without a fault", made.clean_false, made.clean_runs),
     ):
         if runs:
             lines.append(
-                f"false suspects in {runs} runs {words}: {false} ({_words(rate(false, runs))} a run)"
+                f"false suspects in {runs} runs {when}: {false} ({_words(rate(false, runs))} a run)"
             )
     if made.hung:
-        lines.append(
-            f"{made.hung} runs hung: that is seen at once (exit 5), and named by accept --adaptive"
-        )
+        lines.append(f"{made.hung} runs hung, which is seen at once (exit 5)")
     lines.append(
         f"a run: {made.rounds:.1f} measurements, {format_seconds(made.seconds)},"
         f" {made.node_hours:.3g} node-hours"

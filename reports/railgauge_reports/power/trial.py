@@ -18,7 +18,7 @@ from railgauge_reports.localise.confirm import merged
 from railgauge_reports.localise.localiser import localise
 from railgauge_reports.localise.pairs import pair_table
 from railgauge_reports.localise.suspects import Localisation
-from railgauge_reports.power.matching import MISSED, Match, match, target_of
+from railgauge_reports.power.matching import MISSED, Match, match_localised, target_of
 from railgauge_reports.stored import StoredRun, read_run
 
 SECONDS_AN_HOUR = 3600
@@ -42,6 +42,21 @@ class Trial:
         return self.seconds * self.nodes / SECONDS_AN_HOUR
 
 
+@dataclasses.dataclass(frozen=True)
+class PlanTrials:
+    """Trials of a plan of pairs; `follow`: with the rounds that verify whom it suspects."""
+
+    plan: Plan
+    follow: bool = True
+
+    @property
+    def words(self) -> str:
+        return f"pattern {self.plan.pattern}" + ", verification included" * self.follow
+
+    def __call__(self, planted: Sequence[Fault], seed: int) -> Trial:
+        return trial(self.plan, planted, seed, follow=self.follow)
+
+
 def trial(plan: Plan, planted: Sequence[Fault], seed: int, *, follow: bool = True) -> Trial:
     """Run `plan` with these faults; `follow`: also the rounds that verify whom it suspects."""
     assert plan.cluster is not None
@@ -61,9 +76,9 @@ def trial(plan: Plan, planted: Sequence[Fault], seed: int, *, follow: bool = Tru
                 found = merged(found, more)
                 runs.append(second)
         return Trial(
-            match(targets, found),
+            match_localised(targets, found),
             sum(len(run.pairs) for run in runs),
-            sum(_seconds(run) for run in runs),
+            sum(seconds_of(run) for run in runs),
             len(first.last.hosts),
         )
 
@@ -90,6 +105,6 @@ def _simulated(plan: Plan, folder: Path) -> StoredRun | None:
     return read_run(folder)
 
 
-def _seconds(run: StoredRun) -> float:
-    assert run.end is not None
-    return run.end.finished - run.last.started
+def seconds_of(run: StoredRun) -> float:
+    """Modelled seconds from its first record to its end; 0 of one that has none."""
+    return run.end.finished - run.last.started if run.end else 0.0

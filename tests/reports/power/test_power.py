@@ -19,7 +19,7 @@ from railgauge_reports.power.matching import (
     NAMED,
     Match,
     Target,
-    match,
+    match_localised,
     target_of,
 )
 from railgauge_reports.power.plans import modelled_plan
@@ -82,10 +82,10 @@ def found(suspects=(), classes=()):
 )
 def test_a_suspect_stands_for_the_fault_that_is_where_it_says(fault, right, wrong):
     target = target_of(fault, CLUSTER)
-    assert match([target], found([right])).outcomes == ((target.kind, NAMED),)
-    assert match([target], found([right])).false == ()
-    assert match([target], found([wrong])).outcomes == ((target.kind, MISSED),)
-    assert match([target], found([wrong])).false == (wrong,)
+    assert match_localised([target], found([right])).outcomes == ((target.kind, NAMED),)
+    assert match_localised([target], found([right])).false == ()
+    assert match_localised([target], found([wrong])).outcomes == ((target.kind, MISSED),)
+    assert match_localised([target], found([wrong])).false == (wrong,)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_suspect_stands_for_the_fault_that_is_where_it_says(fault, right, wron
 def test_nobody_stands_for_what_no_pair_points_at(fault):
     target = target_of(fault, CLUSTER)
     many = [suspect(), suspect("rail", (), 2), suspect("leaf pair", (), None, ("leaf0", "leaf1"))]
-    made = match([target], found(many))
+    made = match_localised([target], found(many))
     assert made.outcomes == ((target.kind, MISSED),)
     assert len(made.false) == 3
 
@@ -102,8 +102,12 @@ def test_nobody_stands_for_what_no_pair_points_at(fault):
 def test_a_class_of_a_few_is_told_apart_from_a_name():
     target = Target("slow_nic", "node0003", frozenset({2}))
     one_of = suspect("class", ("node0003", "node0007"))
-    assert match([target], found(classes=[one_of])).outcomes == (("slow_nic", IN_A_CLASS),)
-    assert match([target], found([suspect()], [one_of])).outcomes == (("slow_nic", NAMED),)
+    assert match_localised([target], found(classes=[one_of])).outcomes == (
+        ("slow_nic", IN_A_CLASS),
+    )
+    assert match_localised([target], found([suspect()], [one_of])).outcomes == (
+        ("slow_nic", NAMED),
+    )
 
 
 # figures ------------------------------------------------------------------------------------------
