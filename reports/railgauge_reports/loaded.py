@@ -27,13 +27,13 @@ class LoadedRun:
     fabric: Fabric
 
 
-def load(folder: Path, profile: str | None = None) -> LoadedRun:
+def load(folder: Path, profile: str | None = None, called: Path | None = None) -> LoadedRun:
     """Everything of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
 
     `profile` is what the fabric is judged as (None: as its ports suggest); raises UsageError for
-    one that does not exist.
+    one that does not exist. `called` is how reports name the folder (None: by its path).
     """
-    stored = read_run(folder)
+    stored = read_run(folder, called)
     rows = case_frame(stored)
     fabric = fabric_of(stored, rows, profile)
     faults = told.reasons(fabric)

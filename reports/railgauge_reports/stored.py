@@ -87,6 +87,8 @@ class Missed:
 class StoredRun:
     """Everything a run folder says.
 
+    `called` is what a person calls the folder: its path, or its place in a pack.
+
     `pairs` maps (case, round) to what became of it, in the order of the plan; a planned pair that
     it lacks was never reached. `end` is None where the last start ended without a word.
     """
@@ -98,6 +100,7 @@ class StoredRun:
     notes: tuple[str, ...]
     end: End | None
     environment: dict[str, Any]
+    called: Path
 
     @property
     def last(self) -> Run:
@@ -118,7 +121,7 @@ class StoredRun:
     @property
     def again(self) -> str:
         """The command that runs this plan once more; over several hosts a launcher starts the ranks."""
-        plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
+        plan = f"--plan {shlex.quote(str(self.called / PLAN))}"
         if len(self.last.hosts) == 1:
             return f"railgauge run -n {self.last.ranks} {plan}"
         nodes = self.environment.get("nodes") or [{}]
@@ -140,8 +143,11 @@ class StoredRun:
         return [made.gap for made in self.pairs.values() if isinstance(made, Missed)]
 
 
-def read_run(folder: Path) -> StoredRun:
-    """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read."""
+def read_run(folder: Path, called: Path | None = None) -> StoredRun:
+    """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
+
+    `called` is how reports name it (None: by its path).
+    """
     try:
         records = read_journal(folder)
     except OSError as error:
@@ -173,6 +179,7 @@ def read_run(folder: Path) -> StoredRun:
         notes=tuple(notes),
         end=end,
         environment=_environment(folder),
+        called=called or folder,
     )
 
 

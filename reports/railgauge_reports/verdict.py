@@ -198,7 +198,7 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 
 
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
-    here = shlex.quote(str(run.folder))
+    here = shlex.quote(str(run.called))
     same = run.again
     wrong = wrong_elements(run)
     if code == EXIT_WRONG_DATA and wrong:

@@ -36,7 +36,9 @@ from railgauge_reports.lossless.catalogue import PROFILES
 def command(
     run: Path, name: str | None, as_json: bool, output: Path | None, profile: str | None
 ) -> int:
-    """Show what the run folder RUN holds, judged from its raw facts.
+    """Show what the run folder RUN, or a pack of one, holds, judged from its raw facts.
+
+    PACK.zip/runs/NAME is one of several runs in a pack.
 
     The exit code is the run's verdict: 0 PASS, 1 FAIL, 4 wrong data, 5 hang, 6 inconclusive, 75
     interrupted; 3 where the run ended without a word or its folder cannot be read. A fault of the
@@ -46,9 +48,11 @@ def command(
         raise UsageError(f"--json means --format json, and --format {name} asks for another.")
     render = formats.renderer("json" if as_json else name or "table")
     from railgauge_reports.loaded import load
+    from railgauge_reports.pack.opened import folder_of, one_run
 
-    loaded = load(run, profile)
-    made = render(loaded)
+    with folder_of(run) as folder:
+        loaded = load(one_run(folder, run), profile, called=run)
+        made = render(loaded)
     if output is not None:
         write(output, made)
         click.echo(str(output))

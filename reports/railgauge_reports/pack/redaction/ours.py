@@ -1,0 +1,69 @@
+"""Words of railgauge itself. A host that bears one (`node`, `send`) is not given away by that word.
+
+So such a name, and a bare number, is replaced where a name can stand, and not inside words, keys and
+numbers of ours, where it would break what the reports read.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import railgauge
+import railgauge_reports
+from railgauge.dtypes import DTYPES
+from railgauge.operations import OPERATIONS
+
+_WORD = re.compile(r"[A-Za-z_]+")
+
+
+@functools.cache
+def words() -> frozenset[str]:
+    """Every word of our code and tables in lower case, with and without its underscores.
+
+    None of them has a digit: what looks like a numbered host is never taken for one of ours.
+    """
+    found = {name.lower() for name in (*OPERATIONS, *DTYPES)}
+    for package in (railgauge, railgauge_reports):
+        folder = Path(package.__file__ or "").parent
+        for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.toml"))):
+            found.update(word.lower() for word in _WORD.findall(path.read_text()))
+    return frozenset(found | {part for word in found for part in word.split("_")})
+
+
+def is_weak(name: str) -> bool:
+    """Is it a word of ours, or a number?"""
+    return name.isdecimal() or name.lower() in words()
+
+
+#: Keys of our JSON and what their values look like when they are data of ours and no name or address.
+PLAIN = {
+    key: re.compile(pattern)
+    for keys, pattern in (
+        ("operation operations op ops dtype dtypes placement placements call calls", r"[a-z0-9_]+"),
+        ("timing pattern loads backend memory register clock record stopped side", r"[a-z0-9_]+"),
+        ("op_implementation link_layer topology routing thread_level algorithm kind", r"[\w ]+"),
+        ("buffer", r"send|receive \d+|guard of [a-z]+( \d+)?"),
+        ("expected found", r"0x[0-9a-fA-F]+"),
+        ("ranks idle", r"[\d,-]*"),
+        ("columns sources source check checks verdict class", r"[A-Za-z0-9_ ]+"),
+        ("device", r"host"),
+        ("driver operstate duplex machine", r"[a-z0-9_-]+"),
+        ("state phys_state", r"\d+: \w+"),
+        ("rate speed mtu", r"-?[\d.]+( Gb/sec.*)?"),
+        ("version railgauge kernel fw_ver firmware", r"[\w.+:/() -]*\d[\w.+:/() -]*"),
+        ("vendor", r"0x[0-9a-f]{4}"),
+        ("plan_sha256", r"[0-9a-f]{64}"),
+        ("order", r"[AB]+"),
+    )
+    for key in keys.split()
+}
+#: Under this key names map to versions.
+VERSIONS = "versions"
+
+
+def is_plain(key: str, value: str) -> bool:
+    """Is the value of that key ours whatever it says?"""
+    pattern = PLAIN.get(key)
+    return pattern is not None and pattern.fullmatch(value) is not None
