@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from railgauge_reports.pack import names
-from railgauge_reports.pack.writing import DATE, EXPANDS_FREELY, MODE, UNIX
+from railgauge_reports.pack.writing import EXPANDS_FREELY, MODE, UNIX
 
 #: Of the list of members, so that reading it cannot fill the memory.
 MOST_LIST_BYTES = 64 << 20
@@ -29,7 +29,9 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
+_WIDE = struct.Struct("<2H2Q")
 _FULL = 0xFFFFFFFF
+_DOS_DATE = (0, 33)  # DATE
 
 
 class TamperedError(Exception):
@@ -72,7 +74,7 @@ class Layout:
             at = member.header_offset + self._local(member) + member.compress_size
         if at != self._list_at:
             yield "bytes lie behind the last member that belong to nothing"
-        yield from self._odd_end()
+        yield from self._odd_list()
         listed = [member.filename for member in self.members]
         yield from names.collisions(listed)
         if listed != names.in_order(listed):
@@ -84,34 +86,28 @@ class Layout:
             yield f"{member.orig_filename!r} {why}"
         elif name != member.orig_filename:
             yield f"{member.orig_filename!r} is no name of a file"
-        flags = 0 if name.isascii() else 0x800
-        wide = 45 if member.extra or member.file_size * 1.05 > zipfile.ZIP64_LIMIT else 20
-        usual = (
-            member.compress_type in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
-            and member.date_time == DATE
-            and (member.external_attr, member.internal_attr) == (MODE, 0)
-            and (member.create_system, member.create_version) == (UNIX, wide)
-            and (member.flag_bits, member.extract_version, member.volume) == (flags, wide, 0)
-            and not member.comment
-            and (not member.extra or member.extra[:2] == b"\x01\x00")
-        )
-        if not usual:
-            yield f"{name!r}: not a plain file as railgauge writes one (a link, a comment, encrypted ...)"
         if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
             yield f"{name!r}: stored, with two sizes"
         if member.file_size > _DEFLATE_RATIO * member.compress_size + _CHUNK:
-            yield f"{name!r}: {member.file_size} B out of {member.compress_size}: no such thing, a bomb"
+            yield (
+                f"{name!r}: {member.file_size} B out of {member.compress_size}: no such thing, a bomb"
+            )
 
     def _local(self, member: zipfile.ZipInfo) -> int:
         """Length of the header before a member, 0 where it is not the one that the list describes."""
+        if not 0 <= member.header_offset < self.nbytes:
+            return 0
         self._file.seek(member.header_offset)
         raw = self._file.read(_LOCAL.size)
         if len(raw) < _LOCAL.size:
             return 0
         mark, version, flags, method, time, date, crc, packed, size, n, m = _LOCAL.unpack(raw)
         name, extra = self._file.read(n), self._file.read(m)
-        if extra[:2] == b"\x01\x00" and len(extra) == 20 and _FULL == packed == size:
-            size, packed = struct.unpack("<2Q", extra[4:])
+        if len(extra) == _WIDE.size and extra[:4] == b"\1\0\x10\0":
+            _, _, long, short = _WIDE.unpack(extra)
+            if (size, packed) not in ((_FULL, _FULL), (long, short)):
+                return 0
+            size, packed = long, short
         elif extra:
             return 0
         said = (mark, flags, method, crc, packed, size)
@@ -123,24 +119,36 @@ class Layout:
             same = name.decode() == member.orig_filename
         except UnicodeDecodeError:
             same = False
-        same &= (time, date, version) == (0, 33, 45 if extra else 20)  # DATE, in the words of DOS
+        same &= (time, date) == _DOS_DATE and version in ((20, 45) if extra else (20,))
         return _LOCAL.size + n + m if same and said == listed else 0
 
-    def _odd_end(self) -> Iterator[str]:
-        """The end of the archive is its list and one record, or three in a large one."""
+    def _odd_list(self) -> Iterator[str]:
+        """The list is what railgauge writes: plain files, and nothing else about them."""
+        self._file.seek(self._list_at)
+        for member in self.members:
+            found = [_entry(member, version) for version in _versions(member)]
+            raw = self._file.read(len(found[0]))
+            if raw not in found:
+                yield (
+                    f"{member.filename!r}: not a plain file as railgauge writes one"
+                    " (a link, a comment, encrypted ...)"
+                )
+                return
+        yield from self._odd_end(self._file.tell())
+
+    def _odd_end(self, end: int) -> Iterator[str]:
+        """Behind the list, at `end`, is one record, or three in a large archive."""
         count, at = len(self.members), self._list_at
-        size = sum(
-            _CENTRAL.size + len(m.orig_filename.encode()) + len(m.extra) for m in self.members
-        )
+        size = end - at
         expected = b""
         if count > zipfile.ZIP_FILECOUNT_LIMIT or max(at, size) > zipfile.ZIP64_LIMIT:
             expected = _END64.pack(
                 b"PK\6\6", _END64.size - 12, 45, 45, 0, 0, count, count, size, at
             )
-            expected += _LOCATOR.pack(b"PK\6\7", 0, at + size, 1)
+            expected += _LOCATOR.pack(b"PK\6\7", 0, end, 1)
         few = min(count, 0xFFFF)
         expected += _END.pack(b"PK\5\6", 0, 0, few, few, min(size, _FULL), min(at, _FULL), 0)
-        self._file.seek(at + size)
+        self._file.seek(end)
         if self._file.read(len(expected) + 1) != expected:
             yield "bytes lie behind the list of members that belong to nothing"
 
@@ -195,6 +203,41 @@ class Layout:
 def most_bytes(archive_bytes: int) -> int:
     """What the members may hold in all unless the user allows more."""
     return max(EXPANDS_FREELY, MOST_RATIO * archive_bytes)
+
+
+def _versions(member: zipfile.ZipInfo) -> tuple[int, ...]:
+    """Of the format that a member needs: Pythons differ about sizes just below the limit."""
+    if _beyond(member):
+        return (45,)
+    return (20, 45) if member.file_size * 1.05 > zipfile.ZIP64_LIMIT else (20,)
+
+
+def _beyond(member: zipfile.ZipInfo) -> tuple[int, ...]:
+    """The numbers of a member that four bytes do not hold."""
+    sizes = (member.file_size, member.compress_size)
+    limit = zipfile.ZIP64_LIMIT
+    far = (member.header_offset,) if member.header_offset > limit else ()
+    return (*(sizes if max(sizes) > limit else ()), *far)
+
+
+def _entry(member: zipfile.ZipInfo, version: int) -> bytes:
+    """What the list says of a plain file of that name, size, checksum and place."""
+    name = member.orig_filename.encode(errors="replace")
+    beyond = _beyond(member)
+    extra = struct.pack(f"<2H{len(beyond)}Q", 1, 8 * len(beyond), *beyond) if beyond else b""
+    size, packed, offset = member.file_size, member.compress_size, member.header_offset
+    if max(size, packed) > zipfile.ZIP64_LIMIT:
+        size = packed = _FULL
+    if offset > zipfile.ZIP64_LIMIT:
+        offset = _FULL
+    method = (
+        member.compress_type if member.compress_type == zipfile.ZIP_STORED else zipfile.ZIP_DEFLATED
+    )
+    head = (
+        *(b"PK\1\2", version | UNIX << 8, version, 0 if name.isascii() else 0x800, method),
+        *(*_DOS_DATE, member.CRC, packed, size, len(name), len(extra), 0, 0, 0, MODE, offset),
+    )
+    return _CENTRAL.pack(*head) + name + extra
 
 
 def _list_size(file: IO[bytes], nbytes: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ Format history (`Manifest.version`)
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import platform
 from typing import Annotated
@@ -118,6 +119,7 @@ def timestamp(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@functools.cache
 def tools() -> dict[str, str]:
     """Versions of what computed the reports."""
     found = {"python": platform.python_version()}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.journal import PLAN, SAMPLES, read_stored_plan
+from railgauge.sampler import FOLDER as COUNTERS
 from railgauge_reports.pack import names
 from railgauge_reports.pack.redaction.collecting import Site
 from railgauge_reports.pack.redaction.json_text import NotJsonError, strings
@@ -23,6 +25,7 @@ from railgauge_reports.pack.redaction.rewriting import Redactor
 from railgauge_reports.pack.sources import Folder, Source, SourceRun
 
 _MOST_LINE_BYTES = 256 << 20
+_OF_A_NODE = re.compile(rf"{SAMPLES}/node\d+\.i64|{COUNTERS}/node\d+\.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +123,7 @@ def _site(folders: Sequence[Folder]) -> Site:
             for start in run.stored.starts:
                 site.add_hosts(start.run.hosts, nodes=True)
     files = [file for folder in folders for file in folder.files if not _is_samples(folder, file)]
+    files.sort(key=lambda file: PurePosixPath(file.path).name != PLAN)  # it names leaves in order
     for first in (True, False):
         for file in files:
             for text in _texts(file):
@@ -197,7 +201,11 @@ def _rewrite(redactor: Redactor, file: Source, target: Path) -> None:
 
 
 def _renamed(redactor: Redactor, path: str) -> str:
-    return "/".join(redactor.name(part) for part in path.split("/")) if path else ""
+    """The path with names in it replaced; `samples/node0.i64` is ours, whatever hosts are called."""
+    *above, last = path.split("/")
+    ours = above and _OF_A_NODE.fullmatch(f"{above[-1]}/{last}")
+    parts = [*map(redactor.name, above), last if ours else redactor.name(last)]
+    return "/".join(parts)
 
 
 def _note_plan(redactor: Redactor, folder: Folder, file: Source, target: Path) -> None:
@@ -214,7 +222,7 @@ def _note_plan(redactor: Redactor, folder: Folder, file: Source, target: Path) -
 
 
 def _check(redactor: Redactor, file: Source, target: Path) -> None:
-    left = redactor.left_in(str(target.name))
+    left = ""
     made = Source(target.parent, target.name, target.stat().st_size, 0)
     look = redactor.left_in_document if _is_json(file) else redactor.left_in_text
     for text in _texts(made):

@@ -30,6 +30,7 @@ HOST_LIST = re.compile(r"[A-Za-z][\w.-]*\[[0-9][0-9,-]*\][\w.-]*")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _FEWEST_LETTERS = 3  # of what numbered hosts have in common
 _MOST_STEMS = 200
+_MOST_REMEMBERED = 1 << 17
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)*[A-Za-z][A-Za-z0-9-]*")
 _TOP = (
@@ -56,6 +57,7 @@ class Site:
         self.addresses: dict[str, dict[str, None]] = {}
         self.domains: set[str] = set()
         self.clusters: dict[str, None] = {}
+        self._seen: set[str] = set()
         self._stem_patterns: list[re.Pattern[str]] | None = None
         self._known_lower: tuple[int, set[str]] = (0, set())
 
@@ -91,7 +93,11 @@ class Site:
         if string.is_key or not value:
             return
         if key in HOST_KEYS:
-            self.add_hosts((value,))
+            several = re.split(
+                r"[\s,]+", value
+            )  # a report's row has the hosts of a group in one string
+            if not all(host in self.hosts for host in several):
+                self.add_hosts((value,))
         elif key == LEAVES and string.depth == 2:
             self._add("leaf", value)
         elif key == LEAVES:
@@ -118,6 +124,10 @@ class Site:
 
     def text(self, text: str) -> None:
         """A text, once all places are known."""
+        if text in self._seen:
+            return
+        if len(self._seen) < _MOST_REMEMBERED:
+            self._seen.add(text)
         for found in addresses(text):
             self.addresses.setdefault(found.kind, {}).setdefault(found.canonical)
         for user in (*_HOME.findall(text), *_TILDE.findall(text)):
@@ -171,7 +181,8 @@ class Site:
     def _stems(self) -> list[re.Pattern[str]]:
         """Patterns of hosts that are numbered as the run's are, and did not take part in it."""
         if self._stem_patterns is None:
-            stems = sorted(stem for stem in self._numbered() if len(stem) >= _FEWEST_LETTERS)
+            numbered = self._numbered()
+            stems = sorted(s for s in numbered if len(s) >= _FEWEST_LETTERS and not is_weak(s))
             any_of = "|".join(map(re.escape, stems[:_MOST_STEMS]))
             pattern = rf"(?<![^\W_])(?:{any_of})\d+(?![0-9])"
             self._stem_patterns = [re.compile(pattern, re.IGNORECASE)] if stems else []
@@ -209,7 +220,7 @@ class Site:
                 pseudonyms.word("host", short, host)
         for kind, words in self.words.items():
             for word in words:
-                if word.lower() not in self._lower_hosts():
+                if word.lower() not in spelled:
                     pseudonyms.word(kind, word)
         for cluster in self.clusters:
             if not is_weak(cluster):

@@ -15,6 +15,9 @@ import railgauge_reports
 from railgauge.dtypes import DTYPES
 from railgauge.operations import OPERATIONS
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+_ADDRESS_MARKS = re.compile(r"\d[.:-](?=\d)")
+_FEWEST_MARKS = 3  # of what could be an address or a date: 10.1.2.3
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -33,8 +36,13 @@ def words() -> frozenset[str]:
 
 
 def is_weak(name: str) -> bool:
-    """Is it a word of ours, or a number?"""
-    return name.isdecimal() or name.lower() in words()
+    """Is it a word of ours, several of them in a row, or nothing but digits and marks?"""
+    if name.lower() in words():
+        return True
+    letters = _LETTERS.findall(name)
+    if not letters:
+        return len(_ADDRESS_MARKS.findall(name)) < _FEWEST_MARKS
+    return " " in name and all(word.lower() in words() for word in letters)
 
 
 #: Keys of our JSON and what their values look like when they are data of ours and no name or address.
