@@ -124,26 +124,28 @@ def _site(folders: Sequence[Folder]) -> Site:
                 site.add_hosts(start.run.hosts, nodes=True)
     files = [file for folder in folders for file in folder.files if not _is_samples(folder, file)]
     files.sort(key=lambda file: PurePosixPath(file.path).name != PLAN)  # it names leaves in order
-    for first in (True, False):
-        for file in files:
-            for text in _texts(file):
-                try:
-                    found = list(strings(text)) if _is_json(file) else None
-                except NotJsonError:
-                    found = None
-                if first:
-                    for string in found or ():
-                        site.place(string)
-                elif found is None:
-                    site.text(text)
-                else:
-                    for string in found:
-                        site.string(string)
+    torn = [text for file in files if _is_json(file) for text in _placed(site, file)]
+    site.strings()
+    for text in torn:
+        site.text(text)
+    for file in files:
+        for text in () if _is_json(file) else _texts(file):
+            site.text(text)
     for folder in folders:
         for file in folder.files:
             site.text(file.path)
     _add_owner(site)
     return site
+
+
+def _placed(site: Site, file: Source) -> Iterator[str]:
+    """Take up the places of a JSON file; what of it is no JSON."""
+    for text in _texts(file):
+        try:
+            for string in strings(text):
+                site.place(string)
+        except NotJsonError:
+            yield text
 
 
 def _add_owner(site: Site) -> None:

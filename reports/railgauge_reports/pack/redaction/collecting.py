@@ -25,7 +25,7 @@ _SERIAL = re.compile(
     r"\b(?:serial(?:[ _-]?(?:number|no\.?))?|s/n|asset[ _-]tag)\s*[:=#]?\s*([A-Z0-9][A-Z0-9-]{3,})",
     re.IGNORECASE,
 )
-_PSID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2,4}_?[0-9]{10}(?![0-9A-Za-z])")  # MT_0000000838
+_PSID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2,4}_?[0-9]{10,13}(?![0-9A-Za-z])")  # MT_0000000838
 HOST_LIST = re.compile(r"[A-Za-z][\w.-]*\[[0-9][0-9,-]*\][\w.-]*")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _FEWEST_LETTERS = 3  # of what numbered hosts have in common
@@ -58,6 +58,7 @@ class Site:
         self.domains: set[str] = set()
         self.clusters: dict[str, None] = {}
         self._seen: set[str] = set()
+        self._strings: dict[tuple[str, str], None] = {}  # (key, value), each once
         self._stem_patterns: list[re.Pattern[str]] | None = None
         self._known_lower: tuple[int, set[str]] = (0, set())
 
@@ -90,6 +91,8 @@ class Site:
     def place(self, string: String) -> None:
         """A string that by its place is the name of something."""
         key, value = string.key, string.value
+        if string.above != VERSIONS:
+            self._strings.setdefault((key, value))
         if string.is_key or not value:
             return
         if key in HOST_KEYS:
@@ -117,10 +120,11 @@ class Site:
 
     # looks ----------------------------------------------------------------------------------------
 
-    def string(self, string: String) -> None:
-        """A string of a JSON file, once all places are known."""
-        if not is_plain(string.key, string.value) and string.above != VERSIONS:
-            self.text(string.value)
+    def strings(self) -> None:
+        """The strings that were at some place, once all places are known."""
+        for key, value in self._strings:
+            if not is_plain(key, value):
+                self.text(value)
 
     def text(self, text: str) -> None:
         """A text, once all places are known."""

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|[{}\[\]]', re.DOTALL)
 _BETWEEN = re.compile(r"(?:[\s:,0-9eE+\-.]|true|false|null)*")
-_COLON = re.compile(r"\s*:")
+_USUAL = frozenset(("", ",", ":", ": ", ", "))
+_DECODER = json.JSONDecoder(strict=False)
 
 
 class NotJsonError(ValueError):
@@ -34,40 +35,41 @@ class String(NamedTuple):
 
 def strings(text: str) -> Iterator[String]:
     """All strings from left to right; raises NotJsonError, perhaps after some."""
-    stack: list[
-        tuple[str, str, int]
-    ] = []  # bracket, the key it stands under, arrays below that key
-    key, depth, at = "", 0, 0
+    # bracket, the key it stands under, arrays below that key, the name of the object around it
+    stack: list[tuple[str, str, int, str]] = []
+    key, above, depth, at, inside = "", "", 0, 0, ""
     for match in _TOKEN.finditer(text):
-        if not _BETWEEN.fullmatch(text, at, match.start()):
-            raise NotJsonError(text[at : match.start()][:40])
+        start = match.start()
+        if text[at:start] not in _USUAL and not _BETWEEN.fullmatch(text, at, start):
+            raise NotJsonError(text[at:start][:40])
         at = match.end()
-        mark = match[0]
+        mark = text[start]
         if mark in "{[":
-            stack.append((mark, key, depth))
-            key, depth = ("", 0) if mark == "{" else (key, depth + 1)
+            stack.append((inside, key, depth, above))
+            key, depth, above = ("", 0, key) if mark == "{" else (key, depth + 1, above)
+            inside = mark
         elif mark in "}]":
-            if not stack or stack[-1][0] != ("{" if mark == "}" else "["):
+            if inside != ("{" if mark == "}" else "["):
                 raise NotJsonError(mark)
-            _, key, depth = stack.pop()
+            inside, key, depth, above = stack.pop()
         else:
-            inside = stack[-1][0] if stack else ""
-            is_key = inside == "{" and _COLON.match(text, at) is not None
-            value = _decoded(mark)
+            is_key = match[1] is not None
+            end = match.start(1) if is_key else at
+            value = _decoded(text[start:end])
             if is_key:
+                if inside != "{":
+                    raise NotJsonError(value[:40])
                 key, depth = value, 0
-            yield String(match.start(), at, value, key, _above(stack), depth, is_key)
+            yield String(start, end, value, key, above, depth, is_key)
     if stack or not _BETWEEN.fullmatch(text, at):
         raise NotJsonError(text[at:][:40])
 
 
-def _above(stack: list[tuple[str, str, int]]) -> str:
-    return next((key for mark, key, _ in reversed(stack) if mark == "{"), "")
-
-
 def _decoded(token: str) -> str:
+    if "\\" not in token:
+        return token[1:-1]
     try:
-        value = json.loads(token, strict=False)
+        value = _DECODER.decode(token)
     except ValueError:
         raise NotJsonError(token[:40]) from None
     return str(value)

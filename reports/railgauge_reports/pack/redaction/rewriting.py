@@ -31,6 +31,7 @@ class Redactor:
     def __init__(self, site: Site, pseudonyms: Pseudonyms, plans: dict[str, str]) -> None:
         self._site, self._pseudonyms, self.plans = site, pseudonyms, plans
         self._matcher = Matcher(pseudonyms.words(), frozenset(site.domains))
+        self._clean: set[str] = set()
         self._known: dict[tuple[str, str, bool], str] = {}
 
     # rewriting ------------------------------------------------------------------------------------
@@ -132,9 +133,13 @@ class Redactor:
 
     def left_in(self, text: str) -> str:
         """A name that is no word of ours, or an address, wherever it stands and whatever surrounds it."""
+        if text in self._clean:
+            return ""
         for start, end, _ in self._matcher.found(text, sentence=False):
             return text[start:end]
         for found in addresses(text):
             if self._pseudonyms.is_original(found.kind, found.canonical):
                 return text[found.start : found.end]
+        if len(self._clean) < _MOST_REMEMBERED:
+            self._clean.add(text)
         return ""
