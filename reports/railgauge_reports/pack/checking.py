@@ -68,6 +68,8 @@ def check(
     whatever the pack says. Raises NotMeasuredError for what is no pack, UsageError for what is not
     there or cannot be written.
     """
+    if pack.exists() and not pack.is_file():  # opening a pipe would wait for ever
+        raise UsageError(f"{pack}: no file.\n  expected: a file that railgauge pack has written")
     try:
         file = pack.open("rb")
     except OSError as error:

@@ -49,9 +49,11 @@ class Layout:
         """Reads the list of an open file; NoArchiveError, or TamperedError where that is too long."""
         self._file = file
         self.nbytes = file.seek(0, os.SEEK_END)
-        entries, nbytes = _list_size(file, self.nbytes)
+        entries, nbytes, end = _list_size(file, self.nbytes)
         if nbytes > MOST_LIST_BYTES or entries > MOST_MEMBERS:
             raise TamperedError(f"its list has {entries} members in {nbytes} B: refused")
+        if not _counts(file, end - nbytes, end, entries):
+            raise TamperedError(f"its list does not have the {entries} members that it says")
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
@@ -240,8 +242,20 @@ def _entry(member: zipfile.ZipInfo, version: int) -> bytes:
     return _CENTRAL.pack(*head) + name + extra
 
 
-def _list_size(file: IO[bytes], nbytes: int) -> tuple[int, int]:
-    """(members, bytes) of the list, from the record at the very end; NoArchiveError where there is none."""
+def _counts(file: IO[bytes], at: int, end: int, entries: int) -> bool:
+    """Does the list from `at` to `end` have so many members? Counted before any is remembered."""
+    while 0 <= at < end and entries > 0:
+        file.seek(at)
+        raw = file.read(_CENTRAL.size)
+        if len(raw) < _CENTRAL.size or raw[:4] != b"PK\1\2":
+            return False
+        at += _CENTRAL.size + sum(_CENTRAL.unpack(raw)[10:13])  # name, extra field, comment
+        entries -= 1
+    return at == end and entries == 0
+
+
+def _list_size(file: IO[bytes], nbytes: int) -> tuple[int, int, int]:
+    """(members, bytes, end) of the list, from the record at the very end; NoArchiveError without one."""
     if nbytes < _END.size:
         raise NoArchiveError("too short for an archive")
     file.seek(nbytes - _END.size)
@@ -253,5 +267,5 @@ def _list_size(file: IO[bytes], nbytes: int) -> tuple[int, int]:
         file.seek(nbytes - behind)
         wide = _END64.unpack(file.read(_END64.size))
         if wide[0] == b"PK\6\6":
-            return wide[7], wide[8]
-    return entries, size
+            return wide[7], wide[8], nbytes - behind
+    return entries, size, nbytes - _END.size

@@ -141,9 +141,9 @@ def _files(top: Path, at: Path, without: Sequence[str]) -> Iterator[str]:
         if any(fnmatch.fnmatch(path, p) or fnmatch.fnmatch(entry.name, p) for p in without):
             continue
         mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode) and not names.unsafe(path):
             yield from _files(top, Path(entry.path), without)
-        elif not stat.S_ISREG(mode):
+        elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
             raise _odd(entry.path, f"{kind}; a pack holds plain files alone", entry.name)
         elif why := names.unsafe(path):

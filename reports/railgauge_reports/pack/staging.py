@@ -20,6 +20,7 @@ from railgauge_reports.pack import names
 from railgauge_reports.pack.redaction.collecting import Site
 from railgauge_reports.pack.redaction.json_text import NotJsonError, strings
 from railgauge_reports.pack.redaction.leaks import left_in_binary
+from railgauge_reports.pack.redaction.ours import FILES
 from railgauge_reports.pack.redaction.pseudonyms import Map, Pseudonyms
 from railgauge_reports.pack.redaction.rewriting import Redactor
 from railgauge_reports.pack.sources import Folder, Source, SourceRun
@@ -204,10 +205,10 @@ def _rewrite(redactor: Redactor, file: Source, target: Path) -> None:
 
 def _renamed(redactor: Redactor, path: str) -> str:
     """The path with names in it replaced; `samples/node0.i64` is ours, whatever hosts are called."""
-    *above, last = path.split("/")
-    ours = above and _OF_A_NODE.fullmatch(f"{above[-1]}/{last}")
-    parts = [*map(redactor.name, above), last if ours else redactor.name(last)]
-    return "/".join(parts)
+    parts = path.split("/")
+    kept = 2 if _OF_A_NODE.fullmatch("/".join(parts[-2:])) else int(parts[-1] in FILES)
+    changed = parts[: len(parts) - kept]
+    return "/".join((*map(redactor.name, changed), *parts[len(changed) :]))
 
 
 def _note_plan(redactor: Redactor, folder: Folder, file: Source, target: Path) -> None:

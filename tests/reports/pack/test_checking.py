@@ -473,6 +473,15 @@ def test_a_list_of_too_many_members_is_not_read(packed, monkeypatch):
     assert "refused" in problems(pack)
 
 
+def test_a_list_that_miscounts_its_members_is_refused(packed):
+    pack = packed()
+    raw = bytearray(pack.read_bytes())
+    for place in (len(raw) - 14, len(raw) - 12):
+        raw[place] -= 1
+    pack.write_bytes(raw)
+    assert "does not have the" in problems(pack)
+
+
 def test_a_member_is_inflated_in_small_pieces(packed):
     pack = packed()
     written(pack, in_order(resealed(members(pack) | {"runs/run/zeros": bytes(4 << 20)})))
@@ -503,7 +512,7 @@ def test_another_zip_is_exit_3(tmp_path, capsys):
     assert "something else" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["nothing.zip"], ["."], []])
+@pytest.mark.parametrize("arguments", [["nothing.zip"], ["."], [], ["/dev/null"]])
 def test_what_is_not_there_is_a_usage_error(arguments):
     assert main(["verify", *arguments]) == 2
 

@@ -189,6 +189,18 @@ def test_a_link_is_refused_and_can_be_left_out(run_of, packed):
     assert manifest_of(pack).without == ("passwords",)
 
 
+def test_a_folder_that_is_too_deep_is_refused(run_of, packed):
+    deep = run_of()
+    for _ in range(600):
+        deep = deep / "d"
+    os.makedirs(deep)
+    with pytest.raises(UsageError, match="longer than"):
+        packed(run=run_of(name="other").parent / "run")
+    while deep.name == "d":
+        deep.rmdir()
+        deep = deep.parent
+
+
 def test_a_pipe_is_refused(run_of, packed):
     run = run_of()
     os.mkfifo(run / "pipe")
@@ -260,6 +272,16 @@ def test_a_file_is_read_a_chunk_at_a_time(run_of, packed, monkeypatch):
     pack = packed(run=run)
     assert max(seen) == 1 << 16
     assert check(pack).exit_code == 0
+
+
+def test_members_are_compressed_at_the_level_that_was_chosen(packed, run_of, monkeypatch):
+    sizes = []
+    for level in (0, 1):
+        monkeypatch.setattr(writing, "LEVEL", level)
+        pack = packed(f"{level}.zip", run=run_of(name=f"run{level}"))
+        sizes.append(pack.stat().st_size)
+        assert check(pack).exit_code == 0
+    assert sizes[0] > 1.5 * sizes[1]
 
 
 def test_no_large_pack_looks_like_a_bomb(tmp_path, monkeypatch):

@@ -357,6 +357,7 @@ HOSTILE = (
         "a b",
         "%s",
     ),
+    *("plan.json", "journal.jsonl", "samples", "zeus\ngpu8"),
     *("x" * 255, "a.b.c.d.e", "-", "--output", "localhost", "&amp;", "|", "$(reboot)", "kb1", "#"),
 )
 names_of_hosts = st.one_of(

@@ -30,7 +30,7 @@ HOST_LIST = re.compile(r"[A-Za-z][\w.-]*\[[0-9][0-9,-]*\][\w.-]*")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _FEWEST_LETTERS = 3  # of what numbered hosts have in common
 _MOST_STEMS = 200
-_MOST_REMEMBERED = 1 << 17
+_MOST_REMEMBERED, _SHORT = 1 << 17, 512  # texts, and characters of one
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)*[A-Za-z][A-Za-z0-9-]*")
 _TOP = (
@@ -66,7 +66,9 @@ class Site:
         """Names of hosts; `nodes`: those of the nodes of one run, in its order."""
         for host in hosts:
             if host := host.strip():
-                self.hosts.setdefault(host)
+                lines = host.splitlines()  # texts are read by the line
+                for name in (host, *(lines if len(lines) > 1 else ())):
+                    self.hosts.setdefault(name)
                 if nodes:
                     self._nodes.add(host)
                 _, _, domain = host.partition(".")
@@ -130,7 +132,7 @@ class Site:
         """A text, once all places are known."""
         if text in self._seen:
             return
-        if len(self._seen) < _MOST_REMEMBERED:
+        if len(self._seen) < _MOST_REMEMBERED and len(text) <= _SHORT:
             self._seen.add(text)
         for found in addresses(text):
             self.addresses.setdefault(found.kind, {}).setdefault(found.canonical)

@@ -12,18 +12,23 @@ from pathlib import Path
 
 import railgauge
 import railgauge_reports
+from railgauge.auditing.records import FILE as AUDIT
 from railgauge.dtypes import DTYPES
+from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN
 from railgauge.operations import OPERATIONS
+from railgauge_reports.compare.kept import KEPT
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ADDRESS_MARKS = re.compile(r"\d[.:-](?=\d)")
 _FEWEST_MARKS = 3  # of what could be an address or a date: 10.1.2.3
+#: The files of a run and of a comparison; samples and counters are named after their node's number.
+FILES = frozenset((PLAN, JOURNAL, ENVIRONMENT, AUDIT, KEPT))
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
 @functools.cache
 def words() -> frozenset[str]:
-    """Every word of our code and tables in lower case, with and without its underscores.
+    """Every word of our code and tables in lower case, with and without its underscores; our files.
 
     None of them has a digit: what looks like a numbered host is never taken for one of ours.
     """
@@ -32,7 +37,7 @@ def words() -> frozenset[str]:
         folder = Path(package.__file__ or "").parent
         for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.toml"))):
             found.update(word.lower() for word in _WORD.findall(path.read_text()))
-    return frozenset(found | {part for word in found for part in word.split("_")})
+    return frozenset(found | {part for word in found for part in word.split("_")} | FILES)
 
 
 def is_weak(name: str) -> bool:
@@ -59,8 +64,8 @@ PLAIN = {
         ("device", r"host"),
         ("driver operstate duplex machine", r"[a-z0-9_-]+"),
         ("state phys_state", r"\d+: \w+"),
-        ("rate speed mtu", r"-?[\d.]+( Gb/sec.*)?"),
-        ("version railgauge kernel fw_ver firmware", r"[\w.+:/() -]*\d[\w.+:/() -]*"),
+        ("rate speed mtu", r"-?\d+(\.\d+)?( Gb/sec[\w ()]*)?"),
+        ("version railgauge kernel fw_ver firmware", r"v?\d[\w.+~-]*"),
         ("vendor", r"0x[0-9a-f]{4}"),
         ("plan_sha256", r"[0-9a-f]{64}"),
         ("order", r"[AB]+"),

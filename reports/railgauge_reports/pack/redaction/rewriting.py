@@ -18,7 +18,7 @@ from railgauge_reports.pack.redaction.ours import VERSIONS, is_plain, words
 from railgauge_reports.pack.redaction.pseudonyms import Pseudonyms
 
 _MOST_LISTED = 4096
-_MOST_REMEMBERED = 1 << 17
+_MOST_REMEMBERED, _SHORT = 1 << 17, 512  # texts, and characters of one
 _HASH = "plan_sha256"
 
 
@@ -69,7 +69,7 @@ class Redactor:
         known = self._known.get((text, key, sentence))
         if known is None:
             known = self._replaced(text, key, sentence)
-            if len(self._known) < _MOST_REMEMBERED:
+            if len(self._known) < _MOST_REMEMBERED and len(text) <= _SHORT:
                 self._known[text, key, sentence] = known
         return known
 
@@ -140,6 +140,6 @@ class Redactor:
         for found in addresses(text):
             if self._pseudonyms.is_original(found.kind, found.canonical):
                 return text[found.start : found.end]
-        if len(self._clean) < _MOST_REMEMBERED:
+        if len(self._clean) < _MOST_REMEMBERED and len(text) <= _SHORT:
             self._clean.add(text)
         return ""
