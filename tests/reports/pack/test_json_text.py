@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railgauge_reports.pack.redaction.json_text import NotJsonError, rewritten, strings
@@ -34,12 +34,14 @@ def walked(value, key="", above="", depth=0):
             yield from walked(item, name, key, 0)
 
 
+@settings(max_examples=50)
 @given(anything, st.sampled_from((None, 1)), st.booleans())
 def test_every_string_is_found_under_its_key(value, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert [s[2:] for s in strings(text)] == list(walked(value))
 
 
+@settings(max_examples=50)
 @given(anything)
 def test_only_what_changes_is_written_anew(value):
     text = json.dumps(value, indent=1, ensure_ascii=False)

@@ -388,7 +388,7 @@ def test_hostile_hosts_give_the_same_rows_in_every_report_and_none_of_their_name
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(names_of_hosts, min_size=2, max_size=5, unique=True),
     st.lists(st.sampled_from(("{0} is slow", "on {1}: {0}-ib0", "({1}).", "rank 3")), max_size=3),
@@ -418,6 +418,7 @@ def test_any_hosts_are_replaced_one_for_one_wherever_they_stand(hosts, notes):
         assert not {host for host in hosts if not is_weak(host) and host.lower() in values}
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_redacting_what_is_redacted_changes_nothing(data):
     hosts = data.draw(st.lists(names_of_hosts, min_size=1, max_size=4, unique=True))
@@ -436,7 +437,7 @@ def test_redacting_what_is_redacted_changes_nothing(data):
     assert "(10.9.8.7)" not in once
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.binary(max_size=200))
 def test_any_file_is_redacted_or_a_named_error(data):
     with tempfile.TemporaryDirectory() as scratch:
@@ -451,11 +452,11 @@ def test_any_file_is_redacted_or_a_named_error(data):
 
 
 def test_hundreds_of_hosts_are_all_replaced(run_of, tmp_path):
-    hosts = [f"dc3-r{k // 32:02d}-gpu{k:04d}" for k in range(200)]
+    hosts = [f"dc3-r{k // 32:02d}-gpu{k:04d}" for k in range(100)]
     run = run_of(hosts, notes=[f"{host} is late" for host in hosts], samples=2)
     content = redacted(run, tmp_path / "a.zip", reports=())
     assert b"dc3" not in content["runs/run0001/journal.jsonl"]
-    assert b"node0200 is late" in content["runs/run0001/journal.jsonl"]
+    assert b"node0100 is late" in content["runs/run0001/journal.jsonl"]
 
 
 def test_a_simulated_run_with_a_name_of_its_own_stays_readable(tmp_path, capsys):
