@@ -182,6 +182,15 @@ def test_the_manifest_of_another_pack_is_seen(packed, run_of):
     assert check(written(pack, content.items())).exit_code == 1
 
 
+def test_a_size_that_is_not_the_one_packed_is_seen(packed):
+    pack = packed()
+    content = members(pack)
+    made = manifest.decoded(content[names.MANIFEST])
+    files = [msgspec.structs.replace(f, bytes=f.bytes + (f.path == JOURNAL)) for f in made.files]
+    content[names.MANIFEST] = msgspec.structs.replace(made, files=tuple(files)).encoded()
+    assert "B were packed" in problems(written(pack, content.items()))
+
+
 def test_a_manifest_in_another_spelling_is_seen(packed):
     pack = packed()
     content = members(pack)
@@ -352,9 +361,10 @@ def inserted(pack, name, more, grow):
     return pack
 
 
+@pytest.mark.parametrize("name", [JOURNAL, names.MANIFEST])
 @pytest.mark.parametrize(("grow", "said"), [(False, "belong to nothing"), (True, "behind its end")])
-def test_bytes_that_other_programs_pass_over_are_refused(packed, grow, said):
-    assert said in problems(inserted(packed(), JOURNAL, b"hidden", grow))
+def test_bytes_that_other_programs_pass_over_are_refused(packed, name, grow, said):
+    assert said in problems(inserted(packed(), name, b"hidden", grow))
 
 
 def test_an_archive_of_more_than_four_gigabytes_is_laid_out_alike(packed, monkeypatch):

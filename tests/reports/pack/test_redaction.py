@@ -183,6 +183,17 @@ def test_the_digest_of_the_plan_is_that_of_the_redacted_plan(site, tmp_path):
     assert stored.plan.sha256() != read_run(site / "zeus-acceptance").plan.sha256()
 
 
+def test_the_digest_of_a_plan_of_an_earlier_start_does_not_stay(run_of, tmp_path):
+    run = run_of()
+    journal = run / "journal.jsonl"
+    digest = read_run(run).plan.sha256()
+    journal.write_text(
+        journal.read_text().replace(digest, "5" * 64)
+    )  # begun with another --timeout
+    content = redacted(run, tmp_path / "a.zip", reports=())
+    assert b"5" * 64 not in content["runs/run0001/journal.jsonl"]
+
+
 def test_the_manifest_says_that_it_is_redacted_and_counts(content):
     made = json.loads(content["manifest.json"])
     assert made["redacted"]
