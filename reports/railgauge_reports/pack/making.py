@@ -68,7 +68,11 @@ def make(paths: Sequence[Path], asked: Asked) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="railgauge-pack-") as scratch:
         into = Path(scratch)
         redact = asked.redact
-        staged = staging.redacted(folders, into, known) if redact else staging.as_they_are(folders)
+        staged = (
+            staging.redacted(folders, into, known, asked.without)
+            if redact
+            else staging.as_they_are(folders)
+        )
         rendered = [m for run in staged.runs for m in _render(staged, run, reports, into)]
         unchanged = functools.partial(sources.check_unchanged, folders)
         return _write(asked, staged, rendered, reports, key, unchanged)

@@ -79,12 +79,18 @@ def _joined(*parts: str) -> str:
 # redacted -----------------------------------------------------------------------------------------
 
 
-def redacted(folders: Sequence[Folder], into: Path, known: Map) -> Staged:
+def redacted(
+    folders: Sequence[Folder], into: Path, known: Map, without: Sequence[str] = ()
+) -> Staged:
     """Redacted copies below `into`, which is empty; `known` is what earlier packs replaced.
+
+    `without` are words of the user's that the manifest will show.
 
     Raises UsageError for a file that cannot be redacted, NotMeasuredError where anything is left.
     """
     site = _site(folders)
+    for pattern in without:
+        site.text(pattern)
     pseudonyms = Pseudonyms(known)
     site.name_all(pseudonyms)
     redactor = Redactor(site, pseudonyms, plans={})

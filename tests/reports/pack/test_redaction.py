@@ -287,6 +287,13 @@ def test_a_binary_file_is_a_named_error_and_can_be_left_out(run_of, tmp_path, da
     assert "runs/run0001/picture" not in redacted(run, tmp_path / "a.zip", without=("picture",))
 
 
+def test_keys_and_patterns_that_are_addresses_are_replaced(run_of, tmp_path):
+    run = run_of(nodes=({"versions": {"10.7.7.7": "1.2"}}, {"gids": {"10.7.7.8": "fe80::77:1"}}))
+    content = redacted(run, tmp_path / "a.zip", reports=(), without=("10.7.7.9*",))
+    assert not [name for name, data in content.items() if b"10.7.7" in data or b"77:1" in data]
+    assert json.loads(content["manifest.json"])["without"] == ["240.0.0.3*"]
+
+
 def test_a_name_inside_samples_fails_closed(run_of, tmp_path):
     run = run_of(("longhostname1", "n2"))
     with (run / "samples/node1.i64").open("ab") as file:

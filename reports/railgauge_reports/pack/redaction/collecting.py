@@ -93,7 +93,7 @@ class Site:
     def place(self, string: String) -> None:
         """A string that by its place is the name of something."""
         key, value = string.key, string.value
-        if string.above != VERSIONS:
+        if string.is_key or string.above != VERSIONS:
             self._strings.setdefault((key, value))
         if string.is_key or not value:
             return

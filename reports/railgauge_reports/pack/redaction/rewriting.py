@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from railgauge.errors import NotMeasuredError
 from railgauge_reports.pack.redaction.addresses import addresses, spelled
 from railgauge_reports.pack.redaction.collecting import (
     HOST_KEYS,
@@ -103,7 +104,10 @@ class Redactor:
             name = self._matcher.whole(like)
             made = self._pseudonyms.address(found.kind, found.canonical)
             if name is None and made is None:
-                raise LookupError(f"{found.kind} {like}")  # collecting passed it by: fail closed
+                raise NotMeasuredError(  # fail closed
+                    f"{found.kind} {like!r}: nothing stands for it; nothing was packed.\n"
+                    "  expected: every address to have been seen before; this is a defect, tell us"
+                )
             yield found.start, found.end, name or spelled(found.kind, str(made), like)
 
     def _lists(self, text: str) -> Iterator[tuple[int, int, str]]:
