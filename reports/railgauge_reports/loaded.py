@@ -53,13 +53,18 @@ class LoadedRun:
         return "SIMULATED: these numbers come from a model, nothing was measured" * self.simulated
 
 
-def load(folder: Path, profile: str | None = None, asked: Asked = Asked()) -> LoadedRun:
+def load(
+    folder: Path,
+    profile: str | None = None,
+    asked: Asked = Asked(),
+    called: Path | None = None,
+) -> LoadedRun:
     """Everything of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
 
     `profile` is what the fabric is judged as (None: as its ports suggest); raises UsageError for
-    one that does not exist.
+    one that does not exist. `called` is how reports name the folder (None: by its path).
     """
-    stored = read_run(folder)
+    stored = read_run(folder, called)
     rows = case_frame(stored)
     fabric = fabric_of(stored, rows, profile)
     faults = told.reasons(fabric)

@@ -22,7 +22,7 @@ def machine_facts(stored: StoredRun) -> list[tuple[str, str]]:
     memory = node.get("memory_bytes")
     started = datetime.datetime.fromtimestamp(run.started, datetime.timezone.utc)
     facts = {
-        "run": str(stored.folder),
+        "run": str(stored.called),
         "started": started.isoformat(timespec="seconds"),
         "railgauge": run.version,
         "ranks": stored.where,

@@ -95,6 +95,8 @@ class Missed:
 class StoredRun:
     """Everything a run folder says.
 
+    `called` is what a person calls the folder: its path, or its place in a pack.
+
     `pairs` maps (case, round) to what became of it, in the order of the plan; a planned pair that
     it lacks was never reached. `end` is None where the last start ended without a word.
     """
@@ -106,6 +108,7 @@ class StoredRun:
     notes: tuple[str, ...]
     end: End | None
     environment: dict[str, Any]
+    called: Path
 
     @property
     def last(self) -> Run:
@@ -150,7 +153,7 @@ class StoredRun:
             origin = self.environment.get("imported")
             file = origin.get("file") if isinstance(origin, dict) else None
             return f"railgauge import {shlex.quote(str(file or 'FILE'))}"
-        plan = f"--plan {shlex.quote(str(self.folder / PLAN))}"
+        plan = f"--plan {shlex.quote(str(self.called / PLAN))}"
         if len(self.last.hosts) == 1 or self.simulated:
             return f"railgauge run -n {self.last.ranks} {plan}"
         nodes = self.environment.get("nodes") or [{}]
@@ -172,8 +175,11 @@ class StoredRun:
         return [made.gap for made in self.pairs.values() if isinstance(made, Missed)]
 
 
-def read_run(folder: Path) -> StoredRun:
-    """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read."""
+def read_run(folder: Path, called: Path | None = None) -> StoredRun:
+    """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read.
+
+    `called` is how reports name it (None: by its path).
+    """
     try:
         records = read_journal(folder)
     except OSError as error:
@@ -205,6 +211,7 @@ def read_run(folder: Path) -> StoredRun:
         notes=tuple(notes),
         end=end,
         environment=_environment(folder),
+        called=called or folder,
     )
 
 

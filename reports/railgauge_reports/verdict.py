@@ -224,7 +224,7 @@ def _gap_reasons(run: StoredRun) -> list[str]:
 
 
 def _next_commands(run: StoredRun, code: int) -> tuple[str, ...]:
-    here = shlex.quote(str(run.folder))
+    here = shlex.quote(str(run.called))
     same = run.again
     if run.imported:
         return (f"railgauge report {here} --format csv", f"(it was made by {same})")

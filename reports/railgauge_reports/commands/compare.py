@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ def command(**typed: Any) -> int:
     """Say how much longer B takes than A, with a 95 % interval and a word.
 
     \b
-    railgauge compare A B                     run folders, or folders of runs
+    railgauge compare A B                     run folders, folders of runs, or packs
     railgauge compare FOLDER                  a kept comparison once more
     railgauge compare --interleave -n 2 --a NCCL_ALGO=Ring --b NCCL_ALGO=Tree \\
         -- --backend nccl                     two configurations, by turns
@@ -91,22 +92,30 @@ def command(**typed: Any) -> int:
     if typed["interleave"]:
         return _interleave(typed)
     _check_folders(typed)
+    from railgauge_reports.pack.opened import folder_of
+
+    paths = [Path(argument) for argument in typed["arguments"]]
+    with contextlib.ExitStack() as packs:
+        folders = [packs.enter_context(folder_of(path)) for path in paths]
+        return _folders(folders, paths, typed)
+
+
+def _folders(folders: Sequence[Path], paths: Sequence[Path], typed: dict[str, Any]) -> int:
+    """Compare what lies in these folders, which the user calls `paths`."""
     from railgauge_reports.compare.alternation import answer_of
     from railgauge_reports.compare.answer import judge_folders
     from railgauge_reports.compare.effects import MARGIN, SPREAD
     from railgauge_reports.compare.kept import read_kept
     from railgauge_reports.compare.measured import launches_of
 
-    a, *others = (Path(argument) for argument in typed["arguments"])
-    if not others:
-        kept = read_kept(a)
+    if len(folders) == 1:
+        kept = read_kept(folders[0])
         _tell_kept(kept)
-        return _print(answer_of(a, kept), typed)
+        return _print(answer_of(folders[0], kept), typed)
     margin = MARGIN if typed["margin"] is None else typed["margin"]
     spread = SPREAD if typed["launch_spread"] is None else typed["launch_spread"]
-    (b,) = others
-    names = str(a), str(b)
-    return _print(judge_folders(launches_of(a), launches_of(b), names, margin, spread), typed)
+    a, b = (launches_of(folder, path) for folder, path in zip(folders, paths, strict=True))
+    return _print(judge_folders(a, b, (str(paths[0]), str(paths[1])), margin, spread), typed)
 
 
 def _interleave(typed: dict[str, Any]) -> int:

@@ -61,7 +61,9 @@ if TYPE_CHECKING:
     help="Print one line of a monitoring plugin and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
 )
 def command(run: Path, profile: str | None, as_nagios: bool, **asked: Any) -> int:
-    """Show what the run folder RUN holds, or one of railgauge accept, judged from raw facts.
+    """Show what the run folder RUN holds, one of railgauge accept, or a pack, judged from raw facts.
+
+    PACK.zip/runs/NAME is one of several runs in a pack.
 
     The exit code is the run's verdict: 0 PASS, 1 FAIL, 4 wrong data, 5 hang, 6 inconclusive, 75
     interrupted; 3 where the run ended without a word or its folder cannot be read. A fault of the
@@ -82,13 +84,15 @@ def command(run: Path, profile: str | None, as_nagios: bool, **asked: Any) -> in
     shown = wanted.charts is None or wanted.name or wanted.as_json or wanted.output
     render = formats.renderer(wanted.format) if shown else None
     from railgauge_reports.loaded import load
+    from railgauge_reports.pack.opened import folder_of, one_run
 
-    loaded = load(run, profile, wanted.of_reader())
-    if render is not None:
-        more = formats.beside(wanted.format, loaded) if wanted.beside else None
-        _show(run, render(loaded), wanted, more)
-    if wanted.charts is not None:
-        _draw(loaded, wanted.charts, wanted.chart_format or "svg")
+    with folder_of(run) as folder:
+        loaded = load(one_run(folder, run), profile, wanted.of_reader(), called=run)
+        if render is not None:
+            more = formats.beside(wanted.format, loaded) if wanted.beside else None
+            _show(run, render(loaded), wanted, more)
+        if wanted.charts is not None:
+            _draw(loaded, wanted.charts, wanted.chart_format or "svg")
     return loaded.verdict.exit_code
 
 
@@ -168,12 +172,14 @@ def _draw(run: LoadedRun, folder: Path, kind: str) -> None:
 def _monitored(run: Path, profile: str | None, wanted: _Wanted) -> int:
     """A monitoring system takes 2 for CRITICAL, so no error leaves with a code of ours."""
     from railgauge_reports.loaded import load
+    from railgauge_reports.pack.opened import folder_of, one_run
 
     try:
         if wanted.name or wanted.as_json or wanted.output or wanted.charts:
             raise UsageError("--nagios prints one line: leave --format, --output and --charts out")
-        loaded = load(run, profile)
-        made = nagios.line(loaded)
+        with folder_of(run) as folder:
+            loaded = load(one_run(folder, run), profile, called=run)
+            made = nagios.line(loaded)
     except RailgaugeError as error:
         click.echo(nagios.failure(error))
         return nagios.UNKNOWN

@@ -283,8 +283,8 @@ def _ends(side: str, launches: Sequence[Launch]) -> list[str]:
     for launch in launches:
         end = launch.stored.end
         if not isinstance(end, End):
-            made.append(f"{side}: {launch.stored.folder} ended without a word")
+            made.append(f"{side}: {launch.stored.called} ended without a word")
         elif end.exit_code:
             said = f": {end.message.splitlines()[0]}" if end.message else ""
-            made.append(f"{side}: {launch.stored.folder} ended with {end.verdict}{said}")
+            made.append(f"{side}: {launch.stored.called} ended with {end.verdict}{said}")
     return made

@@ -79,10 +79,14 @@ class Launch:
     pairs: Mapping[Key, Pair]
 
 
-def launches_of(path: Path) -> list[Launch]:
-    """The run at `path`, or the runs in it, by name; NotMeasuredError where there is none."""
+def launches_of(path: Path, called: Path | None = None) -> list[Launch]:
+    """The run at `path`, or the runs in it, by name; NotMeasuredError where there is none.
+
+    `called` is what a person calls the folder (None: its path).
+    """
+    called = called or path
     if (path / JOURNAL).exists():
-        return [read_launch(path)]
+        return [read_launch(path, called)]
     try:
         found = sorted(child for child in path.iterdir() if (child / JOURNAL).exists())
     except OSError as error:
@@ -95,12 +99,12 @@ def launches_of(path: Path) -> list[Launch]:
             f"{path}: no {JOURNAL} here, and none in a folder below.\n"
             "  expected: a run folder, or a folder of run folders\n  next: railgauge run --output DIR"
         )
-    return [read_launch(child) for child in found]
+    return [read_launch(child, called / child.name) for child in found]
 
 
-def read_launch(folder: Path) -> Launch:
+def read_launch(folder: Path, called: Path | None = None) -> Launch:
     """Read one run folder; NotMeasuredError where that is not possible."""
-    stored = read_run(folder)
+    stored = read_run(folder, called)
     times: dict[Key, Time] = {}
     pairs: dict[Key, Pair] = {}
     frame = case_frame(stored)

@@ -23,7 +23,7 @@ def head(run: LoadedRun) -> dict[str, Any]:
     del started["record"]  # the journal's tag
     return {
         "run": {
-            "folder": str(stored.folder),
+            "folder": str(stored.called),
             **started,
             "plan": msgspec.to_builtins(stored.plan),
             "starts": len(stored.starts),

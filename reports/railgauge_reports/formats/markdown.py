@@ -70,7 +70,7 @@ def _results(run: LoadedRun) -> list[str]:
         heading = ": ".join(filter(None, (str(operation), ", ".join(made.common))))
         body = [row[1:] for row in made.body]
         parts += [f"### {heading}", _pipes(made.header[1:], body, right=True)]
-        parts += made.more(run.stored.folder)
+        parts += made.more(run.stored.called)
     return parts or ["Nothing was measured."]
 
 

@@ -22,7 +22,7 @@ def render(run: LoadedRun) -> str:
         ", ".join(made.common),
         "",
         *(align(made.header, made.body) if made.body else ["nothing was measured"]),
-        *made.more(stored.folder),
+        *made.more(stored.called),
     ]
     evidence = [f"wrong data: {wrong.sentence()}" for wrong in wrong_elements(stored)]
     evidence = some(evidence, MOST_WRONG, "ranks had wrong data (--format json names them)")

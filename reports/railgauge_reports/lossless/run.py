@@ -52,7 +52,7 @@ def evidence_of(stored: StoredRun, rows: pd.DataFrame) -> Evidence:
         traffic=traffic_of(stored, rows, ports, gigabytes),
         idle=idle or None,
         gigabytes=gigabytes,
-        folder=shlex.quote(str(stored.folder)),
+        folder=shlex.quote(str(stored.called)),
         again=stored.again,
     )
 
