@@ -29,7 +29,7 @@ def command(
 ) -> int:
     """Read other benchmarks' output and write a run folder for every run in it.
 
-    `railgauge report`, `compare` and the others read these folders. Prefixes of mpirun, srun and kubectl,
+    `report`, `compare` and the others read these folders. Prefixes of mpirun, srun and kubectl,
     lines of libraries in between, torn rows and logs of any size are understood; what is odd is said.
 
     Exit codes: 0 imported, 2 no tool or several recognised, 3 cannot be read, 6 nothing measured in it; with
