@@ -18,6 +18,7 @@ from railgauge_reports.localise.suspects import CONFIRMED, REFUTED
 
 #: Places that have the same findings are told of one by one, up to so many of them.
 MOST_ALIKE = 4
+MOST_BRIEF = 3
 #: Nobody repairs a NIC while data is wrong or a node hangs.
 GRAVE = (algebra.WRONG, algebra.HANG)
 
@@ -65,6 +66,17 @@ class Fault:
     def accused(self) -> list[str]:
         """What the localisation says, a sentence a suspect."""
         return [suspect.sentence for _, suspect in self.suspects]
+
+    def brief(self) -> str:
+        """For a first look: who is slow by how much, is that sure, and what it explains."""
+        if not self.suspects:
+            return self.sentence()
+        told = [f"{s.target}: {s.effect:.1%} slower than the fleet" for _, s in self.suspects]
+        left = len(told) - MOST_BRIEF
+        told = told[:MOST_BRIEF] + ([f"{left} more suspects"] if left > 0 else [])
+        told.append("confirmed against good partners" if self.confirmed else "not verified")
+        names = some(list(dict.fromkeys(finding.name for finding in self.findings)))
+        return "; ".join([*told, self.head().partition(": ")[2] + (f": {names}" if names else "")])
 
     def sentence(self) -> str:
         """One line: who, how many findings that is, and the first thing that is said of it."""

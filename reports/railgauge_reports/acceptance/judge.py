@@ -29,7 +29,7 @@ from railgauge_reports.acceptance.stages import StageView, judge_stage
 from railgauge_reports.acceptance.waivers import Waiver
 from railgauge_reports.loaded import LoadedRun, load
 
-MOST_NEXT = 5
+MOST_NEXT = 8
 WITHOUT_CLUSTER = "what the cluster is built of is not said, and no run tells"
 
 
@@ -59,8 +59,11 @@ class Accepted:
         return None, reason
 
 
-def read_acceptance(folder: Path, only: str | None = None) -> Accepted:
-    """Everything of an acceptance, or of one stage; raises NotMeasuredError where it cannot be read."""
+def read_acceptance(folder: Path, only: str | None = None, *, follow_ups: bool = True) -> Accepted:
+    """Everything of an acceptance, or of one stage, and that without its follow-ups where asked.
+
+    Raises NotMeasuredError where it cannot be read.
+    """
     kept = read_kept(folder)
     profile = kept.parsed()
     stages = planned(profile, kept.asked)
@@ -71,7 +74,7 @@ def read_acceptance(folder: Path, only: str | None = None) -> Accepted:
     wanted += [
         followed.folder
         for followed in kept.followed
-        if followed.folder in ended and (only is None or followed.stage == only)
+        if follow_ups and followed.folder in ended and (only is None or followed.stage == only)
     ]
     for name in wanted:
         if not (folder / name).exists():
@@ -256,7 +259,7 @@ def _of_item(item: checklist.Item, stage: StageResult) -> algebra.Verdict:
 
 
 def _next(accepted: Accepted, result: Result) -> list[str]:
-    """Five things to type or do, first about what is at fault for certain."""
+    """A few things to type or do, first about what is at fault for certain."""
     here = shlex.quote(str(accepted.folder))
     if result.verdict.exit_code == EXIT_INTERRUPTED:
         return [f"railgauge accept --resume --output {here}"]

@@ -52,12 +52,6 @@ def markdown(result: Result) -> str:
         [(*_stage_row(stage), stage.finds, stage.blind) for stage in result.stages],
     )
     faults = faults_of(result)
-    sizes = [
-        f"{name}: {format_size(low)} to {format_size(high)}"
-        if low < high
-        else f"{name}: {format_size(low)}"
-        for name, (low, high) in result.coverage.sizes.items()
-    ]
     parts = [
         f"# Acceptance: {_word(result)}",
         *([f"**{result.warning}.**"] if result.simulated else []),
@@ -72,7 +66,7 @@ def markdown(result: Result) -> str:
         *_section("Waivers", _bullets([*result.waived, *result.not_waived])),
         "## Coverage",
         f"{result.coverage.sentence()}.",
-        *_bullets(sizes),
+        *_bullets(sizes(result)),
         *_section("Not tested", _bullets(result.coverage.untested)),
         "## Checklist",
         checklist_markdown(result.checklist),
@@ -91,6 +85,14 @@ def json(result: Result) -> str:
         for finding, own in zip(stage.findings, made["findings"], strict=True):
             own["key"] = finding.key
     return msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n"
+
+
+def sizes(result: Result) -> list[str]:
+    """`all_reduce: 1M to 1G`: what was measured of each operation."""
+    return [
+        f"{name}: {format_size(low)}" + (f" to {format_size(high)}" if low < high else "")
+        for name, (low, high) in result.coverage.sizes.items()
+    ]
 
 
 # the checklist --------------------------------------------------------------------------------------
