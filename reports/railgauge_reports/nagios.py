@@ -19,6 +19,7 @@ from railgauge.errors import (
 )
 
 if TYPE_CHECKING:
+    from railgauge_reports.acceptance.answer import Result
     from railgauge_reports.loaded import LoadedRun
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -51,6 +52,25 @@ def line(run: LoadedRun) -> str:
     first = [finding.sentence for finding in judged.findings if finding.severity != "note"][:1]
     text = "; ".join(filter(None, (run.warning, *first, verdict.coverage.sentence())))
     return f"{_head(code(verdict.exit_code), text)} | {' '.join(_metrics(run))}"
+
+
+def acceptance_line(result: Result) -> str:
+    """The one line of an acceptance: who is at fault first, and what it covered."""
+    from railgauge_reports.acceptance.faults import faults_of
+
+    faults, covered = faults_of(result), result.coverage
+    first = [fault.brief() for fault in faults[:1]] or list(result.reasons[:1])
+    more = [f"{len(faults) - 1} more faults"] if len(faults) > 1 else []
+    waived = [f"{len(result.waived)} waivers"] if result.waived else []
+    text = "; ".join([*filter(None, [result.warning]), *first, *more, *waived, covered.sentence()])
+    metrics = [
+        f"measured={covered.measured};;;0;{covered.planned}",
+        f"nodes={covered.nodes_tested};;;0;{covered.nodes}",
+        f"faults={len(faults)};;;0",
+        f"node_hours={_number(result.node_hours)};;;0",
+        *(f"'{_label(s.name)}'={_number(s.all_seconds)}s;;;0" for s in result.stages),
+    ]
+    return f"{_head(code(result.verdict.exit_code), text)} | {' '.join(metrics)}"
 
 
 def failure(error: RailgaugeError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from railgauge_reports.acceptance.algebra import Verdict
+from railgauge_reports.acceptance.algebra import INCONCLUSIVE, PASS, WRONG, Verdict, worst
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,20 +55,34 @@ class Suspect(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     verified: str
     next_test: str
+    alternatives: tuple[str, ...] = ()
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that looked closer: why, at which cost, and what came of it."""
+    """A run that looked closer: why, at which cost before it ran, and what came of it."""
 
     kind: str
     folder: str
     reason: str
     cost: str
     outcome: str
+    seconds: float = 0.0
+
+
+class HeldLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that a stage was held against: `name` as findings call it, what is asked, and who says so."""
+
+    name: str
+    asks: str
+    per: str
+    source: str
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage: `reasons` say why it has its verdict; `planned` and `measured` count (case, round)."""
+    """One stage: `reasons` say why it has its verdict; `planned` and `measured` count (case, round).
+
+    `seconds` are what its own runs took, of a modelled cluster by its own clock.
+    """
 
     name: str
     kind: str
@@ -82,9 +96,30 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True):
     suspects: tuple[Suspect, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     notes: tuple[str, ...] = ()
+    limits: tuple[HeldLimit, ...] = ()
     planned: int = 0
     measured: int = 0
     seconds: float = 0.0
+
+    def found_by(self, limit: HeldLimit) -> tuple[Finding, ...]:
+        """The findings of one of its limits: who misses it, and what stands in the way of telling."""
+        names = (limit.name, f"{limit.name}-scatter", f"{limit.name}-more")
+        return tuple(f for f in self.findings if f.name in names and f.source in ("", limit.source))
+
+    def verdict_by(self, limit: HeldLimit) -> Verdict:
+        """What one of its limits came to. What was not measured whole passes none."""
+        if self.verdict.word in ("SKIP", "INTERRUPTED"):
+            return self.verdict
+        counted = [f for f in self.found_by(limit) if not f.waived and f.verified != "refuted"]
+        found = worst(finding.verdict for finding in counted)
+        whole = self.planned > 0 and self.measured >= self.planned
+        spoilt = self.verdict.word == "ERROR" or self.verdict == WRONG or not whole
+        return INCONCLUSIVE if found == PASS and spoilt else found
+
+    @property
+    def all_seconds(self) -> float:
+        """Its follow-ups included."""
+        return self.seconds + sum(followed.seconds for followed in self.follow_ups)
 
     @property
     def open_findings(self) -> tuple[Finding, ...]:
@@ -154,6 +189,22 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     not_waived: tuple[str, ...]
     checklist: tuple[Checked, ...]
     next_commands: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """What has to be said ahead of everything else; "" of a cluster that was measured."""
+        return "SIMULATED: these numbers come from a model, nothing was measured" * self.simulated
+
+    @property
+    def word(self) -> str:
+        """The verdict for people: a PASS that rests on waivers says so."""
+        is_waived = self.verdict == PASS and self.waived
+        return self.verdict.word + (" with waivers" if is_waived else "")
+
+    @property
+    def node_hours(self) -> float:
+        """What the runs took, all nodes together."""
+        return sum(stage.all_seconds for stage in self.stages) * self.coverage.nodes / 3600
 
     @property
     def findings(self) -> tuple[Finding, ...]:

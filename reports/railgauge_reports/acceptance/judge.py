@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from railgauge_reports.acceptance.answer import (
     StageResult,
 )
 from railgauge_reports.acceptance.coverage import coverage_of
+from railgauge_reports.acceptance.faults import faults_of
 from railgauge_reports.acceptance.kept import FORMAT, Kept, read_kept
 from railgauge_reports.acceptance.planning import PlannedStage, planned
 from railgauge_reports.acceptance.profile import Profile
@@ -27,6 +29,7 @@ from railgauge_reports.acceptance.stages import StageView, judge_stage
 from railgauge_reports.acceptance.waivers import Waiver
 from railgauge_reports.loaded import LoadedRun, load
 
+MOST_NEXT = 8
 WITHOUT_CLUSTER = "what the cluster is built of is not said, and no run tells"
 
 
@@ -56,8 +59,11 @@ class Accepted:
         return None, reason
 
 
-def read_acceptance(folder: Path, only: str | None = None) -> Accepted:
-    """Everything of an acceptance, or of one stage; raises NotMeasuredError where it cannot be read."""
+def read_acceptance(folder: Path, only: str | None = None, *, follow_ups: bool = True) -> Accepted:
+    """Everything of an acceptance, or of one stage, and that without its follow-ups where asked.
+
+    Raises NotMeasuredError where it cannot be read.
+    """
     kept = read_kept(folder)
     profile = kept.parsed()
     stages = planned(profile, kept.asked)
@@ -68,7 +74,7 @@ def read_acceptance(folder: Path, only: str | None = None) -> Accepted:
     wanted += [
         followed.folder
         for followed in kept.followed
-        if followed.folder in ended and (only is None or followed.stage == only)
+        if follow_ups and followed.folder in ended and (only is None or followed.stage == only)
     ]
     for name in wanted:
         if not (folder / name).exists():
@@ -96,7 +102,7 @@ def judge(accepted: Accepted) -> Result:
     stored = [run.stored for run in accepted.runs.values()]
     used = {waiver for waiver in holding for f in _findings(stages) if waiver.covers(f.key)}
     cluster, _ = accepted.cluster
-    return Result(
+    result = Result(
         format=FORMAT,
         version=kept.version,
         folder=str(accepted.folder),
@@ -113,8 +119,9 @@ def judge(accepted: Accepted) -> Result:
         waived=tuple(waiver.sentence() for waiver in holding if waiver in used),
         not_waived=tuple(_idle(kept.waivers, used, day)),
         checklist=tuple(_checklist(accepted.stages, stages)),
-        next_commands=tuple(_next(accepted, stages, verdict)),
+        next_commands=(),
     )
+    return msgspec.structs.replace(result, next_commands=tuple(_next(accepted, result)))
 
 
 def view_of(accepted: Accepted, stage: PlannedStage) -> StageView:
@@ -251,20 +258,16 @@ def _of_item(item: checklist.Item, stage: StageResult) -> algebra.Verdict:
     return algebra.worst(own)
 
 
-def _next(accepted: Accepted, stages: Sequence[StageResult], verdict: algebra.Verdict) -> list[str]:
+def _next(accepted: Accepted, result: Result) -> list[str]:
+    """A few things to type or do, first about what is at fault for certain."""
     here = shlex.quote(str(accepted.folder))
-    if verdict.exit_code == EXIT_INTERRUPTED:
+    if result.verdict.exit_code == EXIT_INTERRUPTED:
         return [f"railgauge accept --resume --output {here}"]
-    found = [f.next for f in _findings(stages) if f.next and not f.waived]
-    found += [
-        f"{s.target}: {s.next_test}"
-        for stage in stages
-        for s in stage.suspects
-        if s.verified and s.next_test
-    ]
-    suspected = any(stage.suspects for stage in stages)
-    if suspected and not accepted.kept.adaptive:
+    told = [list(fault.next) for fault in faults_of(result)]
+    found = [step for turn in itertools.zip_longest(*told) for step in turn if step]
+    if any(stage.suspects for stage in result.stages) and not accepted.kept.adaptive:
         found.insert(0, f"railgauge accept --resume --adaptive --output {here}")
-    if verdict.exit_code != EXIT_PASS or not found:
-        found.append(f"railgauge report {here} --format markdown")
-    return list(dict.fromkeys(found))[:5]
+    found = list(dict.fromkeys(found))[: MOST_NEXT - 1]
+    if result.verdict.exit_code != EXIT_PASS or not found:
+        found.append(f"railgauge report {here} --format html --output report.html")
+    return found

@@ -12,7 +12,7 @@ import pandas as pd
 from railgauge.records import decode_ranks
 from railgauge.units import format_seconds, format_size
 from railgauge_reports.acceptance.algebra import FAIL, INCONCLUSIVE
-from railgauge_reports.acceptance.answer import Finding
+from railgauge_reports.acceptance.answer import Finding, HeldLimit
 from railgauge_reports.acceptance.metrics import METRICS, OF_WORDS, Metric
 from railgauge_reports.acceptance.profile import Limit
 from railgauge_reports.acceptance.rows import Rows, chosen, plain, reference_of
@@ -174,6 +174,24 @@ def _row_place(row: Row) -> str:
     return f"{_case_place(row)}:round{row['round']}:{who}"
 
 
+def held(limit: Limit) -> HeldLimit:
+    """The limit as a result keeps it."""
+    return HeldLimit(name=limit.name, asks=in_words(limit), per=limit.per, source=limit.source)
+
+
+def in_words(limit: Limit) -> str:
+    """`busbw at least 0.93 of the fleet's median`, and of which sizes if not of all."""
+    where = f" of {limit.operation}" if limit.operation else ""
+    sizes = f" from {format_size(limit.smallest)}" if limit.smallest else ""
+    return f"{limit.metric}{where}{sizes} {asked(limit)} of {OF_WORDS[limit.of]}"
+
+
+def asked(limit: Limit) -> str:
+    """`at least 0.93`."""
+    side = "at least" if limit.at_least is not None else "at most"
+    return f"{side} {limit.share:g}"
+
+
 # words --------------------------------------------------------------------------------------------
 
 
@@ -190,23 +208,13 @@ class _Maker:
             stage=self.stage,
             name=self.limit.name + more,
             verdict=INCONCLUSIVE,
-            sentence=f"{self.words()} cannot be judged: {why}"
+            sentence=f"{in_words(self.limit)} cannot be judged: {why}"
             if not more
-            else f"{self.words()}: {why}",
+            else f"{in_words(self.limit)}: {why}",
             limit=self.limit.share,
             of=self.limit.of,
             source=self.limit.source,
         )
-
-    def words(self) -> str:
-        """`busbw at least 0.93 of the fleet's median`."""
-        where = f" of {self.limit.operation}" if self.limit.operation else ""
-        return f"{self.limit.metric}{where} {self.asked()} of {OF_WORDS[self.limit.of]}"
-
-    def asked(self) -> str:
-        """`at least 0.93`."""
-        side = "at least" if self.limit.at_least is not None else "at most"
-        return f"{side} {self.limit.share:g}"
 
     def of_unit(self, place: str, rows: Sequence[Row]) -> Finding:
         """What misses it; `rows` with the worst first."""
@@ -226,7 +234,7 @@ class _Maker:
             name=self.limit.name,
             verdict=FAIL,
             sentence=f"{_place_words(place, who, rail)}: {self.limit.metric} {told}; asked is"
-            f" {self.asked()} ({self.limit.source}); {count}",
+            f" {asked(self.limit)} ({self.limit.source}); {count}",
             hosts=hosts,
             rail=rail,
             place=place,
@@ -253,7 +261,7 @@ class _Maker:
             stage=self.stage,
             name=f"{self.limit.name}-more",
             verdict=FAIL,
-            sentence=f"{left} more miss {self.words()}",
+            sentence=f"{left} more miss {in_words(self.limit)}",
         )
         return [*found[:MOST_FINDINGS], more]
 

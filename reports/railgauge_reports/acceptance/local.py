@@ -221,6 +221,7 @@ def suspects_of(found: Localisation) -> tuple[Suspect, ...]:
             confidence=suspect.confidence,
             verified=suspect.verified,
             next_test=suspect.next_test,
+            alternatives=suspect.alternatives,
         )
         for suspect in (*found.suspects, *found.classes)
     )

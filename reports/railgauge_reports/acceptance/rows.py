@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from railgauge.patterns import PAIRWISE
 from railgauge.plan import Plan
 from railgauge_reports.acceptance.metrics import CASE, Metric, with_monotony
 from railgauge_reports.acceptance.profile import Limit
-from railgauge_reports.expected.question import curve, question_of
+from railgauge_reports.expected.question import Curve, curve, question_of
 from railgauge_reports.localise.meetings import FEWEST
 
 
@@ -113,18 +113,9 @@ def _expected(limit: Limit, rows: Rows, frame: pd.DataFrame) -> tuple[pd.Series,
     hosts = frame["hosts"].str.count(" ") + 1
     keys = [frame["run"], frame["operation"], hosts, frame["ranks"], frame["asked"]]
     for key, own in frame.groupby(keys, dropna=False, sort=False):
-        run, operation, nodes, ranks, name = map(plain, key)
-        plan = rows.plans[run]
+        sizes = sorted(set(own["nbytes"].tolist()))
         try:
-            question = question_of(
-                rows.cluster,
-                operation,
-                *_shape(plan, rows.cluster, nodes, ranks),
-                algorithm=name,
-                pattern=_pattern(plan),
-            )
-            sizes = sorted(set(own["nbytes"].tolist()))
-            band = curve(question, sizes)
+            band = expected_of(rows, Asked(*map(plain, key)), sizes)
         except UsageError as error:
             why = str(error).splitlines()[0]
             continue
@@ -134,6 +125,31 @@ def _expected(limit: Limit, rows: Rows, frame: pd.DataFrame) -> tuple[pd.Series,
     if made.isna().any() and not why:
         why = "only the bound is known of some rows, and no expected value"
     return made, why
+
+
+class Asked(NamedTuple):
+    """What an expected value is of: an operation of a run among so many nodes and ranks."""
+
+    run: str
+    operation: str
+    nodes: int
+    ranks: int
+    algorithm: str | None
+
+
+def expected_of(rows: Rows, asked: Asked, sizes: Sequence[int]) -> Curve:
+    """What is expected over these sizes, in bytes; raises UsageError where nothing can be said."""
+    if rows.cluster is None:
+        raise UsageError(rows.reason)
+    plan = rows.plans[asked.run]
+    question = question_of(
+        rows.cluster,
+        asked.operation,
+        *_shape(plan, rows.cluster, asked.nodes, asked.ranks),
+        algorithm=asked.algorithm,
+        pattern=_pattern(plan),
+    )
+    return curve(question, sizes)
 
 
 def plain(value: Any) -> Any:

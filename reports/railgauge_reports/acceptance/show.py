@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from railgauge.units import format_seconds, format_size
-from railgauge_reports.acceptance.algebra import PASS, SKIP
 from railgauge_reports.acceptance.answer import Checked, Finding, Result, StageResult
 from railgauge_reports.acceptance.cost import Cost, total
+from railgauge_reports.acceptance.faults import Fault, counts, faults_of
 from railgauge_reports.acceptance.planning import PlannedStage
 from railgauge_reports.cells import NOTHING, align, escaped, pipes
 from railgauge_reports.localise.suspects import REFUTED
 
-SIMULATED = "SIMULATED: these numbers come from a model, nothing was measured"
-#: Findings and suspects that a person is told of one by one in a table; JSON has all.
+#: Faults, and other things, that a person is told of one by one in a table; JSON has all.
 MOST = 20
+#: Findings of one name that stand below a fault.
 MOST_OF_A_NAME = 4
+FINDINGS = ("stage/finding/host", "verdict", "found", "evidence")
 _STAGE = ("stage", "verdict", "measured", "findings")
 _COST = ("stage", "runs", "measurements", "time", "node-hours", "if suspected")
 
 
 def text(result: Result) -> str:
-    """Lines for a terminal: the verdict, the stages, what was found, what was not tested, what next."""
+    """Lines for a terminal: the verdict, the stages, who is at fault, what was not tested, what next."""
+    faults = faults_of(result)
     lines = [
-        *([SIMULATED] if result.simulated else []),
+        *([result.warning] if result.simulated else []),
         f"{_word(result)}: profile {result.profile}, {result.cluster}",
         result.coverage.sentence(),
         "",
         *align(_STAGE, [_stage_row(stage) for stage in result.stages]),
         "",
-        *_first(_finding_lines(result), "findings"),
-        *_first([f"suspect: {_suspect(s)}" for s in _suspects(result)], "suspects"),
+        *(line for fault in faults[:MOST] for line in _fault_lines(fault)),
+        *([f"{len(faults) - MOST} more faults: --format json"] if len(faults) > MOST else []),
         *[f"follow-up: {line}" for line in _follow_ups(result)],
         *[f"waived: {waiver}" for waiver in result.waived],
         *[f"waiver {waiver}" for waiver in result.not_waived],
@@ -48,29 +51,22 @@ def markdown(result: Result) -> str:
         (*_STAGE, "finds", "does not find"),
         [(*_stage_row(stage), stage.finds, stage.blind) for stage in result.stages],
     )
-    found = [_finding_row(finding) for finding in result.findings]
-    header = ("stage/finding/host", "verdict", "found", "evidence")
-    sizes = [
-        f"{name}: {format_size(low)} to {format_size(high)}"
-        if low < high
-        else f"{name}: {format_size(low)}"
-        for name, (low, high) in result.coverage.sizes.items()
-    ]
+    faults = faults_of(result)
     parts = [
         f"# Acceptance: {_word(result)}",
-        *([f"**{SIMULATED}.**"] if result.simulated else []),
+        *([f"**{result.warning}.**"] if result.simulated else []),
         f"Profile {escaped(result.profile)} on {escaped(result.cluster)}. {escaped(result.about)}",
         *_bullets(result.reasons),
         "## Stages",
         stages,
-        *_section("Findings", [pipes(header, found[:MOST])] if found else []),
-        *([f"{len(found) - MOST} more are in the JSON."] if len(found) > MOST else []),
-        *_section("Suspects", _bullets(_suspect(s) for s in _suspects(result)[:MOST])),
+        *_section("Findings", [part for fault in faults[:MOST] for part in _fault_parts(fault)]),
+        *([f"{len(faults) - MOST} more are in the JSON."] if len(faults) > MOST else []),
+        *_section("Waived and refuted", _findings_table(_settled(result))),
         *_section("Follow-ups", _bullets(_follow_ups(result))),
         *_section("Waivers", _bullets([*result.waived, *result.not_waived])),
         "## Coverage",
         f"{result.coverage.sentence()}.",
-        *_bullets(sizes),
+        *_bullets(sizes(result)),
         *_section("Not tested", _bullets(result.coverage.untested)),
         "## Checklist",
         checklist_markdown(result.checklist),
@@ -91,12 +87,20 @@ def json(result: Result) -> str:
     return msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n"
 
 
+def sizes(result: Result) -> list[str]:
+    """`all_reduce: 1M to 1G`: what was measured of each operation."""
+    return [
+        f"{name}: {format_size(low)}" + (f" to {format_size(high)}" if low < high else "")
+        for name, (low, high) in result.coverage.sizes.items()
+    ]
+
+
 # the checklist --------------------------------------------------------------------------------------
 
-_CHECKLIST = ("item", "what is asked", "answer", "stages", "test", "evidence")
+CHECKLIST = ("item", "what is asked", "answer", "stages", "test", "evidence")
 
 
-def _checklist_rows(items: Iterable[Checked]) -> list[tuple[str, ...]]:
+def checklist_rows(items: Iterable[Checked]) -> list[tuple[str, ...]]:
     return [
         (
             item.id,
@@ -112,13 +116,13 @@ def _checklist_rows(items: Iterable[Checked]) -> list[tuple[str, ...]]:
 
 def checklist_markdown(items: Iterable[Checked]) -> str:
     """The checklist as a pipe table."""
-    return pipes(_CHECKLIST, _checklist_rows(items))
+    return pipes(CHECKLIST, checklist_rows(items))
 
 
 def checklist_text(items: Iterable[Checked]) -> str:
     """The checklist for a terminal: item by item, since its cells are long."""
     lines = []
-    for item_id, asks, word, stages, test, evidence in _checklist_rows(items):
+    for item_id, asks, word, stages, test, evidence in checklist_rows(items):
         lines += [f"{word:18} {item_id}: {asks}", f"{'':18} {stages}: {test}"]
         lines += [f"{'':18} evidence: {evidence}"] if evidence != NOTHING else []
     return "\n".join(lines) + "\n"
@@ -192,12 +196,7 @@ def _time(seconds: float) -> str:
 
 
 def _word(result: Result) -> str:
-    more = " with waivers" if result.verdict == PASS and result.waived else ""
-    return f"{result.verdict.word}{more} ({result.verdict.exit_code})"
-
-
-def _counts(finding: Finding) -> bool:
-    return not finding.waived and finding.verified != REFUTED and finding.verdict.word != SKIP.word
+    return f"{result.word} ({result.verdict.exit_code})"
 
 
 def _stage_row(stage: StageResult) -> tuple[str, ...]:
@@ -206,40 +205,65 @@ def _stage_row(stage: StageResult) -> tuple[str, ...]:
         stage.name + optional,
         stage.verdict.word,
         f"{stage.measured}/{stage.planned}",
-        str(sum(map(_counts, stage.findings))),
+        str(sum(map(counts, stage.findings))),
     )
 
 
-def _finding_lines(result: Result) -> list[str]:
-    """Those that count, a few of each name in each stage."""
-    together: dict[tuple[str, str], list[Finding]] = {}
-    for finding in filter(_counts, result.findings):
-        together.setdefault((finding.stage, finding.name), []).append(finding)
-    lines = []
-    for (stage, name), found in together.items():
-        lines += [f"{f.verdict.word}: {f.key}: {f.sentence}" for f in found[:MOST_OF_A_NAME]]
-        if (left := len(found) - MOST_OF_A_NAME) > 0:
-            lines.append(
-                f"{found[0].verdict.word}: {stage}/{name}: {left} more places (--format json)"
-            )
-    return lines
+def _fault_lines(fault: Fault) -> list[str]:
+    """Who is at fault, what is said of it, and the findings that are its."""
+    if not fault.suspects and len(fault.findings) == 1:
+        return [f"{fault.verdict.word}: {fault.sentence()}"]
+    word = "at fault" if fault.confirmed else "suspected" if fault.suspects else fault.verdict.word
+    shown, left = by_name(fault.findings)
+    return [
+        f"{word}: {fault.head()}",
+        *(f"  {sentence}" for sentence in fault.accused()),
+        *(f"  {f.verdict.word}: {f.key}: {f.sentence}" for f in shown),
+        *(f"  {name}: {more} more (--format json)" for name, more in left.items()),
+    ]
 
 
-def _finding_row(finding: Finding) -> tuple[str, ...]:
+def by_name(findings: Iterable[Finding]) -> tuple[list[Finding], dict[str, int]]:
+    """A few findings of each stage and name, of each key one, and how many more there are of which."""
+    shown: dict[str, Finding] = {}
+    kept: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for finding in findings:
+        name = f"{finding.stage}/{finding.name}"
+        if finding.key in shown or kept[name] >= MOST_OF_A_NAME:
+            left[name] += 1
+        else:
+            shown[finding.key] = finding
+            kept[name] += 1
+    return list(shown.values()), left
+
+
+def _fault_parts(fault: Fault) -> list[str]:
+    """A heading, what the localisation says, and the findings as a table."""
+    shown, left = by_name(fault.findings)
+    more = [f"{name}: {count} more in the JSON" for name, count in left.items()]
+    head = f"### {escaped(fault.head())}{', confirmed' if fault.confirmed else ''}"
+    return [head, *_bullets(fault.accused()), *_findings_table(shown), *_bullets(more)]
+
+
+def _findings_table(found: Sequence[Finding]) -> list[str]:
+    rows = [finding_row(finding) for finding in found[:MOST]]
+    left = len(found) - len(rows)
+    return [pipes(FINDINGS, rows), *([f"{left} more."] if left else [])] if rows else []
+
+
+def _settled(result: Result) -> list[Finding]:
+    return [f for f in result.findings if f.waived or f.verified == REFUTED]
+
+
+def finding_row(finding: Finding) -> tuple[str, ...]:
+    """Of FINDINGS."""
     word = finding.verdict.word
     if finding.waived:
         word = f"waived ({word})"
     elif finding.verified == REFUTED:
         word = "refuted"
     return (finding.key, word, finding.sentence, finding.evidence or NOTHING)
-
-
-def _suspects(result: Result) -> list[tuple[str, str]]:
-    return [(stage.name, s.sentence) for stage in result.stages for s in stage.suspects]
-
-
-def _suspect(told: tuple[str, str]) -> str:
-    return f"{told[0]}: {told[1]}"
 
 
 def _follow_ups(result: Result) -> list[str]:

@@ -14,7 +14,7 @@ from railgauge.errors import EXIT_HANG, EXIT_INTERRUPTED, EXIT_WRONG_DATA
 from railgauge_reports.acceptance import algebra, local
 from railgauge_reports.acceptance.answer import Finding, FollowUp, StageResult
 from railgauge_reports.acceptance.kept import Followed, Ran
-from railgauge_reports.acceptance.limits import judged
+from railgauge_reports.acceptance.limits import held, judged
 from railgauge_reports.acceptance.planning import PlannedRun, PlannedStage
 from railgauge_reports.acceptance.rows import Rows, rows_of
 from railgauge_reports.loaded import LoadedRun
@@ -256,11 +256,28 @@ def _made(
         findings=tuple(ranked),
         suspects=local.suspects_of(found) if found else (),
         follow_ups=tuple(
-            FollowUp(kind=f.kind, folder=f.folder, reason=f.reason, cost=f.cost, outcome=f.outcome)
+            FollowUp(
+                kind=f.kind,
+                folder=f.folder,
+                reason=f.reason,
+                cost=f.cost,
+                outcome=f.outcome,
+                seconds=_spent(view, f.folder),
+            )
             for f in view.followed
         ),
         notes=tuple(local.notes_of(found)) if found else (),
         planned=sum(one.planned for one in covered),
         measured=sum(one.measured for one in covered),
-        seconds=sum(view.ran[folder].seconds for folder in folders if folder in view.ran),
+        limits=tuple(map(held, stage.stage.limits)),
+        seconds=sum(_spent(view, folder) for folder in folders),
     )
+
+
+def _spent(view: StageView, folder: str) -> float:
+    """Seconds that a run took: a modelled one by the clock of its model, 0 where it did not end."""
+    run = view.runs.get(folder)
+    if run is not None and run.simulated:
+        end = run.stored.end
+        return 0.0 if end is None else max(0.0, end.finished - run.stored.starts[0].run.started)
+    return view.ran[folder].seconds if folder in view.ran else 0.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Options that say what is accepted: with --resume alone they are those of the folder.
 _ASKED = ("backend", "cluster", "nodes", "faults", "leaves", "launcher", "ranks", "ranks_per_node")
-_FORMATS = ("table", "json", "markdown")
+_FORMATS = ("table", "json", "markdown", "html", "junit", "prometheus")
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -54,7 +54,7 @@ _FORMATS = ("table", "json", "markdown")
     show_default=True,
     help="Seconds that a launched run may take, besides its duration.",
 )
-@click.option("--format", "name", default="table", show_default=True, help="table, json, markdown.")
+@click.option("--format", "name", default="table", show_default=True, metavar="|".join(_FORMATS))
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(**typed: Any) -> int:
     """Run the stages of PROFILE (a TOML file, or a name that ships) and judge them together.

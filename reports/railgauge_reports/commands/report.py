@@ -177,14 +177,20 @@ def _monitored(run: Path, profile: str | None, wanted: _Wanted) -> int:
     try:
         if wanted.name or wanted.as_json or wanted.output or wanted.charts:
             raise UsageError("--nagios prints one line: leave --format, --output and --charts out")
-        with folder_of(run) as folder:
-            loaded = load(one_run(folder, run), profile, called=run)
-            made = nagios.line(loaded)
+        if is_acceptance(run):
+            from railgauge_reports.acceptance.judge import judge, read_acceptance
+
+            result = judge(read_acceptance(run))
+            made, ended = nagios.acceptance_line(result), result.verdict.exit_code
+        else:
+            with folder_of(run) as folder:
+                loaded = load(one_run(folder, run), profile, called=run)
+                made, ended = nagios.line(loaded), loaded.verdict.exit_code
     except RailgaugeError as error:
         click.echo(nagios.failure(error))
         return nagios.UNKNOWN
     click.echo(made)
-    return nagios.code(loaded.verdict.exit_code)
+    return nagios.code(ended)
 
 
 def write(path: Path, made: str | bytes, option: str = "--output") -> None:

@@ -6,10 +6,12 @@ are listed, and with --output all of them lie beside the page as Parquet.
 
 from __future__ import annotations
 
+from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.formats import parquet
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.page.acceptance import acceptance_page
 from railgauge_reports.page.content import page_of, whole
-from railgauge_reports.page.document import document
+from railgauge_reports.page.document import acceptance_document, document
 
 #: What the name of the file of all rows ends in.
 BESIDE = ".rows.parquet"
@@ -23,3 +25,8 @@ def render(run: LoadedRun) -> str:
 def beside(run: LoadedRun) -> bytes | None:
     """All rows as Parquet, where the page does not hold them."""
     return None if whole(run) else parquet.render(run)
+
+
+def render_acceptance(result: Result) -> str:
+    """An acceptance instead of a run, with the charts of its stages."""
+    return acceptance_document(acceptance_page(result))

@@ -1,45 +1,29 @@
 """JUnit XML for CI: a test case a planned case, a rule of the fabric, and one for the verdict.
 
-Valid under the schema of Ant's JUnitReport as under that of Jenkins' xunit plug-in. Nothing that was
-not measured passes: a gap and what was not reached are errors; a rule that could not be judged is
-skipped, with why. Suspects are failures of a suite of their own; warnings stand in the output of the
-verdict.
+Of an acceptance: a test case a stage, a limit, a suspect, an item of the checklist, and one for the
+verdict; their names hold no figure that was measured. Nothing that was not measured passes: a gap and
+what was not reached are errors; a rule that could not be judged is skipped, with why; so is what was left
+out of an acceptance, or is waived. Suspects are failures of a suite of their own; warnings stand in the
+output of the verdict.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import re
-from collections.abc import Iterable, Iterator
-from typing import Literal
-from xml.etree import ElementTree
+from collections.abc import Iterator
 
 from railgauge.errors import EXIT_FAIL, EXIT_PASS, EXIT_WRONG_DATA
 from railgauge.plan import Case
+from railgauge_reports.acceptance import algebra
+from railgauge_reports.acceptance.answer import Finding, Result, StageResult, Suspect
+from railgauge_reports.acceptance.faults import counts, faults_of
 from railgauge_reports.judged import judged_of
+from railgauge_reports.junit_xml import Head, Outcome, Test, document
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import CONFIRMED
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.catalogue import rule_named
 from railgauge_reports.stored import Measured, Missed, Pair
 from railgauge_reports.verdict import planned_pairs, wrong_elements
-
-Outcome = Literal["", "failure", "error", "skipped"]
-#: What XML 1.0 has no way to write.
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-#: Sentences of one test case.
-MOST_SENTENCES = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Test:
-    """A test case: what it came to, a line that says why, the rest of it."""
-
-    name: str
-    seconds: float = 0.0
-    outcome: Outcome = ""
-    sentences: tuple[str, ...] = ()
 
 
 def render(run: LoadedRun) -> str:
@@ -50,12 +34,25 @@ def render(run: LoadedRun) -> str:
         "suspects": list(_suspects(run)),
         "verdict": [_verdict(run)],
     }
-    root = ElementTree.Element("testsuites")
-    for number, (name, tests) in enumerate(suites.items()):
-        root.append(_suite(run, number, name, tests))
-    ElementTree.indent(root, " ")
-    text: str = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+    stored = run.stored
+    host = next(iter(stored.last.hosts), "")
+    told_of = Head(stored.last.started, host, tuple(_facts(run)), run.warning)
+    return document(told_of, suites)
+
+
+def _facts(run: LoadedRun) -> list[tuple[str, str]]:
+    stored = run.stored
+    return [
+        ("simulated", str(run.simulated).lower()),
+        ("backend", stored.last.backend),
+        ("library", stored.library),
+        ("pattern", stored.plan.pattern),
+        ("ranks", str(stored.last.ranks)),
+        ("hosts", str(len(set(stored.last.hosts)))),
+        ("version", stored.last.version),
+        ("verdict", run.verdict.word),
+        ("exit_code", str(run.verdict.exit_code)),
+    ]
 
 
 def _measurements(run: LoadedRun) -> Iterator[Test]:
@@ -124,91 +121,83 @@ def _verdict(run: LoadedRun) -> Test:
     return Test("verdict", 0.0, "failure" if failed else "error", tuple(dict.fromkeys(sentences)))
 
 
-# XML --------------------------------------------------------------------------------------------------
+# an acceptance ----------------------------------------------------------------------------------------
+
+#: What a verdict is to CI; what was left out, or waived, is skipped.
+_OUTCOMES: dict[str, Outcome] = {
+    "PASS": "",
+    "FAIL": "failure",
+    "SKIP": "skipped",
+    "INTERRUPTED": "skipped",
+    "not asked": "skipped",
+    "not measured here": "skipped",
+}
 
 
-def _suite(run: LoadedRun, number: int, name: str, tests: list[Test]) -> ElementTree.Element:
-    started = datetime.datetime.fromtimestamp(run.stored.last.started, datetime.timezone.utc)
-    suite = ElementTree.Element(
-        "testsuite",
-        {
-            "name": f"railgauge.{name}",
-            "package": "railgauge",
-            "id": str(number),
-            "timestamp": started.strftime("%Y-%m-%dT%H:%M:%S"),
-            "hostname": _line(next(iter(run.stored.last.hosts), "")) or "localhost",
-            "tests": str(len(tests)),
-            "failures": str(sum(test.outcome == "failure" for test in tests)),
-            "errors": str(sum(test.outcome == "error" for test in tests)),
-            "skipped": str(sum(test.outcome == "skipped" for test in tests)),
-            "time": _seconds(sum(test.seconds for test in tests)),
-        },
-    )
-    properties = ElementTree.SubElement(suite, "properties")
-    for key, value in _facts(run):
-        ElementTree.SubElement(properties, "property", {"name": key, "value": _line(value)})
-    for test in tests:
-        suite.append(_case(name, test))
-    out = ElementTree.SubElement(suite, "system-out")
-    out.text = _text("\n".join(_said(run, tests)))
-    ElementTree.SubElement(suite, "system-err").text = ""
-    return suite
+def render_acceptance(result: Result) -> str:
+    """An acceptance instead of a run."""
+    suites = {
+        "stages": [_stage(stage) for stage in result.stages],
+        "limits": [test for stage in result.stages for test in _limits(stage)],
+        "suspects": [_suspect(s, u) for s in result.stages for u in s.suspects],
+        "checklist": [
+            Test(f"{c.id}: {c.asks}", 0.0, _OUTCOMES.get(c.word, "error"), (c.word, c.instead or c.test))
+            for c in result.checklist
+        ],
+        "verdict": [_accepted(result)],
+    }  # fmt: skip
+    facts = {
+        "simulated": str(result.simulated).lower(),
+        "profile": result.profile,
+        "cluster": result.cluster,
+        "nodes": str(result.coverage.nodes),
+        "version": result.version,
+        "verdict": result.verdict.word,
+        "exit_code": str(result.verdict.exit_code),
+        "node_hours": f"{result.node_hours:.6g}",
+    }
+    return document(Head(result.started, "", tuple(facts.items()), result.warning), suites)
 
 
-def _facts(run: LoadedRun) -> list[tuple[str, str]]:
-    stored = run.stored
-    return [
-        ("simulated", str(run.simulated).lower()),
-        ("backend", stored.last.backend),
-        ("library", stored.library),
-        ("pattern", stored.plan.pattern),
-        ("ranks", str(stored.last.ranks)),
-        ("hosts", str(len(set(stored.last.hosts)))),
-        ("version", stored.last.version),
-        ("verdict", run.verdict.word),
-        ("exit_code", str(run.verdict.exit_code)),
-    ]
+def _judged(verdict: algebra.Verdict, findings: tuple[Finding, ...]) -> tuple[Outcome, list[str]]:
+    """What it came to, and why: a PASS that rests on a waiver is none to CI, and says which."""
+    waived = [f"waived: {f.waived}: {f.sentence}" for f in findings if f.waived]
+    if verdict == algebra.PASS and waived:
+        return "skipped", waived
+    counted = [f"{f.key}: {f.sentence}" for f in findings if counts(f)]
+    return _OUTCOMES.get(verdict.word, "error"), [*counted, *waived]
 
 
-def _said(run: LoadedRun, tests: Iterable[Test]) -> Iterator[str]:
-    """What test cases that passed have to say: XML has no other place for it that all readers know."""
-    if run.warning:
-        yield run.warning
-    for test in tests:
-        if not test.outcome:
-            yield from (f"{test.name}: {sentence}" for sentence in test.sentences)
+def _stage(stage: StageResult) -> Test:
+    outcome, told_of = _judged(stage.verdict, stage.findings)
+    sentences = told_of or list(stage.reasons) or [stage.verdict.word]
+    return Test(stage.name, stage.all_seconds, outcome, tuple(sentences))
 
 
-def _case(suite: str, test: Test) -> ElementTree.Element:
-    made = ElementTree.Element(
-        "testcase",
-        {
-            "classname": f"railgauge.{suite}",
-            "name": _line(test.name) or "-",
-            "time": _seconds(test.seconds),
-        },
-    )
-    if test.outcome == "skipped":
-        ElementTree.SubElement(made, "skipped", {"message": _line("; ".join(test.sentences))})
-    elif test.outcome:
-        told_of = test.sentences[:MOST_SENTENCES]
-        left = len(test.sentences) - len(told_of)
-        more = [f"and {left} more"] if left else []
-        why = ElementTree.SubElement(
-            made, test.outcome, {"type": test.outcome, "message": _line(told_of[0])}
-        )
-        why.text = _text("\n".join([*told_of, *more]))
-    return made
+def _limits(stage: StageResult) -> Iterator[Test]:
+    for limit in stage.limits:
+        verdict = stage.verdict_by(limit)
+        outcome, told_of = _judged(verdict, stage.found_by(limit))
+        left_out = f"{verdict.word}: not every measurement of the stage was made"
+        sentences = (*(told_of or ([left_out] if outcome else [])), f"source: {limit.source}")
+        yield Test(f"{stage.name}: {limit.asks}, of each {limit.per}", 0.0, outcome, sentences)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.3f}"
+def _suspect(stage: StageResult, suspect: Suspect) -> Test:
+    """Skipped until it is verified, and where every finding of its hosts is waived."""
+    own = [f for f in stage.findings if f.hosts and set(f.hosts) <= set(suspect.hosts)]
+    waived = [f"waived: {f.waived}" for f in own if f.waived]
+    is_waived = bool(waived) and not any(map(counts, own))
+    outcome: Outcome = "failure" if suspect.verified == CONFIRMED and not is_waived else "skipped"
+    said = (*(waived if is_waived else ()), suspect.sentence, f"next: {suspect.next_test}")
+    return Test(f"{stage.name}: {suspect.kind} {suspect.target}", 0.0, outcome, said)
 
 
-def _text(value: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", value)
-
-
-def _line(value: str) -> str:
-    """A token of XML Schema: no blank at the ends, none twice, no line break."""
-    return " ".join(_text(value).split())
+def _accepted(result: Result) -> Test:
+    verdict, coverage = result.verdict, result.coverage.sentence()
+    told_of = (*(fault.brief() for fault in faults_of(result)), *result.reasons)
+    if verdict.exit_code == EXIT_PASS:
+        return Test("verdict", 0.0, "", (result.word, coverage, *result.waived))
+    failed = verdict.exit_code in (EXIT_FAIL, EXIT_WRONG_DATA)
+    sentences = (f"{verdict.word} ({verdict.exit_code})", *told_of, coverage)
+    return Test("verdict", 0.0, "failure" if failed else "error", tuple(dict.fromkeys(sentences)))

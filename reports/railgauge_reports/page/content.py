@@ -56,7 +56,10 @@ class FabricFinding:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """Everything of one page; empty tuples and None are sections that are left out."""
+    """Everything of one page; empty tuples and None are sections that are left out.
+
+    `advice` are those of `commands` that nobody can type.
+    """
 
     warning: str
     word: str
@@ -73,6 +76,7 @@ class Page:
     left: int
     suspects: tuple[Suspect, ...]
     commands: tuple[str, ...]
+    advice: frozenset[str]
     charts: tuple[Chart, ...]
     tables: tuple[tuple[str, str, tuple[Grid, ...]], ...]  # id, title, tables
     fabric_says: str
@@ -97,6 +101,7 @@ def page_of(run: LoadedRun) -> Page:
     counters = counter_frame(stored)
     started = datetime.datetime.fromtimestamp(stored.last.started, datetime.timezone.utc)
     cost, cost_says = _cost(run, judged)
+    commands = _commands(run, judged)
     rows, rows_say = _rows(run)
     return Page(
         warning=run.warning,
@@ -113,7 +118,8 @@ def page_of(run: LoadedRun) -> Page:
         more=judged.findings[WORST:MOST_FINDINGS],
         left=max(0, len(judged.findings) - MOST_FINDINGS),
         suspects=judged.suspects,
-        commands=_commands(run, judged),
+        commands=commands,
+        advice=frozenset(command for command in commands if command.startswith("(")),
         charts=charts_of(run, judged, counters),
         tables=tuple(entry for entry in (_flows(run), _odd(run), _energy(counters)) if entry[2]),
         fabric_says=told.summary(run.fabric),

@@ -57,7 +57,7 @@ def bandwidth(series: pd.DataFrame, judged: Judged) -> Chart | None:
         }
     )
     x = _sizes(drawn["nbytes"])
-    color = alt.Color("curve:N", sort=None, legend=_legend(best.index.tolist()))
+    color = alt.Color("curve:N", sort=None, legend=legend(best.index.tolist()))
     busbw = alt.Y("busbw:Q", title="busbw, GB/s", scale=alt.Scale(zero=True))
     base = alt.Chart(alt.NamedData("points")).encode(x=x, color=color)
     layers = [
@@ -185,7 +185,7 @@ def percentiles(series: pd.DataFrame) -> Chart | None:
                 scale=alt.Scale(type="log"),
                 axis=alt.Axis(labelExpr=_TIME_LABEL, values=_decades(data["seconds"])),
             ),
-            color=alt.Color("percentile:N", sort=order, legend=_legend(order)),
+            color=alt.Color("percentile:N", sort=order, legend=legend(order)),
             strokeDash=alt.StrokeDash("percentile:N", sort=order, legend=None),
             tooltip=[
                 alt.Tooltip("curve:N"),
@@ -254,7 +254,8 @@ def _sizes(nbytes: pd.Series) -> alt.X:
     )
 
 
-def _legend(names: list[str]) -> alt.Legend | None:
+def legend(names: list[str]) -> alt.Legend | None:
+    """Below the chart; None where there is but one curve."""
     if len(names) < 2:
         return None
     longest = max(map(len, names))

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from railgauge import __version__
 from railgauge_reports.cells import cut
+from railgauge_reports.page.acceptance import AcceptancePage
 from railgauge_reports.page.chart import Chart
 from railgauge_reports.page.content import Page
 from railgauge_reports.page.theme import in_page
@@ -28,7 +29,16 @@ MOST_TEXT = 2000
 
 
 def document(page: Page) -> str:
-    """The whole file."""
+    """The whole file of a run."""
+    return _filled("page.html.j2", page)
+
+
+def acceptance_document(page: AcceptancePage) -> str:
+    """The whole file of an acceptance."""
+    return _filled("acceptance.html.j2", page)
+
+
+def _filled(template: str, page: Page | AcceptancePage) -> str:
     style, script, library = _part("page.css"), _part("page.js"), _library()
     policy = "; ".join(
         (
@@ -39,7 +49,7 @@ def document(page: Page) -> str:
             "form-action 'none'",
         )
     )
-    return _environment().get_template("page.html.j2").render(
+    return _environment().get_template(template).render(
         page=page,
         policy=policy,
         style=Markup(style),

@@ -9,6 +9,7 @@ from railgauge_reports.judged import Judged
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.page import curves, events, matrix
 from railgauge_reports.page.chart import Chart
+from railgauge_reports.pairs import Pairs
 from railgauge_reports.series import series_frame
 
 
@@ -19,17 +20,16 @@ def charts_of(
     series = series_frame(run.rows)
     seen = counter_frame(run.stored) if counters is None else counters
     pairs = judged.pairs
-    of_pairs: list[Chart | None] = []
-    if pairs is not None:
-        of_pairs = [
-            matrix.matrix(pairs, judged),
-            matrix.players(pairs),
-            matrix.rails(pairs, judged),
-        ]
     made = [
         curves.bandwidth(series, judged),
-        *of_pairs,
+        *([] if pairs is None else of_pairs(pairs, judged.suspect_hosts)),
         events.counted(seen, run.rows),
         curves.percentiles(series),
     ]
+    return tuple(chart for chart in made if chart is not None)
+
+
+def of_pairs(pairs: Pairs, suspects: frozenset[str]) -> tuple[Chart, ...]:
+    """Who is slow against whom; hosts that are suspected are marked."""
+    made = [matrix.matrix(pairs, suspects), matrix.players(pairs), matrix.rails(pairs, suspects)]
     return tuple(chart for chart in made if chart is not None)

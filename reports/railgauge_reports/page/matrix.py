@@ -15,7 +15,6 @@ import pandas as pd
 
 from railgauge.units import format_size
 from railgauge_reports.cells import cut, significant
-from railgauge_reports.judged import Judged
 from railgauge_reports.page.chart import Chart, Grid
 from railgauge_reports.pairs import MOST_NAME, Pairs
 
@@ -104,9 +103,9 @@ def cells_of(frame: pd.DataFrame, blocks: Blocks, pairs: Pairs, by_rail: bool) -
     return both.drop(columns=["x", "y", "at"])
 
 
-def matrix(pairs: Pairs, judged: Judged) -> Chart:
-    """Every two players, over all rails."""
-    blocks = Blocks(pairs, MOST_PLAYERS, judged.suspect_hosts)
+def matrix(pairs: Pairs, suspects: frozenset[str] = frozenset()) -> Chart:
+    """Every two players, over all rails; `suspects` are hosts that are marked."""
+    blocks = Blocks(pairs, MOST_PLAYERS, suspects)
     cells = cells_of(pairs.frame, blocks, pairs, by_rail=False)
     edges = pd.DataFrame({"edge": list(blocks.edges)}, dtype="string")
     side = int(np.clip(len(blocks.labels) * _CELL_PIXELS, _LEAST, _MOST))
@@ -134,14 +133,14 @@ def matrix(pairs: Pairs, judged: Judged) -> Chart:
     )
 
 
-def rails(pairs: Pairs, judged: Judged) -> Chart | None:
+def rails(pairs: Pairs, suspects: frozenset[str] = frozenset()) -> Chart | None:
     """The matrix of each rail; None where there are no rails to tell apart."""
     found = pairs.rails
     if len(found) < 2:
         return None
     drawn = found[:MOST_RAILS]
     most = min(MOST_PLAYERS, math.isqrt(MOST_CELLS // len(drawn)))
-    blocks = Blocks(pairs, most, judged.suspect_hosts)
+    blocks = Blocks(pairs, most, suspects)
     frame = pairs.frame[pairs.frame["rail"].isin(drawn)].reset_index(drop=True)
     cells = cells_of(frame, blocks, pairs, by_rail=True)
     header = alt.Header(labelExpr="'rail ' + datum.value")

@@ -57,6 +57,16 @@ counters = []
 """
 
 
+EXPECTED = """
+[[stages.limits]]
+metric = "busbw"
+of = "expected"
+at_least = 0.1
+per = "run"
+source = "of <b>this</b> test"
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Done:
     """An ended `railgauge accept`."""
@@ -136,13 +146,20 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _made(tmp_path_factory.mktemp("slow"), SLOW)
 
 
-def _made(path: Path, *faults: str) -> Path:
-    files = {"c.toml": CLUSTER, "p.toml": PAIRS}
+@pytest.fixture(scope="session")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, --adaptive, and a sweep of two sizes at two scales; not to be changed."""
+    sweep = SWEEP.replace('"256M"', '"64M,256M"') + EXPECTED
+    return _made(tmp_path_factory.mktemp("confirmed"), SLOW, more=sweep, options=("--adaptive",))
+
+
+def _made(path: Path, *faults: str, more: str = "", options: tuple[str, ...] = ()) -> Path:
+    files = {"c.toml": CLUSTER, "p.toml": PAIRS + more}
     files["f.toml"] = "".join(f"[[faults]]\n{table}\n" for table in faults)
     for name, text in files.items():
         (path / name).write_text(text)
-    more = ["--faults", str(path / "f.toml")] if faults else []
-    words = ["--backend", "simulated", "--cluster", str(path / "c.toml"), *more]
+    planted = ["--faults", str(path / "f.toml")] if faults else []
+    words = ["--backend", "simulated", "--cluster", str(path / "c.toml"), *planted, *options]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         main(["accept", str(path / "p.toml"), *words, "--output", str(path / "made")])
     return path / "made"
