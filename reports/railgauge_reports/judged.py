@@ -15,7 +15,7 @@ from typing import Literal
 from railgauge.errors import UsageError
 from railgauge.units import format_size
 from railgauge_reports.cells import significant
-from railgauge_reports.expected.machine import machine_of
+from railgauge_reports.expected.machine import Machine, machine_of
 from railgauge_reports.expected.question import Question, curve, question_of
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
@@ -118,13 +118,7 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     reasons = []
     for operation, asked in sizes.items():
         try:
-            question = question_of(
-                machine.cluster,
-                str(operation),
-                machine.nodes,
-                machine.ranks,
-                pattern=run.stored.plan.pattern,
-            )
+            question = question_of(machine.cluster, str(operation), *_asked(run, machine))
         except UsageError as error:
             reasons.append(str(error).splitlines()[0])
             continue
@@ -133,6 +127,15 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
             continue
         bands |= _bands(question, sorted(int(size) for size in asked if size))
     return bands, "" if bands else f"no expectation: {'; '.join(dict.fromkeys(reasons))}"
+
+
+def _asked(run: LoadedRun, machine: Machine) -> tuple[int, int, None, str]:
+    """(nodes, ranks, algorithm, pattern) of a group; groups of nodes are a world of fewer nodes each."""
+    plan = run.stored.plan
+    if plan.pattern != "nodes":
+        return machine.nodes, machine.ranks, None, plan.pattern
+    each = plan.ranks_per_node or machine.ranks // machine.nodes
+    return plan.group_nodes, plan.group_nodes * each, None, "world"
 
 
 def _bands(question: Question, sizes: Sequence[int]) -> dict[tuple[str, int], Band]:
