@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from railgauge.patterns import ISOLATED
 from railgauge.records import encode_ranks
@@ -142,7 +143,7 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
                 "operation": result.case.operation,
                 "nbytes": result.case.nbytes,
                 "round": result.round,
-                "group": [name for name in groups.names() for _ in range(n)],
+                "group": groups.names().take(pa.array(np.repeat(np.arange(count), n))),
                 "iteration": np.tile(np.arange(n), count),
                 "seconds": series.ravel(),
             },

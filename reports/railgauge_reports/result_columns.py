@@ -7,6 +7,7 @@ Numbers are float64 with NaN for what cannot be had (`frame_parts.Cells`). Stati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -199,9 +200,22 @@ def _late(found: _Found, stack: Stack, made: Measured) -> None:
 
 def wrong_elements(groups: Sequence[GroupResult]) -> Floats:
     """Wrong elements over the ranks of each group; NaN where nothing was checked."""
-    checked = [bool(group.wrong or group.checked_iterations) for group in groups]
-    counts = [sum(wrong.elements for wrong in group.wrong) for group in groups]
-    return np.where(checked, counts, np.nan)
+    checked = _each(groups, "checked_iterations") > 0
+    if not _any(groups, "wrong"):
+        return np.where(checked, 0.0, np.nan)
+    found = [tuple(wrong.elements for wrong in group.wrong) for group in groups]
+    counts = [sum(elements) for elements in found]
+    return np.where(checked | np.array([bool(elements) for elements in found]), counts, np.nan)
+
+
+def _each(groups: Sequence[GroupResult], name: str) -> Floats:
+    """A number of every group."""
+    return np.fromiter(map(attrgetter(name), groups), np.float64, len(groups))
+
+
+def _any(groups: Sequence[GroupResult], name: str) -> bool:
+    """Has any group a value there that is not empty?"""
+    return any(map(attrgetter(name), groups))
 
 
 def _counted(result: Result) -> dict[str, Cells]:
@@ -209,18 +223,16 @@ def _counted(result: Result) -> dict[str, Cells]:
     case, groups = result.case, result.groups
     pressure = result.pressure
     loaded = pressure is not None and bool(pressure.seconds)
-    first_call_ns = np.array([group.first_call_ns for group in groups])
+    synchronised = case.timing == "synchronised"
     return {
         "wrong": wrong_elements(groups) if case.entry.sized else None,
-        "checked_iterations": np.array([group.checked_iterations for group in groups]),
-        "warmup_iterations": np.array([group.warmup_iterations for group in groups]),
+        "checked_iterations": _each(groups, "checked_iterations"),
+        "warmup_iterations": _each(groups, "warmup_iterations"),
         # of an external program each start is a cold one
-        "steady": None if case.entry.external else np.array([group.steady for group in groups]),
+        "steady": None if case.entry.external else _each(groups, "steady"),
         "stopped": result.stopped,
-        "first_call_seconds": first_call_ns * NANOSECONDS,
-        "missed_windows": np.array([group.missed_windows for group in groups])
-        if case.timing == "synchronised"
-        else None,
+        "first_call_seconds": _each(groups, "first_call_ns") * NANOSECONDS,
+        "missed_windows": _each(groups, "missed_windows") if synchronised else None,
         "rail": known([group.rail for group in groups]),
         "setting": result.name or None,
         "load_GBps": pressure.nbytes / pressure.seconds / GIGA if pressure and loaded else None,
@@ -250,23 +262,24 @@ def _rates(result: Result, cells: Mapping[str, Cells], start: Start) -> dict[str
 def _device(groups: Sequence[GroupResult], transfers: int) -> dict[str, Cells]:
     """What is known of operations that a GPU runs; of most runs nothing."""
     made: dict[str, Cells] = {}
-    numbers: dict[str, Callable[[GroupResult], float | None]] = {
-        "overlap": lambda group: overlap_share(group.overlap),
-        "compute_slowdown": lambda group: compute_slowdown(group.overlap),
-        "init_seconds": lambda group: group.init_seconds,
-        "allowed_GBps": lambda group: group.allowed.GBps if group.allowed else None,
+    numbers: dict[str, tuple[str, Callable[[GroupResult], float | None]]] = {
+        "overlap": ("overlap", lambda group: overlap_share(group.overlap)),
+        "compute_slowdown": ("overlap", lambda group: compute_slowdown(group.overlap)),
+        "init_seconds": ("init_seconds", lambda group: group.init_seconds),
+        "allowed_GBps": ("allowed", lambda group: group.allowed.GBps if group.allowed else None),
     }
-    for name, of in numbers.items():
-        made[name] = known([of(group) for group in groups])
-    if any(group.batch for group in groups):
+    for name, (of, told) in numbers.items():
+        if _any(groups, of):
+            made[name] = known([told(group) for group in groups])
+    if _any(groups, "batch"):
         each = known([group.batch.iterations * transfers if group.batch else 0 for group in groups])
         each[each == 0] = np.nan
         host = known([group.batch.host_seconds if group.batch else None for group in groups])
         device = known([group.batch.device_seconds if group.batch else None for group in groups])
         made |= {"batch_host_seconds": host / each, "batch_device_seconds": device / each}
-    if any(group.allowed for group in groups):
+    if _any(groups, "allowed"):
         made["allowed_by"] = [group.allowed.words if group.allowed else None for group in groups]
-    if any(group.choice for group in groups):
+    if _any(groups, "choice"):
         choices = [msgspec.structs.asdict(group.choice or Choice()) for group in groups]
         made |= {name: [choice[name] or None for choice in choices] for name in choices[0]}
     return made

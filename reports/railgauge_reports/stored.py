@@ -47,6 +47,13 @@ class Start:
         return np.repeat(nodes, times)
 
     @cached_property
+    def first_of_name(self) -> npt.NDArray[np.int64]:
+        """The first node with the host name of each node, int64 [nodes]: two may have one name."""
+        first: dict[str, int] = {}
+        named = [first.setdefault(host, node) for node, host in enumerate(self.run.hosts)]
+        return np.array(named, np.int64)
+
+    @cached_property
     def _walk(self) -> dict[str, Any]:
         """Where `round_at` stands: the rounds that are left, and the last one with its number."""
         return {}
