@@ -6,6 +6,9 @@ had is NA, never 0.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,11 @@ import pyarrow as pa
 from railgauge.patterns import ISOLATED
 from railgauge.records import encode_ranks
 from railgauge.samples import seconds, stacks
-from railgauge_reports.frame_parts import Parts, masked
+from railgauge_reports.frame_parts import Cells, Parts, masked
 from railgauge_reports.groups import Groups
-from railgauge_reports.lossless.paused import pauses_of
+from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.result_columns import measured_columns, paused_columns, planned_columns
-from railgauge_reports.stored import Measured, Missed, StoredRun, read_run
+from railgauge_reports.stored import Measured, Missed, Pair, StoredRun, read_run
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
 CONTRACT = {
@@ -100,6 +103,8 @@ FURTHER = {
     "reason": "string",
 }
 COLUMNS = CONTRACT | FURTHER
+#: Measurements that are worth threads.
+_MANY_PAIRS = 64
 #: What no other tool says of a row, and, of one value, what is no statistic.
 _UNTOLD = ("steady", "first_call_seconds", "missed_windows", "stable", "min_seconds", "max_seconds")
 
@@ -113,16 +118,49 @@ def case_frame(run: Path | StoredRun) -> pd.DataFrame:
     stored = run if isinstance(run, StoredRun) else read_run(run)
     paused = pauses_of(stored)
     parts = Parts(COLUMNS)
-    for (case, index), made in stored.pairs.items():
-        groups = groups_of(stored, made)
-        if isinstance(made, Missed):
-            cells = planned_columns(stored.plan, made.gap.case, index, groups)
-            cells |= {"gap": True, "reason": made.gap.reason}
-        else:
-            cells = planned_columns(stored.plan, made.result.case, index, groups)
-            cells |= {"gap": False} | measured_columns(stored, made, groups)
-        parts.add(len(groups.texts), cells | paused_columns(paused, case, index, groups))
+
+    def part(pair: Pair) -> tuple[int, dict[str, Cells]]:
+        return _part(stored, pair, paused)
+
+    for rows, cells in _in_order(part, stored):
+        parts.add(rows, cells)
     return _with_impact(parts.frame())
+
+
+def _part(stored: StoredRun, pair: Pair, paused: Pauses) -> tuple[int, dict[str, Cells]]:
+    """What one pair of case and round says: its rows and their cells."""
+    (case, index), made = pair, stored.pairs[pair]
+    groups = groups_of(stored, made)
+    if isinstance(made, Missed):
+        cells = planned_columns(stored.plan, made.gap.case, index, groups)
+        cells |= {"gap": True, "reason": made.gap.reason}
+    else:
+        cells = planned_columns(stored.plan, made.result.case, index, groups)
+        cells |= {"gap": False} | measured_columns(stored, made, groups)
+    return len(groups.texts), cells | paused_columns(paused, case, index, groups)
+
+
+def _in_order(
+    part: Callable[[Pair], tuple[int, dict[str, Cells]]], stored: StoredRun
+) -> Iterator[tuple[int, dict[str, Cells]]]:
+    """`part` of all pairs, of many in threads: most of their time is spent in arrays, without the GIL.
+
+    Where rounds of the plan are asked for, one after the other (`Start.round_at`).
+    """
+    walks = any(
+        isinstance(made, Missed) or made.result.case.entry.directed
+        for made in stored.pairs.values()
+    )
+    if walks or len(stored.pairs) < _MANY_PAIRS:
+        yield from map(part, stored.pairs)
+        return
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        made = [pool.submit(part, pair) for pair in stored.pairs]
+        try:
+            while made:
+                yield made.pop(0).result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:

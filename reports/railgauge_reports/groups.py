@@ -101,4 +101,4 @@ class Groups:
         hosts = texts(self.start.run.hosts)
         first, second = (hosts.take(pa.array(side)) for side in (one, other))
         both = pc.binary_join_element_wise(first, second, pa.scalar(" ", TEXT))
-        return pc.if_else(pa.array(one == other), first, both)
+        return pc.if_else(pa.array(one == other), first, both) if (one == other).any() else both

@@ -32,8 +32,12 @@ def disturbed(ends: Floats, seconds: Floats) -> Counts:
     """
     if ends.shape[1] < 2:
         return np.zeros(0, np.int64)
+    gaps = np.diff(ends, axis=1, prepend=ends[:, :1] - seconds[:, :1])
+    uneven = np.flatnonzero(~_even(gaps))
+    if len(uneven) < len(ends):
+        return uneven[disturbed(ends[uneven], seconds[uneven])] if len(uneven) else uneven
     counts = _bins(ends, seconds)
-    ordered = (np.diff(ends, axis=1, prepend=ends[:, :1] - seconds[:, :1]) >= 0).all(axis=1)
+    ordered = (gaps >= 0).all(axis=1)
     found = [np.flatnonzero(~ordered & (counts > 0))]
     for count in np.unique(counts[ordered & (counts > 0)]).tolist():
         alike = np.flatnonzero(ordered & (counts == count))
@@ -79,6 +83,18 @@ def recovery(ends: Floats, seconds: Floats, event: float | None = None) -> Recov
     over = float(edges[after[0]])
     lost = int(np.count_nonzero((ends > at) & (ends <= over)))
     return Recovery(at - begin, max(0.0, over - at), lost)
+
+
+def _even(gaps: Floats) -> npt.NDArray[np.bool_]:
+    """Series in which no bin can be below half of another, from the gaps [series, n] between ends.
+
+    The rate of a bin lies between one over the longest gap and one over the shortest, but for the
+    first bin: the first gap, which no pause precedes, adds one iteration to it at most.
+    """
+    longest, shortest = gaps.max(axis=1), gaps[:, 1:].min(axis=1)
+    fastest = (BIN_SECONDS + shortest) * DISTURBED  # times longest / (BIN_SECONDS * shortest)
+    even = longest * fastest <= 0.99 * BIN_SECONDS * shortest
+    return np.asarray(even & (shortest > 0) & (gaps[:, 0] >= 0))
 
 
 def _bins(ends: Floats, seconds: Floats) -> Counts:

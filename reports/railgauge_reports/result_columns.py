@@ -76,7 +76,7 @@ def planned_columns(plan: Plan, case: Case, index: int, groups: Groups) -> dict[
 def measured_columns(run: StoredRun, made: Measured, groups: Groups) -> dict[str, Cells]:
     """What a result says of its groups; raises NotMeasuredError where its samples cannot be read."""
     result = made.result
-    samples = stacks(run.folder, result)
+    samples = stacks(run.folder, result, (groups.ranks, groups.sizes))
     found = _Found(len(result.groups))
     for stack in samples:
         _statistics(found, stack, result, run.plan.precision)
