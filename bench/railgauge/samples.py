@@ -104,7 +104,7 @@ def stacks(
         those = members[found[number] == size].reshape(len(index), size)
         at = place[those]
         whole = np.array_equal(at.ravel(), np.arange(len(rows)))  # then they lie as they are wanted
-        own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows[at]
+        own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows.take(at, axis=0)
         made.append(Stack(index, those, own, clock_ns[at], result.samples[0].columns))
     return made
 

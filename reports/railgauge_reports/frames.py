@@ -19,6 +19,7 @@ from railgauge.patterns import ISOLATED
 from railgauge.records import encode_ranks
 from railgauge.samples import seconds, stacks
 from railgauge_reports.frame_parts import Cells, Parts, masked
+from railgauge_reports.group_table import table_of
 from railgauge_reports.groups import Groups
 from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.result_columns import measured_columns, paused_columns, planned_columns
@@ -192,8 +193,7 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
 def groups_of(run: StoredRun, made: Measured | Missed) -> Groups:
     """The groups of a pair of case and round; of a gap those that the plan has."""
     if isinstance(made, Measured):
-        texts = [group.ranks for group in made.result.groups]
-        return Groups(made.start, texts, unknown=run.imported)
+        return Groups(made.start, table_of(made.result.groups).texts(), unknown=run.imported)
     asked = made.start.round_at(run.plan, made.gap.round).groups
     return Groups(made.start, [encode_ranks(group.ranks) for group in asked])
 

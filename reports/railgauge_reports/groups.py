@@ -33,12 +33,12 @@ class Groups:
     """
 
     start: Start
-    texts: Sequence[str]
+    texts: Sequence[str] | pa.Array
     unknown: bool = False
 
     @cached_property
     def _decoded(self) -> tuple[Counts, Counts]:
-        ranks, sizes = decode_all(self.texts)
+        ranks, sizes = decode_all(self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist())
         total = len(self.start.node_of)
         if not (self.unknown or sizes.all()) or ranks.max(initial=-1) >= total:
             raise NotMeasuredError(
@@ -76,7 +76,8 @@ class Groups:
 
     def names(self) -> pa.Array:
         """What a frame calls them."""
-        return pc.replace_substring(texts(list(self.texts)), ",", " ")
+        made = self.texts if isinstance(self.texts, pa.Array) else texts(self.texts)
+        return pc.replace_substring(made, ",", " ")
 
     def hosts(self) -> pa.Array:
         """The hosts of each group, each once in the order of its ranks, split by blanks; all if unknown."""

@@ -32,12 +32,11 @@ def disturbed(ends: Floats, seconds: Floats) -> Counts:
     """
     if ends.shape[1] < 2:
         return np.zeros(0, np.int64)
-    gaps = np.diff(ends, axis=1, prepend=ends[:, :1] - seconds[:, :1])
-    uneven = np.flatnonzero(~_even(gaps))
+    uneven = np.flatnonzero(~_even(seconds[:, 0], ends[:, 1:] - ends[:, :-1]))
     if len(uneven) < len(ends):
         return uneven[disturbed(ends[uneven], seconds[uneven])] if len(uneven) else uneven
     counts = _bins(ends, seconds)
-    ordered = (gaps >= 0).all(axis=1)
+    ordered = (np.diff(ends, axis=1, prepend=ends[:, :1] - seconds[:, :1]) >= 0).all(axis=1)
     found = [np.flatnonzero(~ordered & (counts > 0))]
     for count in np.unique(counts[ordered & (counts > 0)]).tolist():
         alike = np.flatnonzero(ordered & (counts == count))
@@ -85,16 +84,16 @@ def recovery(ends: Floats, seconds: Floats, event: float | None = None) -> Recov
     return Recovery(at - begin, max(0.0, over - at), lost)
 
 
-def _even(gaps: Floats) -> npt.NDArray[np.bool_]:
-    """Series in which no bin can be below half of another, from the gaps [series, n] between ends.
+def _even(first: Floats, gaps: Floats) -> npt.NDArray[np.bool_]:
+    """Series in which no bin can be below half of another, from the gaps [series, n - 1] between ends.
 
     The rate of a bin lies between one over the longest gap and one over the shortest, but for the
-    first bin: the first gap, which no pause precedes, adds one iteration to it at most.
+    first bin: the first iteration, which no pause precedes, adds one to it at most.
     """
-    longest, shortest = gaps.max(axis=1), gaps[:, 1:].min(axis=1)
+    longest, shortest = np.maximum(gaps.max(axis=1), first), gaps.min(axis=1)
     fastest = (BIN_SECONDS + shortest) * DISTURBED  # times longest / (BIN_SECONDS * shortest)
     even = longest * fastest <= 0.99 * BIN_SECONDS * shortest
-    return np.asarray(even & (shortest > 0) & (gaps[:, 0] >= 0))
+    return np.asarray(even & (shortest > 0) & (first >= 0))
 
 
 def _bins(ends: Floats, seconds: Floats) -> Counts:

@@ -24,6 +24,7 @@ from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
 from railgauge.repeating import round_of
 from railgauge.topology import Topology, located
+from railgauge_reports.group_table import compact
 from railgauge_reports.nodes import RecordedNode, nodes_of
 
 Pair = tuple[int, int]  # index of the case, index of the round
@@ -182,7 +183,7 @@ class StoredRun:
 def read_run(folder: Path) -> StoredRun:
     """The facts of a run folder; raises NotMeasuredError (exit 3) where it cannot be read."""
     try:
-        records = read_journal(folder)
+        records = read_journal(folder, compact)
     except OSError as error:
         raise NotMeasuredError(
             f"{folder / JOURNAL}: {error.strerror or error}.\n"
