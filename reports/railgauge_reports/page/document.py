@@ -29,11 +29,11 @@ MOST_TEXT = 2000
 
 def document(page: Page) -> str:
     """The whole file."""
-    style, script, library = _part("page.css"), _part("page.js"), _library()
+    style, script, vega = _part("page.css"), _part("page.js"), library()
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash(library)} {_hash(script)}",
+            f"script-src {_hash(vega)} {_hash(script)}",
             f"style-src {_hash(style)}",
             "base-uri 'none'",
             "form-action 'none'",
@@ -44,7 +44,7 @@ def document(page: Page) -> str:
         policy=policy,
         style=Markup(style),
         script=Markup(script),
-        library=Markup(library),
+        library=Markup(vega),
         block=_block,
         cut=cut,
         version=__version__,
@@ -69,7 +69,7 @@ def _hash(text: str) -> str:
 
 
 @functools.cache
-def _library() -> str:
+def library() -> str:
     """Vega, Vega-Lite, its interpreter and vega-embed, which vl-convert ships; 0.9 MB."""
     import vl_convert
 
