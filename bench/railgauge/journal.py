@@ -240,9 +240,7 @@ def read_stored_plan(folder: Path) -> Plan:
         ) from None
 
 
-def read_journal(
-    folder: Path, keep: Callable[[Record], Record] | None = None
-) -> list[Record]:
+def read_journal(folder: Path, keep: Callable[[Record], Record] | None = None) -> list[Record]:
     """All whole records; raises NotMeasuredError (exit 3) for a missing or foreign journal.
 
     `keep` says of each record in what form it is kept, before the next one is read.
@@ -270,9 +268,7 @@ def read_journal(
 _DECODER = msgspec.json.Decoder(Record)
 
 
-def _read(
-    path: Path, keep: Callable[[Record], Record] | None = None
-) -> tuple[list[Record], int]:
+def _read(path: Path, keep: Callable[[Record], Record] | None = None) -> tuple[list[Record], int]:
     """(records, length in bytes of their lines); a last line cut short is left out."""
     records: list[Record] = []
     at = 0

@@ -72,14 +72,13 @@ def completion_ns(columns: tuple[str, ...], timing: str, rows: Rows, clock_ns: R
 
 def _largest(values: Rows) -> Rows:
     """Over the ranks, int64 [..., n] of [..., ranks, n]; of few ranks one whole array after the other."""
-    if 0 < values.shape[-2] <= _FEW_RANKS:
-        return np.asarray(reduce(np.maximum, (values[..., k, :] for k in range(values.shape[-2]))))
+    ranks = values.shape[-2]
+    if 1 < ranks <= _FEW_RANKS:
+        return np.asarray(reduce(np.maximum, (values[..., k, :] for k in range(ranks))))
     return np.asarray(values.max(axis=-2))
 
 
-def stacks(
-    folder: Path, result: Result, decoded: tuple[Rows, Rows] | None = None
-) -> list[Stack]:
+def stacks(folder: Path, result: Result, decoded: tuple[Rows, Rows] | None = None) -> list[Stack]:
     """The raw samples of all groups of a result, groups of equally many rows together.
 
     `decoded` are the ranks of its groups (`rank_arrays.decode_all`), where somebody has them already.

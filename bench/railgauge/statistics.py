@@ -80,9 +80,7 @@ class Summaries:
         )
 
 
-def median_intervals(
-    samples: Samples, ordered: Samples | None = None
-) -> tuple[Samples, Samples]:
+def median_intervals(samples: Samples, ordered: Samples | None = None) -> tuple[Samples, Samples]:
     """95 % intervals of the medians of series, (low [series], high [series]) of [series, n].
 
     `ordered` are the samples of each series by size, where somebody has them already.

@@ -136,9 +136,8 @@ def judge_series(entry_ns: Stamps, exit_ns: Stamps, uncertainty_ns: int | None) 
     apart = np.flatnonzero((lateness >= least).any(axis=1))  # the others need no second look
     if not len(apart):
         return judged
-    entry_ns, exit_ns, lateness, last = (
-        of[apart] for of in (entry_ns, exit_ns, lateness, last)
-    )
+    entry_ns, exit_ns = entry_ns[apart], exit_ns[apart]
+    lateness, last = lateness[apart], last[apart]
     durations = exit_ns - entry_ns
     after = np.maximum(exit_ns.max(axis=1) - entry_ns.max(axis=1), 0)
     # somebody must have waited for it: a leaf of a broadcast delays nobody

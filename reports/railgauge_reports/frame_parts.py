@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 
 Values = npt.NDArray[Any]
-Texts = list[str | None] | list[str] | pa.Array
+Texts: TypeAlias = list[str | None] | list[str] | pa.Array
 #: What a part says of a column: one value for all of its rows, or one for each.
-Cells = str | float | bool | None | Values | Texts | list[int | None]
+Cells: TypeAlias = str | float | bool | Values | Texts | list[int | None] | None
 #: Texts as pandas keeps them.
 TEXT = pa.large_string()
 #: Rows of one text that are worth an Arrow array of their own, and that share one at most.
@@ -53,7 +53,7 @@ class Parts:
         cells = self._cells.pop(name)
         if kind == "string":
             chunks = list(_chunks(cells, self._rows))
-            return pd.array(pa.chunked_array(chunks, TEXT), dtype=kind)  # type: ignore[call-overload, no-any-return]
+            return pd.array(pa.chunked_array(chunks, TEXT), dtype=kind)
         if any(isinstance(cell, list) for cell in cells):
             each = zip(cells, self._rows, strict=True)
             listed = [value for cell, rows in each for value in _listed(cell, rows)]

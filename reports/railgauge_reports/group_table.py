@@ -61,7 +61,9 @@ class GroupTable(Sequence[GroupResult]):
         if isinstance(field, _Same):
             return field.value
         value = field[at]
-        return value if isinstance(field, list) else value.as_py() if name == "ranks" else value.item()
+        return (
+            value if isinstance(field, list) else value.as_py() if name == "ranks" else value.item()
+        )
 
     def values(self, name: str) -> Iterable[Any]:
         """A field of every group, as Python's own."""
@@ -81,19 +83,27 @@ class GroupTable(Sequence[GroupResult]):
     def texts(self) -> pa.Array:
         """The ranks of every group, as `records.encode_ranks` writes them."""
         field = self._fields["ranks"]
-        return pa.repeat(pa.scalar(field.value, TEXT), self._size) if isinstance(field, _Same) else field
+        return (
+            pa.repeat(pa.scalar(field.value, TEXT), self._size)
+            if isinstance(field, _Same)
+            else field
+        )
 
     def any(self, name: str) -> bool:
         """Has any group something there that is not empty?"""
         field = self._fields[name]
         return bool(self._size) and any([field.value] if isinstance(field, _Same) else field)
 
+    def least(self, name: str) -> float:
+        """The smallest number of a field that every group has; 0 of none."""
+        return float(self.numbers(name).min(initial=np.inf)) if self._size else 0.0
+
     def total(self, name: str) -> int:
         """The sum of a whole number over the groups."""
         field = self._fields[name]
         if isinstance(field, _Same):
             return 0 if field.value is None else int(field.value) * self._size
-        return sum(self.values(name))
+        return int(field.sum()) if isinstance(field, np.ndarray) else sum(field)
 
 
 def _kept(values: list[Any]) -> Any:

@@ -38,7 +38,9 @@ class Groups:
 
     @cached_property
     def _decoded(self) -> tuple[Counts, Counts]:
-        ranks, sizes = decode_all(self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist())
+        ranks, sizes = decode_all(
+            self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist()
+        )
         total = len(self.start.node_of)
         if not (self.unknown or sizes.all()) or ranks.max(initial=-1) >= total:
             raise NotMeasuredError(

@@ -23,7 +23,17 @@ CARRIED = 0.1
 #: Operations in which every rank sends as much as every other.
 SYMMETRIC = ("all_reduce", "all_gather", "reduce_scatter", "alltoall")
 #: What is wanted of a row that was measured.
-_COLUMNS = ["case", "round", "group", "hosts", "nbytes", "setting", "busbw_GBps", "impact", "stable"]
+_COLUMNS = [
+    "case",
+    "round",
+    "group",
+    "hosts",
+    "nbytes",
+    "setting",
+    "busbw_GBps",
+    "impact",
+    "stable",
+]
 #: An iteration is an outlier from this many medians on.
 OUTLIER = 10
 
@@ -97,16 +107,16 @@ def _victims(rows: pd.DataFrame) -> tuple[Victim, ...]:
     return tuple(found)
 
 
-def _pairs(
-    stored: StoredRun, rows: pd.DataFrame
-) -> tuple[Iterable[str] | None, float | None]:
+def _pairs(stored: StoredRun, rows: pd.DataFrame) -> tuple[Iterable[str] | None, float | None]:
     """Every two hosts that met at the largest size, and the least fair round; of a pattern of pairs."""
     if stored.plan.pattern not in PAIRWISE:
         return None, None
     largest = rows[rows["nbytes"] == rows["nbytes"].max()]
     hosts = pd.Series(largest["hosts"].unique())
     met = hosts[hosts.str.count(" ") == 1].array
-    return (met if len(met) else None), _least_fair(largest.groupby(["case", "round"])["busbw_GBps"])
+    return (met if len(met) else None), _least_fair(
+        largest.groupby(["case", "round"])["busbw_GBps"]
+    )
 
 
 def _least_fair(groups: Iterable[tuple[Any, pd.Series[float]]]) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from railgauge.units import format_size
@@ -30,6 +31,8 @@ ROW_PIXELS = 20  # of a bar
 
 class Blocks:
     """Runs of players that are drawn as one; `of[player]` is the block of a player."""
+
+    of: npt.NDArray[np.int32]
 
     def __init__(self, pairs: Pairs, most: int, suspects: frozenset[str] = frozenset()) -> None:
         names, leaves = pairs.players.names, pairs.players.leaves
@@ -72,17 +75,19 @@ def cells_of(frame: pd.DataFrame, blocks: Blocks, pairs: Pairs, by_rail: bool) -
 
     Of rows of `pairs.frame` in their order. Both triangles; `slow`: a pair that is told of lies in it.
     """
-    a, b = (blocks.of[frame[side]] for side in ("one", "other"))
+    a, b = blocks.of[frame["one"]], blocks.of[frame["other"]]
     wide = len(blocks.labels)
-    keys = np.maximum(a, b) * wide + np.minimum(a, b)
-    rails, rail = np.unique(frame["rail"], return_inverse=True) if by_rail else ([-1], 0)
+    keys: npt.NDArray[np.int32] = np.maximum(a, b) * wide + np.minimum(a, b)
+    rails, rail = np.unique(
+        frame["rail"].to_numpy() if by_rail else np.zeros(len(a), np.int32), return_inverse=True
+    )
     cells = gathered(keys * len(rails) + rail, frame["busbw_GBps"].to_numpy())
     place, on = np.divmod(cells.key, len(rails))
     made = pd.DataFrame(
         {
             "y": place // wide,
             "x": place % wide,
-            **({"rail": np.asarray(rails)[on]} if by_rail else {}),
+            **({"rail": rails[on]} if by_rail else {}),
             "busbw": cells.median,
             "worst": cells.least,
             "slow": np.isin(frame["row"].to_numpy()[cells.first], pairs.slow["row"]),
@@ -158,7 +163,9 @@ def rails(pairs: Pairs, judged: Judged) -> Chart | None:
         ("rail", "median", "slowest", "fastest", "pairs"),
         [
             (str(key - 1), *(significant(value) for value in (median, low, high)), f"{count:,}")
-            for key, _, count, median, low, high in zip(*map(np.ndarray.tolist, by_rail), strict=True)
+            for key, _, count, median, low, high in zip(
+                *map(np.ndarray.tolist, by_rail), strict=True
+            )
         ],
     )
     data = {"cells": cells, "edges": pd.DataFrame({"edge": []}, dtype="string")}
