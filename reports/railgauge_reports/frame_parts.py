@@ -10,6 +10,7 @@ tournament have one operation, and fifty columns that say nothing. So a column m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -83,8 +84,8 @@ def _numbers(
         kept = {cell for cell, n in zip(cells, rows, strict=True) if n}
         if len(kept) == 1:
             one = pd.array(list(kept), dtype=kind)  # type: ignore[call-overload]
-            shared = (np.broadcast_to(part, total) for part in (one._data, one._mask))
-            return type(one)(*shared)  # type: ignore[no-any-return]
+            values, unknown = np.broadcast_to(one._data, total), _all(bool(one._mask[0]), total)
+            return type(one)(values, unknown)  # type: ignore[no-any-return]
         return pd.array(cells, dtype=kind).repeat(rows)  # type: ignore[call-overload, no-any-return]
     values = np.empty(total, np.float64)
     at = 0
@@ -92,6 +93,14 @@ def _numbers(
         values[at : at + n] = np.nan if cell is None else cell
         at += n
     return masked(values, kind)
+
+
+@functools.lru_cache(4)
+def _all(value: bool, total: int) -> npt.NDArray[np.bool_]:
+    """One mask for all columns: NumPy walks through a broadcast one element by element."""
+    made = np.full(total, value)
+    made.flags.writeable = False
+    return made
 
 
 def masked(values: Values, kind: str) -> pd.api.extensions.ExtensionArray:
@@ -121,7 +130,8 @@ def _chunks(cells: Sequence[Cells], rows: Sequence[int]) -> Iterator[pa.Array]:
         if isinstance(value, _Apart):
             made = value.cell
             if isinstance(made, pa.Array):
-                yield from (texts(listed), made)
+                yield from _whole(listed)
+                yield made
                 listed = []
             else:
                 listed += made
@@ -130,11 +140,16 @@ def _chunks(cells: Sequence[Cells], rows: Sequence[int]) -> Iterator[pa.Array]:
         if count < _FEW:
             listed += [value] * count
             continue
-        yield texts(listed)
+        yield from _whole(listed)
         listed = []
         one = pa.repeat(pa.scalar(value, TEXT), min(count, _SHARED))
         yield from (one.slice(0, min(_SHARED, count - at)) for at in range(0, count, _SHARED))
-    yield texts(listed)
+    yield from _whole(listed)
+
+
+def _whole(listed: list[Any]) -> list[pa.Array]:
+    """Texts so far as an array, where there are any."""
+    return [texts(listed)] if listed else []
 
 
 class _Apart:

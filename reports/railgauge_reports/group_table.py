@@ -21,6 +21,11 @@ from railgauge_reports.frame_parts import TEXT, texts
 
 FIELDS = GroupResult.__struct_fields__
 _OF = {name: attrgetter(name) for name in FIELDS}
+#: Sets of fields that mostly are the same in all groups of a round.
+_OFTEN_ALIKE = (
+    ("wrong", "overlap", "batch", "init_seconds", "choice", "allowed"),
+    ("warmup_iterations", "steady", "iterations", "checked_iterations", "missed_windows"),
+)
 #: Groups of a round that are worth a table.
 MANY = 256
 Floats = npt.NDArray[np.float64]
@@ -37,7 +42,10 @@ class GroupTable(Sequence[GroupResult]):
 
     def __init__(self, groups: Sequence[GroupResult]) -> None:
         self._size = len(groups)
-        self._fields = {name: _kept(list(map(of, groups))) for name, of in _OF.items()}
+        self._fields = _alike(groups)
+        for name, of in _OF.items():
+            if name not in self._fields:
+                self._fields[name] = _kept(list(map(of, groups)))
 
     def __len__(self) -> int:
         return self._size
@@ -104,6 +112,16 @@ class GroupTable(Sequence[GroupResult]):
         if isinstance(field, _Same):
             return 0 if field.value is None else int(field.value) * self._size
         return int(field.sum()) if isinstance(field, np.ndarray) else sum(field)
+
+
+def _alike(groups: Sequence[GroupResult]) -> dict[str, Any]:
+    """The fields of those sets that are the same in all groups: one look at a group for a set."""
+    found: dict[str, Any] = {}
+    for names in _OFTEN_ALIKE:
+        kinds = set(map(attrgetter(*names), groups))
+        if len(kinds) == 1:
+            found |= zip(names, map(_Same, kinds.pop()), strict=True)
+    return found
 
 
 def _kept(values: list[Any]) -> Any:
