@@ -240,15 +240,18 @@ def read_stored_plan(folder: Path) -> Plan:
         ) from None
 
 
-def read_journal(folder: Path) -> list[Record]:
-    """All whole records; raises NotMeasuredError (exit 3) for a missing or foreign journal."""
+def read_journal(folder: Path, keep: Callable[[Record], Record] | None = None) -> list[Record]:
+    """All whole records; raises NotMeasuredError (exit 3) for a missing or foreign journal.
+
+    `keep` says of each record in what form it is kept, before the next one is read.
+    """
     path = folder / JOURNAL
     if not path.exists():
         raise NotMeasuredError(
             f"{folder}: no {JOURNAL} here.\n"
             "  expected: a folder that railgauge run --output made\n  next: railgauge run --output DIR"
         )
-    records, _ = _read(path)
+    records, _ = _read(path, keep)
     if not records:
         raise NotMeasuredError(
             f"{path}: empty; nothing was measured.\n  next: railgauge run --resume"
@@ -265,7 +268,7 @@ def read_journal(folder: Path) -> list[Record]:
 _DECODER = msgspec.json.Decoder(Record)
 
 
-def _read(path: Path) -> tuple[list[Record], int]:
+def _read(path: Path, keep: Callable[[Record], Record] | None = None) -> tuple[list[Record], int]:
     """(records, length in bytes of their lines); a last line cut short is left out."""
     records: list[Record] = []
     at = 0
@@ -289,7 +292,7 @@ def _read(path: Path) -> tuple[list[Record], int]:
                 f"{path}: journal format {record.format}, this railgauge reads up to {FORMAT}.\n"
                 f"  next: install railgauge {record.version} or newer"
             )
-        records.append(record)
+        records.append(record if keep is None else keep(record))
         at += len(line)
     return records, at
 

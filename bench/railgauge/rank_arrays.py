@@ -18,7 +18,7 @@ Ranks = npt.NDArray[np.int64]
 MOST_RANKS = 1 << 28
 _MOST_DIGITS = 9
 _BLANKS = bytes.maketrans(b",-;", b"   ")
-_ENDS = np.frombuffer(b",-;", np.uint8)
+_IS_END = np.isin(np.arange(256), np.frombuffer(b",-;", np.uint8))
 
 
 def decode_all(texts: Sequence[str]) -> tuple[Ranks, Ranks]:
@@ -40,7 +40,7 @@ def _decode(texts: Sequence[str]) -> tuple[Ranks, Ranks] | None:
     """None where a text is no list of ranks."""
     joined = ";".join([*texts, ""]).encode()
     marks = np.frombuffer(joined, np.uint8)
-    ends = np.flatnonzero(np.isin(marks, _ENDS))
+    ends = np.flatnonzero(_IS_END[marks])
     digits = np.diff(ends, prepend=-1) - 1
     if not _are_numbers(marks, ends, digits):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from railgauge.records import GroupResult, Overlap, Result
 from railgauge.units import GIGA, NANOSECONDS
 
 Rows = npt.NDArray[np.int64]
+_FEW_RANKS = 8
 
 
 class GroupSamples(NamedTuple):
@@ -60,22 +62,31 @@ def completion_ns(columns: tuple[str, ...], timing: str, rows: Rows, clock_ns: R
     rank 0's clock.
     """
     if columns[0] == "duration":
-        return np.asarray(rows[..., 0].max(axis=-2))
+        return _largest(rows[..., 0])
     entry, exit_ = rows[..., 0], rows[..., 1]
     if timing == "synchronised":
         offset = clock_ns[..., None]
         return np.asarray((exit_ + offset).max(axis=-2) - (entry + offset).min(axis=-2))
-    return np.asarray((exit_ - entry).max(axis=-2))
+    return _largest(exit_ - entry)
 
 
-def stacks(folder: Path, result: Result) -> list[Stack]:
+def _largest(values: Rows) -> Rows:
+    """Over the ranks, int64 [..., n] of [..., ranks, n]; of few ranks one whole array after the other."""
+    ranks = values.shape[-2]
+    if 1 < ranks <= _FEW_RANKS:
+        return np.asarray(reduce(np.maximum, (values[..., k, :] for k in range(ranks))))
+    return np.asarray(values.max(axis=-2))
+
+
+def stacks(folder: Path, result: Result, decoded: tuple[Rows, Rows] | None = None) -> list[Stack]:
     """The raw samples of all groups of a result, groups of equally many rows together.
 
+    `decoded` are the ranks of its groups (`rank_arrays.decode_all`), where somebody has them already.
     Raises NotMeasuredError where a sample file is missing or cut short, or has nothing of a group.
     """
     if not result.samples:
         raise _lacking(folder, result, 0)
-    members, counts = decode_all([group.ranks for group in result.groups])
+    members, counts = decoded or decode_all([group.ranks for group in result.groups])
     if "rank" in result.samples[0].columns:
         return [_slowest(folder, result, _first_ranks(members, counts))]
     rows, clock_ns, ranks = _read(folder, result)
@@ -92,7 +103,7 @@ def stacks(folder: Path, result: Result) -> list[Stack]:
         those = members[found[number] == size].reshape(len(index), size)
         at = place[those]
         whole = np.array_equal(at.ravel(), np.arange(len(rows)))  # then they lie as they are wanted
-        own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows[at]
+        own = rows.reshape(*at.shape, *rows.shape[1:]) if whole else rows.take(at, axis=0)
         made.append(Stack(index, those, own, clock_ns[at], result.samples[0].columns))
     return made
 

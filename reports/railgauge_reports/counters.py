@@ -12,6 +12,7 @@ from railgauge.records import Moved, Result
 from railgauge.sampler import file_of
 from railgauge.units import GIGA
 from railgauge_reports.frame_parts import Cells, Parts
+from railgauge_reports.group_table import table_of
 from railgauge_reports.sampled import Point, read_samples
 from railgauge_reports.sharing import Sharing
 from railgauge_reports.stored import Measured, StoredRun
@@ -83,8 +84,10 @@ def gigabytes(result: Result) -> float | None:
     """
     if result.case.entry.external:
         return None
-    iterations = [group.iterations + group.warmup_iterations for group in result.groups]
-    return result.case.nbytes * min(iterations, default=0) / GIGA
+    groups = table_of(result.groups)
+    iterations = groups.numbers("iterations") + groups.numbers("warmup_iterations")
+    least = int(iterations.min()) if len(groups) else 0
+    return result.case.nbytes * least / GIGA
 
 
 def _kind(sharing: Sharing, host: str, moved: Moved) -> Kind:

@@ -25,7 +25,8 @@ def slow_arrivals(run: LoadedRun, most: int | None = None) -> list[str]:
 
     Of more than `most` ranks the ones that were latest, and how many there are more.
     """
-    rows = run.rows[run.rows["late_iterations"].fillna(0) > 0]
+    late = run.rows["late_iterations"].fillna(0) > 0
+    rows = run.rows.loc[late, [*_TOLD, "late_iterations"]]
     named = rows[rows["slowest_rank"].notna()]
     sentences = _named(named, most)
     unnamed = rows[rows["slowest_rank"].isna()]

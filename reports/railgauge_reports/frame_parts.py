@@ -2,21 +2,32 @@
 
 A part is what one result says. A cell that is the same in all rows of a part is one value. Else a column
 of numbers is an array in which NaN is what cannot be had (whole numbers too, exact below 2^53), and a
-column of texts, or of larger numbers, a list with None.
+column of texts, or of larger numbers, a list with None, or an Arrow array of texts.
+
+A column that says the same in all rows of a frame takes the memory of a few of them: a million rows of a
+tournament have one operation, and fifty columns that say nothing. So a column may be read-only.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 Values = npt.NDArray[Any]
+Texts: TypeAlias = list[str | None] | list[str] | pa.Array
 #: What a part says of a column: one value for all of its rows, or one for each.
-Cells = str | float | bool | None | Values | list[str | None] | list[str] | list[int | None]
+Cells: TypeAlias = str | float | bool | Values | Texts | list[int | None] | None
+#: Texts as pandas keeps them.
+TEXT = pa.large_string()
+#: Rows of one text that are worth an Arrow array of their own, and that share one at most.
+_FEW, _SHARED = 1 << 10, 1 << 16
 
 
 class Parts:
@@ -31,7 +42,8 @@ class Parts:
         """So many rows; a column that `cells` lacks is NA in all of them."""
         self._rows.append(rows)
         for name, column in self._cells.items():
-            column.append(cells.get(name))
+            cell = cells.get(name)
+            column.append(_alike(cell) if isinstance(cell, np.ndarray) else cell)
 
     def frame(self) -> pd.DataFrame:
         """All of them; the parts are let go one column after the other."""
@@ -40,23 +52,118 @@ class Parts:
 
     def _column(self, name: str, kind: str) -> pd.api.extensions.ExtensionArray:
         cells = self._cells.pop(name)
-        if not any(isinstance(cell, np.ndarray | list) for cell in cells):
-            return pd.array(cells, dtype=kind).repeat(self._rows)  # type: ignore[call-overload, no-any-return]
-        each = zip(cells, self._rows, strict=True)
+        if kind == "string":
+            chunks = list(_chunks(cells, self._rows))
+            return pd.array(pa.chunked_array(chunks, TEXT), dtype=kind)
         if any(isinstance(cell, list) for cell in cells):
+            each = zip(cells, self._rows, strict=True)
             listed = [value for cell, rows in each for value in _listed(cell, rows)]
             return pd.array(listed, dtype=kind)  # type: ignore[call-overload, no-any-return]
-        return masked(np.concatenate([_numbers(cell, rows) for cell, rows in each]), kind)
+        return _numbers(cells, self._rows, kind)
+
+
+def _alike(values: Values) -> Values | float | None:
+    """An array of one value as that value, None where it is NaN."""
+    if not len(values):
+        return values
+    first = values[0]
+    if first != first:
+        return None if np.isnan(values).all() else values
+    return first.item() if (values == first).all() else values
+
+
+# numbers ----------------------------------------------------------------------------------------------
+
+
+def _numbers(
+    cells: Sequence[Cells], rows: Sequence[int], kind: str
+) -> pd.api.extensions.ExtensionArray:
+    """A column of numbers; where all rows say the same, it is stored once."""
+    total = sum(rows)
+    if not any(isinstance(cell, np.ndarray) for cell in cells):
+        kept = {cell for cell, n in zip(cells, rows, strict=True) if n}
+        if len(kept) == 1:
+            one = pd.array(list(kept), dtype=kind)  # type: ignore[call-overload]
+            values, unknown = np.broadcast_to(one._data, total), _all(bool(one._mask[0]), total)
+            return type(one)(values, unknown)  # type: ignore[no-any-return]
+        return pd.array(cells, dtype=kind).repeat(rows)  # type: ignore[call-overload, no-any-return]
+    values = np.empty(total, np.float64)
+    at = 0
+    for cell, n in zip(cells, rows, strict=True):
+        values[at : at + n] = np.nan if cell is None else cell
+        at += n
+    return masked(values, kind)
+
+
+@functools.lru_cache(4)
+def _all(value: bool, total: int) -> npt.NDArray[np.bool_]:
+    """One mask for all columns: NumPy walks through a broadcast one element by element."""
+    made = np.full(total, value)
+    made.flags.writeable = False
+    return made
 
 
 def masked(values: Values, kind: str) -> pd.api.extensions.ExtensionArray:
     """float64 [n] with NaN for what cannot be had, as a pandas array of that type."""
     unknown = np.isnan(values)
+    if unknown.any():
+        values = np.where(unknown, 0, values)
     if kind == "Float64":
-        return pd.arrays.FloatingArray(np.where(unknown, 0, values), unknown)
+        return pd.arrays.FloatingArray(values, unknown)
     if kind == "Int64":
-        return pd.arrays.IntegerArray(np.where(unknown, 0, values).astype(np.int64), unknown)
-    return pd.arrays.BooleanArray(np.where(unknown, 0, values).astype(np.bool_), unknown)
+        return pd.arrays.IntegerArray(values.astype(np.int64), unknown)
+    return pd.arrays.BooleanArray(values.astype(np.bool_), unknown)
+
+
+# texts ------------------------------------------------------------------------------------------------
+
+
+def texts(values: Sequence[str | None]) -> pa.Array:
+    """Texts as a column has them."""
+    return pa.array(values, TEXT)
+
+
+def _chunks(cells: Sequence[Cells], rows: Sequence[int]) -> Iterator[pa.Array]:
+    """The texts of a column; many rows of one text share an array."""
+    listed: list[Any] = []
+    for value, parts in groupby(zip(cells, rows, strict=True), _one_text):
+        if isinstance(value, _Apart):
+            made = value.cell
+            if isinstance(made, pa.Array):
+                yield from _whole(listed)
+                yield made
+                listed = []
+            else:
+                listed += made
+            continue
+        count = sum(n for _, n in parts)
+        if count < _FEW:
+            listed += [value] * count
+            continue
+        yield from _whole(listed)
+        listed = []
+        one = pa.repeat(pa.scalar(value, TEXT), min(count, _SHARED))
+        yield from (one.slice(0, min(_SHARED, count - at)) for at in range(0, count, _SHARED))
+    yield from _whole(listed)
+
+
+def _whole(listed: list[Any]) -> list[pa.Array]:
+    """Texts so far as an array, where there are any."""
+    return [texts(listed)] if listed else []
+
+
+class _Apart:
+    """A cell that is no single text: equal to nothing, so that it is a group of its own."""
+
+    def __init__(self, cell: Any) -> None:
+        self.cell = cell
+
+
+def _one_text(part: tuple[Cells, int]) -> Any:
+    return part[0] if part[0] is None or isinstance(part[0], str) else _Apart(part[0])
+
+
+# taken apart ------------------------------------------------------------------------------------------
 
 
 def plain(column: pd.Series[Any]) -> list[Any]:
@@ -68,13 +175,6 @@ def plain(column: pd.Series[Any]) -> list[Any]:
 def records(frame: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     """The rows of some columns (none named: of all), as Python's own values with None for NA."""
     return zip(*(plain(frame[name]) for name in names or frame.columns), strict=True)
-
-
-def _numbers(cell: Cells, rows: int) -> Values:
-    if isinstance(cell, np.ndarray):
-        return cell.astype(np.float64, copy=False)
-    assert not isinstance(cell, str | list), cell
-    return np.full(rows, np.nan if cell is None else float(cell))
 
 
 def _listed(cell: Cells, rows: int) -> Iterable[Any]:

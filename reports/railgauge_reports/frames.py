@@ -6,19 +6,25 @@ had is NA, never 0.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from railgauge.patterns import ISOLATED
 from railgauge.records import encode_ranks
 from railgauge.samples import seconds, stacks
-from railgauge_reports.frame_parts import Parts, masked
+from railgauge_reports.frame_parts import Cells, Parts, masked, records
+from railgauge_reports.group_table import table_of
 from railgauge_reports.groups import Groups
-from railgauge_reports.lossless.paused import pauses_of
+from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.result_columns import measured_columns, paused_columns, planned_columns
-from railgauge_reports.stored import Measured, Missed, StoredRun, read_run
+from railgauge_reports.stored import Measured, Missed, Pair, StoredRun, read_run
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
 CONTRACT = {
@@ -99,6 +105,8 @@ FURTHER = {
     "reason": "string",
 }
 COLUMNS = CONTRACT | FURTHER
+#: Measurements that are worth threads.
+_MANY_PAIRS = 64
 #: What no other tool says of a row, and, of one value, what is no statistic.
 _UNTOLD = ("steady", "first_call_seconds", "missed_windows", "stable", "min_seconds", "max_seconds")
 
@@ -110,18 +118,56 @@ def case_frame(run: Path | StoredRun) -> pd.DataFrame:
     folder, its journal or its samples cannot be read.
     """
     stored = run if isinstance(run, StoredRun) else read_run(run)
-    paused = pauses_of(stored)
-    parts = Parts(COLUMNS)
-    for (case, index), made in stored.pairs.items():
-        groups = groups_of(stored, made)
-        if isinstance(made, Missed):
-            cells = planned_columns(stored.plan, made.gap.case, index, groups)
-            cells |= {"gap": True, "reason": made.gap.reason}
-        else:
-            cells = planned_columns(stored.plan, made.result.case, index, groups)
-            cells |= {"gap": False} | measured_columns(stored, made, groups)
-        parts.add(len(groups.texts), cells | paused_columns(paused, case, index, groups))
+    return frame_of_runs([stored]).drop(columns="run")
+
+
+def frame_of_runs(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """The case frames of several runs, one below the other; `run` says which of them, ahead of COLUMNS.
+
+    One frame of a thousand small runs costs little more than one of its own for ten of them.
+    """
+    parts = Parts({"run": "Int64"} | COLUMNS)
+    for number, stored in enumerate(runs):
+        part = partial(_part, stored, pauses_of(stored))
+        for rows, cells in _in_order(part, stored):
+            parts.add(rows, {"run": number} | cells)
     return _with_impact(parts.frame())
+
+
+def _part(stored: StoredRun, paused: Pauses, pair: Pair) -> tuple[int, dict[str, Cells]]:
+    """What one pair of case and round says: its rows and their cells."""
+    (case, index), made = pair, stored.pairs[pair]
+    groups = groups_of(stored, made)
+    if isinstance(made, Missed):
+        cells = planned_columns(stored.plan, made.gap.case, index, groups)
+        cells |= {"gap": True, "reason": made.gap.reason}
+    else:
+        cells = planned_columns(stored.plan, made.result.case, index, groups)
+        cells |= {"gap": False} | measured_columns(stored, made, groups)
+    return len(groups.texts), cells | paused_columns(paused, case, index, groups)
+
+
+def _in_order(
+    part: Callable[[Pair], tuple[int, dict[str, Cells]]], stored: StoredRun
+) -> Iterator[tuple[int, dict[str, Cells]]]:
+    """`part` of all pairs, of many in threads: most of their time is spent in arrays, without the GIL.
+
+    Where rounds of the plan are asked for, one after the other (`Start.round_at`).
+    """
+    walks = any(
+        isinstance(made, Missed) or made.result.case.entry.directed
+        for made in stored.pairs.values()
+    )
+    if walks or len(stored.pairs) < _MANY_PAIRS:
+        yield from map(part, stored.pairs)
+        return
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        made = [pool.submit(part, pair) for pair in stored.pairs]
+        try:
+            while made:
+                yield made.pop(0).result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -142,7 +188,7 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
                 "operation": result.case.operation,
                 "nbytes": result.case.nbytes,
                 "round": result.round,
-                "group": [name for name in groups.names() for _ in range(n)],
+                "group": groups.names().take(pa.array(np.repeat(np.arange(count), n))),
                 "iteration": np.tile(np.arange(n), count),
                 "seconds": series.ravel(),
             },
@@ -153,8 +199,7 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
 def groups_of(run: StoredRun, made: Measured | Missed) -> Groups:
     """The groups of a pair of case and round; of a gap those that the plan has."""
     if isinstance(made, Measured):
-        texts = [group.ranks for group in made.result.groups]
-        return Groups(made.start, texts, unknown=run.imported)
+        return Groups(made.start, table_of(made.result.groups).texts(), unknown=run.imported)
     asked = made.start.round_at(run.plan, made.gap.round).groups
     return Groups(made.start, [encode_ranks(group.ranks) for group in asked])
 
@@ -164,7 +209,7 @@ def _with_impact(frame: pd.DataFrame) -> pd.DataFrame:
     alone = (frame["setting"] == ISOLATED).fillna(False) & ~frame["gap"]
     if not alone.any():
         return frame
-    keys = [*zip(frame["case"], frame["group"], frame["hosts"], strict=True)]
+    keys = [*records(frame, "run", "case", "group", "hosts")]
     before_of = {keys[row]: row for row in np.flatnonzero(alone)}
     before = np.array([before_of.get(key, -1) for key in keys])
     beside = (before >= 0) & (before != np.arange(len(keys))) & ~frame["gap"].to_numpy(bool)

@@ -8,9 +8,12 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from railgauge.errors import NotMeasuredError
 from railgauge.rank_arrays import decode_all
+from railgauge_reports.frame_parts import TEXT, texts
 from railgauge_reports.stored import Start
 
 Counts = npt.NDArray[np.int64]
@@ -30,12 +33,14 @@ class Groups:
     """
 
     start: Start
-    texts: Sequence[str]
+    texts: Sequence[str] | pa.Array
     unknown: bool = False
 
     @cached_property
     def _decoded(self) -> tuple[Counts, Counts]:
-        ranks, sizes = decode_all(self.texts)
+        ranks, sizes = decode_all(
+            self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist()
+        )
         total = len(self.start.node_of)
         if not (self.unknown or sizes.all()) or ranks.max(initial=-1) >= total:
             raise NotMeasuredError(
@@ -71,15 +76,15 @@ class Groups:
         number[self.ranks] = np.repeat(np.arange(len(self.sizes)), self.sizes)
         return number
 
-    def names(self) -> list[str]:
+    def names(self) -> pa.Array:
         """What a frame calls them."""
-        return [group_text(text) for text in self.texts]
+        made = self.texts if isinstance(self.texts, pa.Array) else texts(self.texts)
+        return pc.replace_substring(made, ",", " ")
 
-    def hosts(self) -> list[str]:
-        """The hosts of each group, each once in the order of its ranks, split by blanks; all if unknown.
-
-        Groups on the same nodes (one for each rail) share one string.
-        """
+    def hosts(self) -> pa.Array:
+        """The hosts of each group, each once in the order of its ranks, split by blanks; all if unknown."""
+        if len(self.sizes) and (self.sizes == 2).all():
+            return self._hosts_of_pairs()
         width = self.nodes.itemsize
         raw, hosts = self.nodes.tobytes(), self.start.run.hosts
         ends = np.cumsum(self.sizes) * width
@@ -91,4 +96,12 @@ class Groups:
                 nodes = np.frombuffer(key, self.nodes.dtype).tolist() or range(len(hosts))
                 text = made[key] = " ".join(dict.fromkeys(hosts[node] for node in nodes))
             named.append(text)
-        return named
+        return texts(named)
+
+    def _hosts_of_pairs(self) -> pa.Array:
+        """The same of groups of two ranks, as columns."""
+        one, other = self.start.first_of_name[self.nodes.reshape(-1, 2)].T
+        hosts = texts(self.start.run.hosts)
+        first, second = (hosts.take(pa.array(side)) for side in (one, other))
+        both = pc.binary_join_element_wise(first, second, pa.scalar(" ", TEXT))
+        return pc.if_else(pa.array(one == other), first, both) if (one == other).any() else both

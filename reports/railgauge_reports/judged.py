@@ -113,7 +113,8 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     machine = machine_of(run.stored)
     if machine.cluster is None:
         return {}, f"no expectation: {machine.reason}"
-    sizes = run.rows[run.rows["busbw_GBps"].notna()].groupby("operation")["nbytes"].unique()
+    told_of = run.rows.loc[run.rows["busbw_GBps"].notna(), ["operation", "nbytes"]]
+    sizes = told_of.groupby("operation")["nbytes"].unique()
     bands: dict[tuple[str, int], Band] = {}
     reasons = []
     for operation, asked in sizes.items():

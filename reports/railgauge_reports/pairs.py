@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,10 @@ import pyarrow.compute as pc
 from railgauge.patterns import PAIRWISE
 from railgauge_reports.cells import cut
 from railgauge_reports.loaded import LoadedRun
+
+Counts = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
 
 #: A pair is told of where it lacks this share of the median of all pairs ...
 MATERIAL = 0.10
@@ -57,9 +63,9 @@ class Common:
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """`frame`: a row a pair and rail of one case, with `one` < `other` (places in `players.names`),
-    `rail` (-1: none), busbw_GBps, `relative` to `median_GBps` (of all rows), and `row`, its place in
-    the case frame.
+    """`frame`: a row a pair and rail of one case, the slowest first, with `one` < `other` (places in
+    `players.names`), `rail` (-1: none), busbw_GBps, `relative` to `median_GBps` (of all rows), and
+    `row`, its place in the case frame.
     """
 
     players: Players
@@ -92,9 +98,19 @@ class Pairs:
         limit = self.median_GBps - max(MATERIAL * self.median_GBps, DEVIATIONS * spread)
         return self.frame[rates < limit].sort_values("busbw_GBps", kind="stable")
 
-    def by_player(self) -> pd.DataFrame:
-        """A row a player and rail, both ends of every pair: player, rail, busbw_GBps, row."""
-        return _ends(self.frame)
+    def by_player(self) -> Gathered:
+        """Both ends of every pair by `key`: player * `stride` + rail + 1."""
+        return self._ends(self.frame)
+
+    @property
+    def stride(self) -> int:
+        """How far the keys of two players lie apart in `by_player`."""
+        return int(self.frame["rail"].max()) + 2
+
+    def _ends(self, frame: pd.DataFrame) -> Gathered:
+        players = frame[["one", "other"]].to_numpy().ravel()  # side by side: rates go on rising
+        keys = players * self.stride + np.repeat(frame["rail"].to_numpy() + 1, 2)
+        return gathered(keys, np.repeat(frame["busbw_GBps"].to_numpy(), 2))
 
     def in_common(self) -> tuple[list[Common], pd.DataFrame]:
         """Players that explain the most slow pairs, and the slow pairs that none explains.
@@ -104,28 +120,52 @@ class Pairs:
         """
         left = self.slow
         found: list[Common] = []
-        all_of = self.by_player().groupby(["player", "rail"]).size()
+        every = self.by_player() if len(left) else None
         while len(left) and len(found) < MOST_COMMON:
-            counts = _ends(left).groupby(["player", "rail"])["busbw_GBps"].agg(["size", "median"])
-            counts["pairs"] = all_of.reindex(counts.index)
-            counts = counts[(counts["size"] >= COMMON) & (2 * counts["size"] > counts["pairs"])]
-            if counts.empty:
+            assert every is not None
+            slow = self._ends(left)
+            pairs = every.size[np.searchsorted(every.key, slow.key)]
+            many = (slow.size >= COMMON) & (2 * slow.size > pairs)
+            if not many.any():
                 break
-            most = counts.reset_index().iloc[int(counts["size"].to_numpy().argmax())]
-            player, rail = int(most["player"]), int(most["rail"])
-            slow, pairs = int(most["size"]), int(most["pairs"])
-            found.append(Common(player, rail, slow, pairs, float(most["median"])))
+            most = int(np.where(many, slow.size, 0).argmax())
+            player, rail = divmod(int(slow.key[most]), self.stride)
+            rail -= 1
+            count, of = int(slow.size[most]), int(pairs[most])
+            found.append(Common(player, rail, count, of, float(slow.median[most])))
             mine = (left["one"] == player) | (left["other"] == player)
             left = left[~(mine & (left["rail"] == rail))]
         return found, left
 
 
-def _ends(frame: pd.DataFrame) -> pd.DataFrame:
-    sides = [
-        frame[[side, "rail", "busbw_GBps", "row"]].rename(columns={side: "player"})
-        for side in ("one", "other")
-    ]
-    return pd.concat(sides, ignore_index=True)
+class Gathered(NamedTuple):
+    """Rates by key, a value each, keys ascending: `first` is the place of the least of them."""
+
+    key: Counts
+    first: Counts
+    size: Counts
+    median: Floats
+    least: Floats
+    most: Floats
+
+
+def gathered(keys: npt.NDArray[np.integer[Any]], rates: Floats) -> Gathered:
+    """What the rates of each key say, where all rates stand in rising order; keys are not negative."""
+    # of 16 bits NumPy's stable sort goes by digits, without comparisons
+    short = keys.astype(np.uint16) if keys.max(initial=0) < 1 << 16 else keys
+    order = np.argsort(short, kind="stable")
+    sorted_keys, sorted_rates = short[order], rates[order]
+    begin = np.flatnonzero(np.diff(sorted_keys, prepend=sorted_keys[:1] + 1))
+    end = np.append(begin[1:], len(order))[: len(begin)]
+    middle = (sorted_rates[(begin + end - 1) // 2] + sorted_rates[(begin + end) // 2]) / 2
+    return Gathered(
+        key=sorted_keys[begin].astype(np.int64),
+        first=order[begin],
+        size=end - begin,
+        median=middle,
+        least=sorted_rates[begin],
+        most=sorted_rates[end - 1],
+    )
 
 
 def pairs_of(run: LoadedRun) -> Pairs | None:
@@ -140,26 +180,26 @@ def pairs_of(run: LoadedRun) -> Pairs | None:
     largest = sizes[measured].max()
     case = cases[measured & (sizes == largest)].min()
     at = np.flatnonzero(measured & (cases == case))
-    own = run.rows.iloc[at][["operation", "hosts", "group", "rail", "busbw_GBps"]]
     players = players_of(run)
+    own = run.rows[["operation", "hosts", "group", "rail", "busbw_GBps"]].iloc[at]
     text = own["hosts"] if players.noun == "host" else own["group"]
     one, other = _places(text, players)
     rates = own["busbw_GBps"].to_numpy(np.float64)
+    known = np.flatnonzero((one >= 0) & (other >= 0) & (one != other))
+    if not len(known):
+        return None
+    median = float(np.median(rates))
+    slowest = known[np.argsort(rates[known], kind="stable")]
     frame = pd.DataFrame(
         {
-            "one": np.minimum(one, other),
-            "other": np.maximum(one, other),
-            "rail": own["rail"].fillna(-1).to_numpy(np.int64),
-            "busbw_GBps": rates,
-            "row": at,
+            "one": np.minimum(one, other)[slowest],
+            "other": np.maximum(one, other)[slowest],
+            "rail": own["rail"].fillna(-1).to_numpy(np.int32)[slowest],
+            "busbw_GBps": rates[slowest],
+            "row": at[slowest].astype(np.int32),
+            "relative": rates[slowest] / median,
         }
     )
-    known = (frame["one"] >= 0) & (frame["one"] != frame["other"])
-    median = float(np.median(rates))
-    frame["relative"] = frame["busbw_GBps"] / median
-    frame = frame[known].reset_index(drop=True)
-    if frame.empty:
-        return None
     return Pairs(players, str(own["operation"].iloc[0]), int(largest), median, frame)
 
 
@@ -179,7 +219,7 @@ def players_of(run: LoadedRun) -> Players:
     return Players("host", tuple(order), tuple(place.get(host, (0, ""))[1] for host in order))
 
 
-def _places(text: pd.Series, players: Players) -> tuple[np.ndarray, np.ndarray]:
+def _places(text: pd.Series, players: Players) -> tuple[Places, Places]:
     """Places of the two names in each text (`n0 n3`; of ranks also `0-1`); -1 where it holds no two."""
     codes, unique = pd.factorize(text.array)
     words = pa.array(unique, pa.string(), from_pandas=True)
@@ -193,6 +233,5 @@ def _places(text: pd.Series, players: Players) -> tuple[np.ndarray, np.ndarray]:
     for which in (0, 1):
         name = pc.utf8_trim_whitespace(pc.list_element(cut, which))
         place = pc.fill_null(pc.index_in(name, value_set=names), -1).to_numpy(zero_copy_only=False)
-        found.append(place.astype(np.int64)[codes])
-    alone = (found[0] < 0) | (found[1] < 0)
-    return np.where(alone, -1, found[0]), np.where(alone, -1, found[1])
+        found.append(place.astype(np.int32)[codes])
+    return found[0], found[1]

@@ -32,6 +32,9 @@ def disturbed(ends: Floats, seconds: Floats) -> Counts:
     """
     if ends.shape[1] < 2:
         return np.zeros(0, np.int64)
+    uneven = np.flatnonzero(~_even(seconds[:, 0], ends[:, 1:] - ends[:, :-1]))
+    if len(uneven) < len(ends):
+        return uneven[disturbed(ends[uneven], seconds[uneven])] if len(uneven) else uneven
     counts = _bins(ends, seconds)
     ordered = (np.diff(ends, axis=1, prepend=ends[:, :1] - seconds[:, :1]) >= 0).all(axis=1)
     found = [np.flatnonzero(~ordered & (counts > 0))]
@@ -79,6 +82,18 @@ def recovery(ends: Floats, seconds: Floats, event: float | None = None) -> Recov
     over = float(edges[after[0]])
     lost = int(np.count_nonzero((ends > at) & (ends <= over)))
     return Recovery(at - begin, max(0.0, over - at), lost)
+
+
+def _even(first: Floats, gaps: Floats) -> npt.NDArray[np.bool_]:
+    """Series in which no bin can be below half of another, from the gaps [series, n - 1] between ends.
+
+    The rate of a bin lies between one over the longest gap and one over the shortest, but for the
+    first bin: the first iteration, which no pause precedes, adds one to it at most.
+    """
+    longest, shortest = np.maximum(gaps.max(axis=1), first), gaps.min(axis=1)
+    fastest = (BIN_SECONDS + shortest) * DISTURBED  # times longest / (BIN_SECONDS * shortest)
+    even = longest * fastest <= 0.99 * BIN_SECONDS * shortest
+    return np.asarray(even & (shortest > 0) & (first >= 0))
 
 
 def _bins(ends: Floats, seconds: Floats) -> Counts:

@@ -6,14 +6,14 @@ Numbers are float64 with NaN for what cannot be had (`frame_parts.Cells`). Stati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from railgauge.plan import Case, Plan
-from railgauge.records import Choice, GroupResult, Result
+from railgauge.records import Allowed, Batch, Choice, Result
 from railgauge.samples import (
     Stack,
     bandwidth_rows,
@@ -27,6 +27,7 @@ from railgauge.units import GIGA, NANOSECONDS
 from railgauge_reports.arrivals import judge_series
 from railgauge_reports.flows import flow_columns, flow_times
 from railgauge_reports.frame_parts import Cells, known
+from railgauge_reports.group_table import GroupTable, table_of
 from railgauge_reports.groups import Groups
 from railgauge_reports.lossless.paused import Pauses
 from railgauge_reports.recovery import disturbed, recovery
@@ -75,12 +76,12 @@ def planned_columns(plan: Plan, case: Case, index: int, groups: Groups) -> dict[
 def measured_columns(run: StoredRun, made: Measured, groups: Groups) -> dict[str, Cells]:
     """What a result says of its groups; raises NotMeasuredError where its samples cannot be read."""
     result = made.result
-    samples = stacks(run.folder, result)
-    found = _Found(len(result.groups))
+    samples = stacks(run.folder, result, (groups.ranks, groups.sizes))
+    found, table = _Found(len(result.groups)), table_of(result.groups)
     for stack in samples:
         _statistics(found, stack, result, run.plan.precision)
         _late(found, stack, made)
-    cells = found.cells | _counted(result) | _device(result.groups, result.transfers)
+    cells = found.cells | _counted(result, table) | _device(table, result.transfers)
     cells |= _rates(result, cells, made.start)
     flows = flow_times(run, made, samples)
     cells |= flow_columns(result.case.nbytes, flows, groups)
@@ -197,31 +198,31 @@ def _late(found: _Found, stack: Stack, made: Measured) -> None:
 # what the journal says ----------------------------------------------------------------------------------
 
 
-def wrong_elements(groups: Sequence[GroupResult]) -> Floats:
+def wrong_elements(groups: GroupTable) -> Floats:
     """Wrong elements over the ranks of each group; NaN where nothing was checked."""
-    checked = [bool(group.wrong or group.checked_iterations) for group in groups]
-    counts = [sum(wrong.elements for wrong in group.wrong) for group in groups]
-    return np.where(checked, counts, np.nan)
+    checked = groups.numbers("checked_iterations") > 0
+    if not groups.any("wrong"):
+        return np.where(checked, 0.0, np.nan)
+    found = list(groups.values("wrong"))
+    counts = [sum(wrong.elements for wrong in each) for each in found]
+    return np.where(checked | np.array(list(map(bool, found))), counts, np.nan)
 
 
-def _counted(result: Result) -> dict[str, Cells]:
+def _counted(result: Result, groups: GroupTable) -> dict[str, Cells]:
     """Of each group what was counted beside its samples; of the round its name and its load."""
-    case, groups = result.case, result.groups
-    pressure = result.pressure
+    case, pressure = result.case, result.pressure
     loaded = pressure is not None and bool(pressure.seconds)
-    first_call_ns = np.array([group.first_call_ns for group in groups])
+    synchronised = case.timing == "synchronised"
     return {
         "wrong": wrong_elements(groups) if case.entry.sized else None,
-        "checked_iterations": np.array([group.checked_iterations for group in groups]),
-        "warmup_iterations": np.array([group.warmup_iterations for group in groups]),
+        "checked_iterations": groups.numbers("checked_iterations"),
+        "warmup_iterations": groups.numbers("warmup_iterations"),
         # of an external program each start is a cold one
-        "steady": None if case.entry.external else np.array([group.steady for group in groups]),
+        "steady": None if case.entry.external else groups.numbers("steady"),
         "stopped": result.stopped,
-        "first_call_seconds": first_call_ns * NANOSECONDS,
-        "missed_windows": np.array([group.missed_windows for group in groups])
-        if case.timing == "synchronised"
-        else None,
-        "rail": known([group.rail for group in groups]),
+        "first_call_seconds": groups.numbers("first_call_ns") * NANOSECONDS,
+        "missed_windows": groups.numbers("missed_windows") if synchronised else None,
+        "rail": groups.numbers("rail"),
         "setting": result.name or None,
         "load_GBps": pressure.nbytes / pressure.seconds / GIGA if pressure and loaded else None,
     }
@@ -247,26 +248,27 @@ def _rates(result: Result, cells: Mapping[str, Cells], start: Start) -> dict[str
     return made | {"algbw_GBps": algbw, "busbw_GBps": busbw}
 
 
-def _device(groups: Sequence[GroupResult], transfers: int) -> dict[str, Cells]:
+def _device(groups: GroupTable, transfers: int) -> dict[str, Cells]:
     """What is known of operations that a GPU runs; of most runs nothing."""
     made: dict[str, Cells] = {}
-    numbers: dict[str, Callable[[GroupResult], float | None]] = {
-        "overlap": lambda group: overlap_share(group.overlap),
-        "compute_slowdown": lambda group: compute_slowdown(group.overlap),
-        "init_seconds": lambda group: group.init_seconds,
-        "allowed_GBps": lambda group: group.allowed.GBps if group.allowed else None,
-    }
-    for name, of in numbers.items():
-        made[name] = known([of(group) for group in groups])
-    if any(group.batch for group in groups):
-        each = known([group.batch.iterations * transfers if group.batch else 0 for group in groups])
+    if groups.any("init_seconds"):
+        made["init_seconds"] = groups.numbers("init_seconds")
+    if groups.any("overlap"):
+        overlaps = list(groups.values("overlap"))
+        made["overlap"] = known([overlap_share(overlap) for overlap in overlaps])
+        made["compute_slowdown"] = known([compute_slowdown(overlap) for overlap in overlaps])
+    if groups.any("batch"):
+        batches: list[Batch | None] = list(groups.values("batch"))
+        each = known([batch.iterations * transfers if batch else 0 for batch in batches])
         each[each == 0] = np.nan
-        host = known([group.batch.host_seconds if group.batch else None for group in groups])
-        device = known([group.batch.device_seconds if group.batch else None for group in groups])
+        host = known([batch.host_seconds if batch else None for batch in batches])
+        device = known([batch.device_seconds if batch else None for batch in batches])
         made |= {"batch_host_seconds": host / each, "batch_device_seconds": device / each}
-    if any(group.allowed for group in groups):
-        made["allowed_by"] = [group.allowed.words if group.allowed else None for group in groups]
-    if any(group.choice for group in groups):
-        choices = [msgspec.structs.asdict(group.choice or Choice()) for group in groups]
+    if groups.any("allowed"):
+        limits: list[Allowed | None] = list(groups.values("allowed"))
+        made["allowed_GBps"] = known([limit.GBps if limit else None for limit in limits])
+        made["allowed_by"] = [limit.words if limit else None for limit in limits]
+    if groups.any("choice"):
+        choices = [msgspec.structs.asdict(choice or Choice()) for choice in groups.values("choice")]
         made |= {name: [choice[name] or None for choice in choices] for name in choices[0]}
     return made

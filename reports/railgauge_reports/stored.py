@@ -24,6 +24,7 @@ from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
 from railgauge.repeating import round_of
 from railgauge.topology import Topology, located
+from railgauge_reports.group_table import compact
 from railgauge_reports.nodes import RecordedNode, nodes_of
 
 Pair = tuple[int, int]  # index of the case, index of the round
@@ -45,6 +46,13 @@ class Start:
         """The node of each rank, int64 [ranks]."""
         nodes, times = np.array(self.run.nodes, np.int64).reshape(-1, 2).T
         return np.repeat(nodes, times)
+
+    @cached_property
+    def first_of_name(self) -> npt.NDArray[np.int64]:
+        """The first node with the host name of each node, int64 [nodes]: two may have one name."""
+        first: dict[str, int] = {}
+        named = [first.setdefault(host, node) for node, host in enumerate(self.run.hosts)]
+        return np.array(named, np.int64)
 
     @cached_property
     def _walk(self) -> dict[str, Any]:
@@ -181,7 +189,7 @@ def read_run(folder: Path, called: Path | None = None) -> StoredRun:
     `called` is how reports name it (None: by its path).
     """
     try:
-        records = read_journal(folder)
+        records = read_journal(folder, compact)
     except OSError as error:
         raise NotMeasuredError(
             f"{folder / JOURNAL}: {error.strerror or error}.\n"

@@ -24,6 +24,7 @@ from railgauge.plan import Case, Plan, cases
 from railgauge.records import Wrong
 from railgauge.repeating import repetitions
 from railgauge.topology import Topology
+from railgauge_reports.group_table import table_of
 from railgauge_reports.stored import Measured, Pair, StoredRun
 
 #: Ranks with wrong data that a report for people names.
@@ -132,21 +133,22 @@ def wrong_elements(run: StoredRun) -> list[WrongElement]:
     return [
         WrongElement(made.result.case, made.result.round, wrong)
         for made in run.results
-        for group in made.result.groups
-        for wrong in group.wrong
+        if (groups := table_of(made.result.groups)).any("wrong")
+        for found in groups.values("wrong")
+        for wrong in found
     ]
 
 
 def _whole(made: Measured, planned: dict[Pair, Case]) -> bool:
     result = made.result
-    samples = bool(result.groups) and all(group.iterations > 0 for group in result.groups)
+    samples = bool(result.groups) and table_of(result.groups).least("iterations") > 0
     return samples and planned.get((result.case.index, result.round)) == result.case
 
 
 def _unchecked(made: Measured) -> bool:
     entry = made.result.case.entry
     verifiable = entry.sized and not entry.external
-    return verifiable and not all(group.checked_iterations for group in made.result.groups)
+    return verifiable and not table_of(made.result.groups).least("checked_iterations")
 
 
 def coverage(run: StoredRun) -> Coverage:
@@ -161,15 +163,19 @@ def coverage(run: StoredRun) -> Coverage:
         where = run.starts[-1].topology(run.plan)
         times = repetitions(run.plan, where, (index for _, index in run.pairs))
         planned = planned_pairs(run.plan, where, times)
-    groups = [group for made in run.results for group in made.result.groups]
+    tables = [table_of(made.result.groups) for made in run.results]
+    timed = sum(
+        len(table) + table.total("warmup_iterations") + table.total("iterations")
+        for table in tables
+    )
     return Coverage(
         planned=len(planned),
         measured=sum(_whole(made, planned) for made in run.results),
         gaps=len(run.gaps),
         not_reached=len(planned.keys() - run.pairs.keys()),
         unchecked=0 if run.simulated else sum(_unchecked(made) for made in run.results),
-        iterations=sum(1 + group.warmup_iterations + group.iterations for group in groups),
-        checked=sum(group.checked_iterations for group in groups),
+        iterations=timed,
+        checked=sum(table.total("checked_iterations") for table in tables),
         imported=run.imported,
     )
 

@@ -1,7 +1,8 @@
 """How long a report takes: of a run of 1,000 cases, and of one of 49,152 groups on 4,096 nodes of 8 GPUs.
 
-`python tests/benchmarks/bench_frames.py [NODES ROUNDS]` prints seconds of CPU and the peak of memory after
-each phase of the large one; 1024 1023 is a whole tournament of 1,024 nodes (4,190,208 rows, 30 GB).
+`python tests/benchmarks/bench_frames.py [NODES ROUNDS]` prints seconds of CPU and of the clock, and the
+peak of memory after each phase of the large one; 1024 1023 is a whole tournament of 1,024 nodes (4,190,208
+rows, 3.2 GB in the folder for temporary files). `... history` opens a folder of 1,000 runs instead.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def test_sample_frame_of_a_thousand_cases(benchmark, thousand_cases):
 
 # many groups ------------------------------------------------------------------------------------------
 
-FORMATS = ("csv", "json", "markdown", "table", "parquet", "nccl_tests")
+FORMATS = ("csv", "json", "markdown", "table", "parquet", "nccl_tests", "html")
 
 
 @pytest.fixture(scope="module")
@@ -128,31 +129,85 @@ def test_formats_of_many_groups(benchmark, loaded, name):
     assert benchmark.pedantic(formats.renderer(name), (loaded,), rounds=3)
 
 
-def phases(nodes: int, rounds: int) -> None:
-    """Print what each phase of a report costs."""
-    from railgauge_reports.loaded import LoadedRun
-    from railgauge_reports.lossless import told
-    from railgauge_reports.lossless.run import fabric_of
-    from railgauge_reports.stored import read_run
-    from railgauge_reports.verdict import judge, with_faults
+def history(folder, shape, runs=1000):
+    """A folder of small runs, one below the other."""
+    for k in range(runs):
+        large_run().write(folder / f"{k:04d}", shape._replace(seed=k))
+    return folder
 
+
+@pytest.fixture(scope="module")
+def thousand_runs(rig, tmp_path_factory):
+    """Runs of an all_reduce on two nodes of 4 GPUs, with counters."""
+    shape = rig("large_run").Shape(2, 4, pattern="world", iterations=100, counters=True)
+    return history(tmp_path_factory.mktemp("history"), shape)
+
+
+def test_opening_a_thousand_runs(benchmark, thousand_runs):
+    made = benchmark.pedantic(opened, (thousand_runs,), rounds=3)
+    assert len(made) == 1000
+
+
+def test_the_times_of_a_thousand_runs(benchmark, thousand_runs):
+    from railgauge_reports.compare.measured import launches_of
+
+    made = benchmark.pedantic(launches_of, (thousand_runs,), rounds=1)
+    assert len(made) == 1000
+
+
+def opened(folder):
+    from railgauge_reports.stored import read_run
+
+    return [read_run(child) for child in sorted(folder.iterdir())]
+
+
+# as a program -------------------------------------------------------------------------------------------
+
+
+def large_run():
+    """The rig, without pytest."""
     place = Path(__file__).parents[1] / "rigs/large_run/__init__.py"
     spec = importlib.util.spec_from_file_location("large_run", place)
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    shown = FORMATS if rounds <= 100 else ("parquet", "markdown", "table")
+    return made
+
+
+def phase(name, work, *arguments):
+    """The value of some work, whose cost is printed."""
+    before, began = time.process_time(), time.perf_counter()
+    value = work(*arguments)
+    seconds, took = time.process_time() - before, time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{name:12}{seconds:8.2f} s CPU{took:8.2f} s{peak:8.2f} GiB", flush=True)
+    return value
+
+
+def opening() -> None:
+    """Print what a history of 1,000 runs costs."""
+    from railgauge_reports.compare.measured import launches_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        shape = large_run().Shape(2, 4, pattern="world", iterations=100, counters=True)
+        path = phase("write", history, Path(folder), shape)
+        phase("open", opened, path)
+        phase("times", launches_of, path)
+
+
+def phases(nodes: int, rounds: int) -> None:
+    """Print what each phase of a report costs."""
+    from railgauge_reports.loaded import LoadedRun
+    from railgauge_reports.localise.localiser import localise_run
+    from railgauge_reports.lossless import told
+    from railgauge_reports.lossless.run import fabric_of
+    from railgauge_reports.stored import read_run
+    from railgauge_reports.verdict import judge, with_faults
+
+    made = large_run()
+    shown = FORMATS if rounds <= 100 else ("html", "parquet", "markdown", "table")
     renderers = {name: formats.renderer(name) for name in shown}
-
-    def phase(name, work, *arguments):
-        before = time.process_time()
-        value = work(*arguments)
-        seconds = time.process_time() - before
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{name:12}{seconds:8.2f} s{peak:8.2f} GiB", flush=True)
-        return value
-
     with tempfile.TemporaryDirectory() as folder:
         path = phase("write", made.write, Path(folder) / "run", made.Shape(nodes, 8, rounds=rounds))
         stored = phase("read", read_run, path)
@@ -162,9 +217,15 @@ def phases(nodes: int, rounds: int) -> None:
         verdict = with_faults(verdict, told.reasons(fabric), told.next_commands(fabric))
         run = LoadedRun(stored, rows, verdict, fabric)
         print(f"{len(rows)} rows")
+        phase("localise", localise_run, stored, rows)
         for name, render in renderers.items():
-            phase(name, render, run)
+            text = phase(name, render, run)
+            print(f"{'':12}{len(text) / 1e6:8.2f} MB")
 
 
 if __name__ == "__main__":
-    phases(*(map(int, sys.argv[1:]) if sys.argv[1:] else (4096, 3)))
+    match sys.argv[1:]:
+        case ["history"]:
+            opening()
+        case asked:
+            phases(*(map(int, asked) if asked else (4096, 3)))

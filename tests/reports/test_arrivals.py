@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from railgauge_reports.arrivals import judge_arrivals, judge_series
+from railgauge_reports.arrivals import judge_arrivals, judge_series, lateness_ns
 from railgauge_reports.findings import slow_arrivals
 from railgauge_reports.frames import case_frame
 from railgauge_reports.loaded import load
@@ -151,3 +151,14 @@ def test_series_side_by_side_are_judged_as_each_alone(uncertainty):
     assert found == [judged(own, uncertainty) for own in stamps]
     named = [one.late and one.late.rank for one in found]
     assert named == ([None, 2, 1, None, None] if uncertainty is not None else [None] * 5)
+
+
+def test_two_ranks_are_late_by_what_lies_between_them():
+    entries = np.random.default_rng(3).integers(-(1 << 40), 1 << 40, (50, 2, 30))
+    entries[:, :, ::7] = entries[:, :1, ::7]  # of equals the first one
+    lateness, last = lateness_ns(entries)
+    thrice = lateness_ns(entries[:, [0, 1, 0]])  # by the median of the others
+    assert (last == entries.argmax(axis=1)).all()
+    assert (lateness == np.ptp(entries, axis=1)).all()
+    first_leads = last == 1
+    assert (thrice[0][first_leads] == lateness[first_leads]).all()

@@ -13,7 +13,7 @@ from railgauge.records import Wrong, decode_ranks
 from railgauge.samples import bandwidths, group_samples, seconds
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS
-from railgauge_reports import cells
+from railgauge_reports import cells, frames
 from railgauge_reports.arrivals import judge_arrivals
 from railgauge_reports.findings import slow_arrivals
 from railgauge_reports.formats import markdown, table
@@ -206,3 +206,28 @@ def test_a_group_of_ranks_that_the_run_did_not_have_is_an_error(large_run, ranks
     journal.write_text(journal.read_text().replace('"ranks":"0,3"', f'"ranks":"{ranks}"'))
     with pytest.raises(NotMeasuredError, match=r"did not have|no list of ranks"):
         case_frame(folder)
+
+
+def test_threads_make_the_same_frame(large_run, monkeypatch):
+    stored = read_run(large_run(nodes=12, gpus=2, rounds=11, iterations=7))
+    alone = case_frame(stored)
+    monkeypatch.setattr(frames, "_MANY_PAIRS", 2)
+    pd.testing.assert_frame_equal(case_frame(stored), alone)
+
+
+def test_an_error_of_one_round_ends_the_threads_with_that_error(large_run, monkeypatch):
+    monkeypatch.setattr(frames, "_MANY_PAIRS", 2)
+    folder = large_run(nodes=12, gpus=2, rounds=11, iterations=7)
+    (folder / "samples/node0.i64").write_bytes(b"")
+    with pytest.raises(NotMeasuredError, match="cut short"):
+        case_frame(read_run(folder))
+
+
+def test_one_frame_of_many_runs_holds_the_frame_of_each(large_run):
+    shapes = ({"nodes": 4, "gpus": 2, "rounds": 2}, {"nodes": 3, "gpus": 2, "pattern": "world"})
+    runs = [read_run(large_run(**shape)) for shape in shapes]
+    whole = frames.frame_of_runs(runs)
+    assert whole.columns.tolist() == ["run", *frames.COLUMNS]
+    for number, stored in enumerate(runs):
+        own = whole[whole["run"] == number].drop(columns="run").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, case_frame(stored))

@@ -103,6 +103,14 @@ def test_a_host_that_is_stopped_itself_hands_the_blame_on(fabric):
     assert roots(evidence) == ["n2"]  # n3 stops too, but nobody who is stopped sends to it
 
 
+def test_pairs_send_to_each_other_both_ways(fabric):
+    traffic = Traffic("pairs", met=["n0 n1", "n2 n0", "n1 n3"])
+    evidence = fabric(n0=PAUSED, n1=STOPPING, others=STOPPING, traffic=traffic)
+    assert roots(evidence) == ["n1", "n2"]  # n3 met nobody who is stopped
+    assert traffic.receivers("n3") == ("n1",)
+    assert traffic.receivers("elsewhere") == ()
+
+
 def test_without_a_host_that_stops_others_it_is_the_switches(fabric):
     graph = pause.graph(fabric(n0=PAUSED))
     assert not graph.roots

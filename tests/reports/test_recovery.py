@@ -74,3 +74,16 @@ def test_the_disturbed_of_many_series_are_those_that_have_to_recover():
     assert 7 in found
     assert 5 < len(alone) < 20
     assert disturbed(ends[:, :1], took[:, :1]).tolist() == []
+
+
+@pytest.mark.parametrize("slow", [1.0, 1.5, 1.9, 2.1, 2.6, 4.0])
+def test_no_series_is_passed_over_that_has_to_recover(slow):
+    random = np.random.default_rng(int(slow * 10))
+    gaps = 0.03 * random.uniform(1, slow, (60, 100))
+    gaps[:, 60:] *= random.uniform(1, slow, (60, 1))
+    took = gaps * random.uniform(0.01, 1, (60, 1))  # a pause before each iteration but the first
+    ends = gaps.cumsum(axis=1)
+    ends += (took[:, 0] - ends[:, 0])[:, None]
+    found = [k for k in range(60) if recovery(ends[k], took[k])]
+    assert disturbed(ends, took).tolist() == found
+    assert bool(found) == (slow > 2.5)

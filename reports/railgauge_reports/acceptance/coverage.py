@@ -10,6 +10,7 @@ from railgauge.records import decode_ranks
 from railgauge_reports.acceptance import checklist
 from railgauge_reports.acceptance.answer import Coverage, StageResult
 from railgauge_reports.acceptance.planning import Asked
+from railgauge_reports.group_table import table_of
 from railgauge_reports.stored import Measured, StoredRun
 
 
@@ -36,13 +37,15 @@ class _Seen:
 
     def _add_groups(self, run: StoredRun, made: Measured, leaf_of: dict[str, str]) -> None:
         pairwise = run.plan.pattern in PAIRWISE
-        for group in made.result.groups:
-            if not group.iterations:
+        groups = table_of(made.result.groups)
+        fields = (groups.values(name) for name in ("ranks", "iterations", "rail"))
+        for ranks, iterations, rail in zip(*fields, strict=True):
+            if not iterations:
                 continue
-            hosts = list(dict.fromkeys(made.start.host_of[r] for r in decode_ranks(group.ranks)))
+            hosts = list(dict.fromkeys(made.start.host_of[r] for r in decode_ranks(ranks)))
             self.nodes |= set(hosts)
-            if group.rail is not None:
-                self.nics |= {(host, group.rail) for host in hosts}
+            if rail is not None:
+                self.nics |= {(host, rail) for host in hosts}
             if pairwise and len(hosts) == 2:
                 self._add_pair(hosts, leaf_of)
 

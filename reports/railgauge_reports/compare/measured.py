@@ -14,7 +14,7 @@ from railgauge.journal import JOURNAL
 from railgauge.units import format_size
 from railgauge_reports.compare.effects import within
 from railgauge_reports.frame_parts import records
-from railgauge_reports.frames import case_frame
+from railgauge_reports.frames import frame_of_runs
 from railgauge_reports.stored import Pair, StoredRun, read_run
 
 
@@ -75,8 +75,8 @@ class Launch:
     """A run folder as it was read, with its times, and the case and round that each belongs to."""
 
     stored: StoredRun
-    times: Mapping[Key, Time]
-    pairs: Mapping[Key, Pair]
+    times: dict[Key, Time]
+    pairs: dict[Key, Pair]
 
 
 def launches_of(path: Path, called: Path | None = None) -> list[Launch]:
@@ -99,26 +99,31 @@ def launches_of(path: Path, called: Path | None = None) -> list[Launch]:
             f"{path}: no {JOURNAL} here, and none in a folder below.\n"
             "  expected: a run folder, or a folder of run folders\n  next: railgauge run --output DIR"
         )
-    return [read_launch(child, called / child.name) for child in found]
+    return _launches([read_run(child, called / child.name) for child in found])
 
 
 def read_launch(folder: Path, called: Path | None = None) -> Launch:
     """Read one run folder; NotMeasuredError where that is not possible."""
-    stored = read_run(folder, called)
-    times: dict[Key, Time] = {}
-    pairs: dict[Key, Pair] = {}
-    frame = case_frame(stored)
-    fields = (*Key.__struct_fields__, "case")
-    for (*facts, case), (gap, *said) in zip(
+    (launch,) = _launches([read_run(folder, called)])
+    return launch
+
+
+def _launches(runs: Sequence[StoredRun]) -> list[Launch]:
+    """The times of all runs, out of one frame."""
+    made = [Launch(stored, {}, {}) for stored in runs]
+    frame = frame_of_runs(runs)
+    fields = ("run", "case", *Key.__struct_fields__)
+    for (run, case, *facts), (gap, *said) in zip(
         records(frame, *fields), records(frame, "gap", *_SAID), strict=True
     ):
+        launch = made[run]
         key = Key(**dict(zip(Key.__struct_fields__, facts, strict=True)))
         time = _time(gap, *said)
         # of a printed value nothing is known inside the launch: the spread between launches has to do
-        alone = stored.imported and time.median and math.isinf(time.within)
-        times[key] = dataclasses.replace(time, within=0.0) if alone else time
-        pairs[key] = (case, key.round)
-    return Launch(stored, times, pairs)
+        alone = launch.stored.imported and time.median and math.isinf(time.within)
+        launch.times[key] = dataclasses.replace(time, within=0.0) if alone else time
+        launch.pairs[key] = (case, key.round)
+    return made
 
 
 _SAID = (

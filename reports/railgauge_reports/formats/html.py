@@ -6,12 +6,14 @@ are listed, and with --output all of them lie beside the page as Parquet.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.formats import parquet
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.page.acceptance import acceptance_page
 from railgauge_reports.page.content import page_of, whole
-from railgauge_reports.page.document import acceptance_document, document
+from railgauge_reports.page.document import acceptance_document, document, library
 
 #: What the name of the file of all rows ends in.
 BESIDE = ".rows.parquet"
@@ -19,7 +21,11 @@ BESIDE = ".rows.parquet"
 
 def render(run: LoadedRun) -> str:
     """The page."""
-    return document(page_of(run))
+    with ThreadPoolExecutor(1) as beside_it:  # the library takes seconds, and no GIL
+        made = beside_it.submit(library)
+        page = page_of(run)
+        made.result()
+    return document(page)
 
 
 def beside(run: LoadedRun) -> bytes | None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from railgauge.records import decode_ranks
 from railgauge_reports.frame_parts import records as _records
+from railgauge_reports.group_table import table_of
 from railgauge_reports.groups import group_text
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.stored import StoredRun
@@ -161,6 +162,7 @@ def _failed_checks(run: StoredRun) -> dict[_Place, int]:
     return {
         (made.result.case.index, made.result.round, group_text(group.ranks)): len(group.wrong)
         for made in run.results
+        if table_of(made.result.groups).any("wrong")
         for group in made.result.groups
         if group.wrong
     }

@@ -116,6 +116,7 @@ def _of_one_case(rows: pd.DataFrame, operation: str | None, nbytes: int | None) 
     """The rows of the case that is asked for; none where there is no such one."""
     if rows.empty:
         return rows
+    rows = rows[["operation", "nbytes", "case", "round", "group", "algbw_GBps"]]
     asked = rows["operation"].iloc[0] if operation is None else operation
     own = rows.loc[rows["operation"] == asked]
     if own.empty:

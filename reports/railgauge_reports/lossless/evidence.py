@@ -128,7 +128,8 @@ class Traffic:
 
     `ideal_GBps` is a flow's fair share, `fairness` Jain's index of the flows' rates, `line_share` the
     best bandwidth over the line rate, `stable` whether its times scatter little, `symmetric` whether
-    all hosts send the same over all their rails. `outliers` are seconds of single slow iterations.
+    all hosts send the same over all their rails. `outliers` are seconds of single slow iterations. Of
+    pairs `met` takes the place of flows: `n0 n1`, once of every two hosts that sent to each other.
     """
 
     pattern: str | None = None
@@ -140,10 +141,13 @@ class Traffic:
     stable: bool | None = None
     symmetric: bool | None = None
     outliers: tuple[float, ...] | None = None
+    met: Iterable[str] | None = None  # half a million of a tournament of 1,024 nodes
 
     def receivers(self, host: str) -> tuple[str, ...] | None:
         """The hosts that this one sends to; None where the flows are unknown."""
-        return None if self.flows is None else self._receivers.get(host, ())
+        if self.flows is None and self.met is None:
+            return None
+        return self._receivers.get(host, ())
 
     @cached_property
     def _receivers(self) -> Mapping[str, tuple[str, ...]]:
@@ -151,6 +155,10 @@ class Traffic:
         found: dict[str, dict[str, None]] = {}
         for flow in self.flows or ():
             found.setdefault(flow.source, {})[flow.destination] = None
+        for names in self.met or ():
+            one, other = names.split()
+            found.setdefault(one, {})[other] = None
+            found.setdefault(other, {})[one] = None
         return {source: tuple(to) for source, to in found.items()}
 
 

@@ -138,14 +138,12 @@ def graph(evidence: Evidence) -> Graph:
 
 def _reached(evidence: Evidence, paused: set[str]) -> set[str]:
     """The hosts that somebody who is stopped sends to, over others who are stopped."""
-    if evidence.traffic.flows is None:
-        return set(evidence.hosts) - (paused if len(paused) == 1 else set()) if paused else set()
-    receivers: dict[str, set[str]] = {}
-    for flow in evidence.traffic.flows:
-        receivers.setdefault(flow.source, set()).add(flow.destination)
     reached: set[str] = set()
     for host in paused:
-        reached |= receivers.get(host, set()) - {host}
+        receivers = evidence.traffic.receivers(host)
+        if receivers is None:
+            return set(evidence.hosts) - (paused if len(paused) == 1 else set())
+        reached |= set(receivers) - {host}
     return reached
 
 

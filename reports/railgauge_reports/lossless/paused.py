@@ -25,7 +25,10 @@ def pauses_of(stored: StoredRun) -> Pauses:
             host = made.start.run.hosts[counted.node]
             if host in counting:
                 found[made.result.case.index, made.result.round, host] = (0.0, False)
-    frame = pause.ratios(counter_frame(stored, pause.EVENTS), _rates(ports))
+    counted_of = counter_frame(stored, pause.EVENTS) if found else None
+    if counted_of is None or counted_of.empty:
+        return found
+    frame = pause.ratios(counted_of, _rates(ports))
     for row in frame.to_dict("records"):
         key = (int(row["case"]), int(row["round"]), str(row["host"]))
         ratio = (float(row["pause_ratio"]), bool(row["bound"]))

@@ -22,6 +22,18 @@ LARGE_BYTES = 16 << 20
 CARRIED = 0.1
 #: Operations in which every rank sends as much as every other.
 SYMMETRIC = ("all_reduce", "all_gather", "reduce_scatter", "alltoall")
+#: What is wanted of a row that was measured.
+_COLUMNS = [
+    "case",
+    "round",
+    "group",
+    "hosts",
+    "nbytes",
+    "setting",
+    "busbw_GBps",
+    "impact",
+    "stable",
+]
 #: An iteration is an outlier from this many medians on.
 OUTLIER = 10
 
@@ -30,21 +42,23 @@ def traffic_of(
     stored: StoredRun, rows: pd.DataFrame, ports: Sequence[Port], gigabytes: float | None
 ) -> Traffic:
     """What can be told of the traffic from the rows of a case frame; the rest stays unknown."""
-    measured = rows[rows["busbw_GBps"].notna()]
+    measured = rows.loc[rows["busbw_GBps"].notna(), _COLUMNS]
     frame = flow_frame(stored)
     largest = frame[frame["nbytes"] == frame["nbytes"].max()]
-    flows, fairness = _flows(stored, largest) or _pairs(stored, measured) or (None, None)
+    flows, fairness = _flows(stored, largest) or (None, None)
+    met, least = (None, None) if flows is not None else _pairs(stored, measured)
     share, stable = _line(measured, ports, gigabytes)
     return Traffic(
         pattern=stored.plan.pattern,
         flows=flows,
-        fairness=fairness,
+        fairness=least if fairness is None else fairness,
         ideal_GBps=_ideal(stored, largest),
         victims=_victims(measured) or None,
         line_share=share,
         stable=stable,
         symmetric=_symmetric(stored, ports),
         outliers=_outliers(rows),
+        met=met,
     )
 
 
@@ -93,19 +107,16 @@ def _victims(rows: pd.DataFrame) -> tuple[Victim, ...]:
     return tuple(found)
 
 
-def _pairs(
-    stored: StoredRun, rows: pd.DataFrame
-) -> tuple[tuple[Flow, ...] | None, float | None] | None:
-    """Both directions of every pair of hosts at the largest size, and the least fair round."""
+def _pairs(stored: StoredRun, rows: pd.DataFrame) -> tuple[Iterable[str] | None, float | None]:
+    """Every two hosts that met at the largest size, and the least fair round; of a pattern of pairs."""
     if stored.plan.pattern not in PAIRWISE:
-        return None
+        return None, None
     largest = rows[rows["nbytes"] == rows["nbytes"].max()]
-    flows = []
-    for names, rate in records(largest, "hosts", "busbw_GBps"):
-        hosts = names.split()
-        if len(hosts) == 2:
-            flows += [Flow(hosts[0], hosts[1], rate), Flow(hosts[1], hosts[0], rate)]
-    return (tuple(flows) or None), _least_fair(largest.groupby(["case", "round"])["busbw_GBps"])
+    hosts = pd.Series(largest["hosts"].unique())
+    met = hosts[hosts.str.count(" ") == 1].array
+    return (met if len(met) else None), _least_fair(
+        largest.groupby(["case", "round"])["busbw_GBps"]
+    )
 
 
 def _least_fair(groups: Iterable[tuple[Any, pd.Series[float]]]) -> float | None:
@@ -147,5 +158,5 @@ def _symmetric(stored: StoredRun, ports: Sequence[Port]) -> bool | None:
 
 def _outliers(rows: pd.DataFrame) -> tuple[float, ...]:
     """The slowest iteration of every row in which one stands far out."""
-    far = rows[rows["max_seconds"] >= OUTLIER * rows["median_seconds"]]
-    return tuple(float(seconds) for seconds in far["max_seconds"])
+    most = rows["max_seconds"]
+    return tuple(float(seconds) for seconds in most[most >= OUTLIER * rows["median_seconds"]])

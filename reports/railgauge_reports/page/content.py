@@ -151,18 +151,18 @@ def _subtitle(run: LoadedRun) -> str:
 def _facts(run: LoadedRun, judged: Judged) -> tuple[Fact, ...]:
     rows, made = run.rows, []
     if rows["busbw_GBps"].notna().any():
-        best = rows.nlargest(1, "busbw_GBps").iloc[0]
+        best = rows.iloc[int(rows["busbw_GBps"].argmax())]
         size = f"{best['operation']} of {format_size(int(best['nbytes']))}"
         made.append(Fact("highest busbw", f"{significant(best['busbw_GBps'])} GB/s", size))
     if judged.pairs is not None:
-        slowest = judged.pairs.frame.nsmallest(1, "busbw_GBps").iloc[0]
+        slowest = judged.pairs.frame.iloc[0]
         who = judged.pairs.words(int(slowest["one"]), int(slowest["other"]), int(slowest["rail"]))
         share = f"{float(slowest['relative']):.0%} of the median"
         made.append(
             Fact("slowest pair", f"{significant(slowest['busbw_GBps'])} GB/s", f"{who}, {share}")
         )
     if rows["median_seconds"].notna().any():
-        least = rows.nsmallest(1, "median_seconds").iloc[0]
+        least = rows.iloc[int(rows["median_seconds"].argmin())]
         size = f"{least['operation']} of {format_size(int(least['nbytes']))}"
         made.append(Fact("shortest median", format_time(least["median_seconds"]), size))
     checked = rows["wrong"].notna()

@@ -39,11 +39,11 @@ def acceptance_document(page: AcceptancePage) -> str:
 
 
 def _filled(template: str, page: Page | AcceptancePage) -> str:
-    style, script, library = _part("page.css"), _part("page.js"), _library()
+    style, script, vega = _part("page.css"), _part("page.js"), library()
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash(library)} {_hash(script)}",
+            f"script-src {_hash(vega)} {_hash(script)}",
             f"style-src {_hash(style)}",
             "base-uri 'none'",
             "form-action 'none'",
@@ -54,7 +54,7 @@ def _filled(template: str, page: Page | AcceptancePage) -> str:
         policy=policy,
         style=Markup(style),
         script=Markup(script),
-        library=Markup(library),
+        library=Markup(vega),
         block=_block,
         cut=cut,
         version=__version__,
@@ -79,7 +79,7 @@ def _hash(text: str) -> str:
 
 
 @functools.cache
-def _library() -> str:
+def library() -> str:
     """Vega, Vega-Lite, its interpreter and vega-embed, which vl-convert ships; 0.9 MB."""
     import vl_convert
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from railgauge.units import format_size
 from railgauge_reports.cells import cut, significant
 from railgauge_reports.page.chart import Chart, Grid
-from railgauge_reports.pairs import MOST_NAME, Pairs
+from railgauge_reports.pairs import MOST_NAME, Pairs, gathered
 
 #: Players that are drawn one by one, and cells of all panels of the rails together.
 MOST_PLAYERS, MOST_CELLS = 64, 6144
@@ -30,15 +31,17 @@ ROW_PIXELS = 20  # of a bar
 class Blocks:
     """Runs of players that are drawn as one; `of[player]` is the block of a player."""
 
+    of: npt.NDArray[np.int32]
+
     def __init__(self, pairs: Pairs, most: int, suspects: frozenset[str] = frozenset()) -> None:
         names, leaves = pairs.players.names, pairs.players.leaves
         n, known = len(names), pairs.players.leaf_names
         if n <= most:
-            self.of = np.arange(n)
+            self.of = np.arange(n, dtype=np.int32)
         elif len(known) > 1 and len(known) <= most:
-            self.of = np.array([known.index(leaf) for leaf in leaves])
+            self.of = np.array([known.index(leaf) for leaf in leaves], np.int32)
         else:
-            self.of = np.arange(n) // math.ceil(n / most)
+            self.of = np.arange(n, dtype=np.int32) // math.ceil(n / most)
         self.single = n <= most
         firsts = [int(first) for first in np.unique(self.of, return_index=True)[1]]
         ends = [*firsts[1:], n]
@@ -69,28 +72,28 @@ def _label(pairs: Pairs, first: int, end: int, suspects: frozenset[str]) -> str:
 def cells_of(frame: pd.DataFrame, blocks: Blocks, pairs: Pairs, by_rail: bool) -> pd.DataFrame:
     """A row a cell: row, column, [rail], busbw (median), worst, slowest (who), pairs, slow.
 
-    Both triangles; `slow`: a pair that is told of lies in it.
+    Of rows of `pairs.frame` in their order. Both triangles; `slow`: a pair that is told of lies in it.
     """
     a, b = blocks.of[frame["one"]], blocks.of[frame["other"]]
-    told = pd.DataFrame(
+    wide = len(blocks.labels)
+    keys: npt.NDArray[np.int32] = np.maximum(a, b) * wide + np.minimum(a, b)
+    rails, rail = np.unique(
+        frame["rail"].to_numpy() if by_rail else np.zeros(len(a), np.int32), return_inverse=True
+    )
+    cells = gathered(keys * len(rails) + rail, frame["busbw_GBps"].to_numpy())
+    place, on = np.divmod(cells.key, len(rails))
+    made = pd.DataFrame(
         {
-            "y": np.maximum(a, b),
-            "x": np.minimum(a, b),
-            "rail": frame["rail"].to_numpy(),
-            "busbw": frame["busbw_GBps"].to_numpy(),
-            "slow": np.isin(frame["row"], pairs.slow["row"]),
-            "at": np.arange(len(frame)),
+            "y": place // wide,
+            "x": place % wide,
+            **({"rail": rails[on]} if by_rail else {}),
+            "busbw": cells.median,
+            "worst": cells.least,
+            "slow": np.isin(frame["row"].to_numpy()[cells.first], pairs.slow["row"]),
+            "at": cells.first,
+            "pairs": cells.size,
         }
     )
-    told = told.sort_values("busbw", kind="stable")
-    groups = told.groupby(["y", "x", *(["rail"] if by_rail else [])], sort=True)
-    made = groups.agg(
-        busbw=("busbw", "median"),
-        worst=("busbw", "min"),
-        slow=("slow", "any"),
-        at=("at", "first"),
-        pairs=("at", "size"),
-    ).reset_index()
     slowest = frame.iloc[made["at"]]
     made["slowest"] = [
         pairs.words(one, other, rail)
@@ -141,24 +144,27 @@ def rails(pairs: Pairs, suspects: frozenset[str] = frozenset()) -> Chart | None:
     drawn = found[:MOST_RAILS]
     most = min(MOST_PLAYERS, math.isqrt(MOST_CELLS // len(drawn)))
     blocks = Blocks(pairs, most, suspects)
-    frame = pairs.frame[pairs.frame["rail"].isin(drawn)].reset_index(drop=True)
+    whole = len(drawn) == len(found)
+    frame = pairs.frame if whole else pairs.frame[pairs.frame["rail"].isin(drawn)]
     cells = cells_of(frame, blocks, pairs, by_rail=True)
     header = alt.Header(labelExpr="'rail ' + datum.value")
     panel = _layers(blocks, 190, labels=False)
     spec = panel.facet(alt.Facet("rail:O", title=None, header=header), columns=4).to_dict()
-    medians = pairs.frame.groupby("rail")["busbw_GBps"].median()
-    weakest = int(medians.index[int(medians.to_numpy().argmin())])
+    by_rail = gathered(pairs.frame["rail"].to_numpy() + 1, pairs.frame["busbw_GBps"].to_numpy())
+    medians = by_rail.median[by_rail.key > 0]
+    weakest = found[int(medians.argmin())]
     says = (
         f"Medians of the rails lie between {significant(float(medians.min()))} GB/s (rail {weakest}) and"
         f" {significant(float(medians.max()))} GB/s."
     )
-    by_rail = pairs.frame.groupby("rail")["busbw_GBps"].agg(["median", "min", "max", "size"])
     grid = Grid(
         "busbw in GB/s of the pairs of each rail",
         ("rail", "median", "slowest", "fastest", "pairs"),
         [
-            (str(rail), *(significant(value) for value in (median, low, high)), f"{int(count):,}")
-            for rail, median, low, high, count in by_rail.itertuples(name=None)
+            (str(key - 1), *(significant(value) for value in (median, low, high)), f"{count:,}")
+            for key, _, count, median, low, high in zip(
+                *map(np.ndarray.tolist, by_rail), strict=True
+            )
         ],
     )
     data = {"cells": cells, "edges": pd.DataFrame({"edge": []}, dtype="string")}
@@ -202,7 +208,7 @@ def _layers(blocks: Blocks, side: int, labels: bool = True) -> Any:
 
 def _grid(pairs: Pairs) -> Grid:
     slow = pairs.slow
-    shown = pairs.frame.nsmallest(MOST_ROWS, "busbw_GBps", keep="first")
+    shown = pairs.frame.head(MOST_ROWS)
     told = set(slow["row"].head(MOST_ROWS * 2))
     names, leaves = pairs.players.names, pairs.players.leaves
     rows = [
@@ -233,18 +239,17 @@ def _grid(pairs: Pairs) -> Grid:
 def players(pairs: Pairs) -> Chart | None:
     """The median of each player's pairs on each rail, the lowest ones; None of a single pair."""
     ends = pairs.by_player()
-    count = ends["player"].nunique()
-    if count < 3:
+    player, rail = np.divmod(ends.key, pairs.stride)
+    if len(np.unique(player)) < 3:
         return None
-    by_player = ends.groupby(["player", "rail"])["busbw_GBps"].agg(["median", "min", "size"])
-    low = by_player.nsmallest(MOST_HOSTS, "median", keep="first")
+    low = np.argsort(ends.median, kind="stable")[:MOST_HOSTS]
     noun = pairs.players.noun
     bars = pd.DataFrame(
         {
-            "who": [pairs.who(int(player), int(rail)) for player, rail in low.index],
-            "median": low["median"].to_numpy(),
-            "slowest": low["min"].to_numpy(),
-            "pairs": low["size"].to_numpy(),
+            "who": [pairs.who(int(player[k]), int(rail[k]) - 1) for k in low],
+            "median": ends.median[low],
+            "slowest": ends.least[low],
+            "pairs": ends.size[low],
         }
     )
     fleet = pd.DataFrame({"median": [pairs.median_GBps]})
@@ -271,7 +276,7 @@ def players(pairs: Pairs) -> Chart | None:
     )
     what = f"{noun}s" + (" and rails" if pairs.rails else "")
     grid = Grid(
-        f"The {len(bars)} of {len(by_player):,} {what} with the lowest median",
+        f"The {len(bars)} of {len(ends.key):,} {what} with the lowest median",
         ("who", "median GB/s", "of the median", "slowest GB/s", "pairs"),
         [
             (

@@ -11,7 +11,7 @@ import pytest
 from railgauge_reports.judged import judged_of
 from railgauge_reports.loaded import load
 from railgauge_reports.page.matrix import Blocks, cells_of
-from railgauge_reports.pairs import pairs_of
+from railgauge_reports.pairs import gathered, pairs_of
 from railgauge_reports.series import series_frame
 
 
@@ -179,3 +179,24 @@ def test_curves_are_called_by_what_varies(start):
         "all_reduce out",
         "all_reduce in",
     ]
+
+
+@pytest.mark.parametrize("most", [7, 3, 1 << 17])
+def test_rates_are_gathered_by_key_as_a_group_by_does(most):
+    random = np.random.default_rng(most)
+    keys, rates = random.integers(0, most, 3000), np.sort(random.integers(0, 50, 3000) / 7)
+    found = gathered(keys, rates)
+    by_key = pd.DataFrame({"key": keys, "rate": rates, "at": np.arange(3000)}).groupby("key")
+    assert found.key.tolist() == list(by_key.groups)
+    for field, how in (("size", "size"), ("median", "median"), ("least", "min"), ("most", "max")):
+        assert getattr(found, field).tolist() == by_key["rate"].agg(how).tolist(), field
+    assert found.first.tolist() == by_key["at"].first().tolist()
+
+
+def test_nothing_is_gathered_of_nothing():
+    assert [len(field) for field in gathered(np.zeros(0, int), np.zeros(0))] == [0] * 6
+
+
+def test_pairs_stand_with_the_slowest_first(fleet):
+    rates = pairs_of(load(fleet(hosts=8, rails=2, slow=("n3", 1)))).frame["busbw_GBps"]
+    assert rates.is_monotonic_increasing
