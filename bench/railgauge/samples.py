@@ -204,20 +204,6 @@ def bandwidths(nbytes: int, seconds: float | None, bus_factor: float) -> tuple[f
     return float(algbw), float(busbw)
 
 
-def group_bandwidths(
-    result: Result, group: GroupResult, seconds: float | None
-) -> tuple[float | None, float | None]:
-    """(algbw, busbw) of a group in GB/s, None where the ranks that they depend on are unknown.
-
-    Of what a foreign operation moves there is no busbw.
-    """
-    entry = result.case.entry
-    if not group.ranks and entry.blocks(2) != 1:
-        return None, None
-    algbw, busbw = bandwidths(result.case.nbytes, seconds, result.bus_factor) or (None, None)
-    return algbw, busbw if group.ranks and not entry.foreign else None
-
-
 def overlap_share(overlap: Overlap | None) -> float | None:
     """Share of the shorter of operation and computation that the other hides, 0 ... 1.
 

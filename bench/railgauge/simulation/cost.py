@@ -7,10 +7,8 @@ import math
 from railgauge import patterns
 from railgauge.cluster import topology_of
 from railgauge.plan import Plan, cases
-from railgauge.simulation.effects import effects_of
-from railgauge.simulation.machine import Machine
+from railgauge.simulation.model import Model
 from railgauge.simulation.run import BETWEEN_SECONDS
-from railgauge.simulation.times import loaded, times
 
 
 def simulated_seconds(plan: Plan) -> float:
@@ -20,18 +18,14 @@ def simulated_seconds(plan: Plan) -> float:
     repetitions, as many as it takes.
     """
     assert plan.cluster is not None
-    machine = Machine(plan.cluster, plan.ranks)
+    model = Model(plan)
     where = topology_of(plan.cluster, plan.ranks, plan.leaves)
-    effects = effects_of(machine, [fault for fault in plan.faults if fault.at(0.0)])
+    moment = model.at(0.0)
     planned, spent = cases(plan), 0.0
     iterations = 1 + (plan.warmup or 0) + (plan.iterations or 1)
     for round_ in patterns.rounds(plan.schedule, where):
-        solved = {}
         for case in planned:
-            key = (case.operation, case.algorithm, case.root)
-            if key not in solved:
-                solved[key] = loaded(machine, effects, case, round_, plan.window, plan.seed)
-            made = times(machine, effects, case.nbytes, solved[key], round_.groups)
+            made, _ = model.solve(case, round_, moment)
             spent += float(made.groups.max()) * iterations + BETWEEN_SECONDS
     if plan.duration is None or not spent:
         return spent

@@ -79,13 +79,8 @@ def faulty_nodes(machine: Machine, planned: Sequence[Fault]) -> set[int]:
     return {event.port // nics for event in effects_of(machine, planned).counters}
 
 
-def node_number(machine: Machine, host: str | None) -> int:
-    """The number of a host, which is its last digits."""
-    return machine.cluster.hosts.index(host or "")
-
-
 def _port(machine: Machine, fault: faults._OfNic) -> int:
-    return node_number(machine, fault.node) * machine.cluster.node.nics + (fault.nic or 0)
+    return machine.number_of[fault.node or ""] * machine.cluster.node.nics + (fault.nic or 0)
 
 
 def _weaken(effects: Effects, links: Numbers, share: float) -> None:
@@ -191,7 +186,7 @@ def _(fault: faults.FlappingLink, machine: Machine, effects: Effects) -> None:
 
 @_apply.register
 def _(fault: faults.SlowGpu, machine: Machine, effects: Effects) -> None:
-    rank = node_number(machine, fault.node) * machine.cluster.node.gpus + (fault.gpu or 0)
+    rank = machine.number_of[fault.node or ""] * machine.cluster.node.gpus + (fault.gpu or 0)
     if rank < machine.ranks:
         effects.late[rank] += fault.late_seconds
         _weaken(effects, np.array(machine.inside(rank)), fault.share)
@@ -199,7 +194,7 @@ def _(fault: faults.SlowGpu, machine: Machine, effects: Effects) -> None:
 
 @_apply.register
 def _(fault: faults.Noisy, machine: Machine, effects: Effects) -> None:
-    node = node_number(machine, fault.node)
+    node = machine.number_of[fault.node or ""]
     effects.measurement[node] = max(effects.measurement[node], fault.measurement)
     effects.transient[node] = max(effects.transient[node], fault.transient)
 
@@ -209,7 +204,7 @@ def _ports(machine: Machine, host: str | None) -> range:
     nics = machine.cluster.node.nics
     if host is None:
         return range(machine.cluster.nodes * nics)
-    node = node_number(machine, host)
+    node = machine.number_of[host]
     return range(node * nics, (node + 1) * nics)
 
 

@@ -40,6 +40,11 @@ class Machine:
         self.capacity: Floats = np.concatenate([self.network.capacity, inside])
         self._first_inside = len(self.network.capacity)
 
+    @functools.cached_property
+    def number_of(self) -> dict[str, int]:
+        """Host -> the number of its node."""
+        return {host: number for number, host in enumerate(self.cluster.hosts)}
+
     def inside(self, rank: int) -> tuple[int, int]:
         """The links out of and into a GPU within its island."""
         first = self._first_inside + 2 * rank

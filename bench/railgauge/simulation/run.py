@@ -41,11 +41,11 @@ from railgauge.records import (
 from railgauge.repeating import repeated, repetitions
 from railgauge.samples import in_seconds
 from railgauge.simulation.counted import Counters
-from railgauge.simulation.effects import Effects, effects_of, faulty_nodes
-from railgauge.simulation.machine import Machine
+from railgauge.simulation.effects import Effects, faulty_nodes
+from railgauge.simulation.model import Model
 from railgauge.simulation.stamps import Stamps, stamps
 from railgauge.simulation.storing import flow_block, sample_block
-from railgauge.simulation.times import Loaded, Times, loaded, times
+from railgauge.simulation.times import Loaded, Times
 from railgauge.statistics import Summary, summarise
 from railgauge.units import GIGA
 
@@ -66,9 +66,9 @@ class Simulation:
     ) -> None:
         self.plan, self.folder, self._tell = plan, folder, tell
         self._interrupted = interrupted
-        assert plan.cluster is not None  # the backend's rules ask for one
-        self.cluster = plan.cluster
-        self.machine = Machine(self.cluster, plan.ranks)
+        self.model = Model(plan)
+        self.machine = self.model.machine
+        self.cluster = self.machine.cluster
         self.where = topology_of(self.cluster, plan.ranks, plan.leaves)
         patterns.check_places(plan.schedule, self.where)
         self.hosts = self.cluster.hosts[: self.machine.nodes]
@@ -77,7 +77,6 @@ class Simulation:
         )
         self._clock = 0.0  # seconds of the simulated run
         self._began = 0.0
-        self._stored = 0  # bytes of samples
 
     def run(self, resume: bool) -> int:
         """Work out what the plan asks for and the folder lacks; the exit code."""
@@ -85,13 +84,12 @@ class Simulation:
         planned = cases(self.plan)
         begun = repetitions(self.plan, self.where, (index for _, index in done))
         for index, round_ in repeated(self.plan, self.where, begun, self._again):
-            solved: dict[tuple[object, ...], list[tuple[str, Loaded]]] = {}
             for case in planned:
                 if (case.index, index) in done:
                     continue
                 if self._interrupted():
                     return self._end("INTERRUPTED", EXIT_INTERRUPTED)
-                self._case(case, index, round_, solved)
+                self._case(case, index, round_)
         return self._end("PASS", EXIT_PASS)
 
     def _again(self) -> bool:
@@ -158,23 +156,12 @@ class Simulation:
 
     # one case -----------------------------------------------------------------------------------
 
-    def _case(
-        self,
-        case: Case,
-        index: int,
-        round_: Round,
-        solved: dict[tuple[object, ...], list[tuple[str, Loaded]]],
-    ) -> None:
+    def _case(self, case: Case, index: int, round_: Round) -> None:
         plan, machine = self.plan, self.machine
-        active = [fault for fault in plan.faults if fault.at(self._clock)]
-        effects = effects_of(machine, active)
+        moment = self.model.at(self._clock)
+        effects = moment.effects
         self._check_hang(case, index, round_, effects)
-        key = (case.operation, case.algorithm, case.root, tuple(active))
-        if key not in solved:  # what flows get does not depend on the size of their messages
-            solved[key] = loaded(machine, effects, case, round_, plan.window, plan.seed)
-        choices = solved[key]
-        made = times(machine, effects, case.nbytes, choices, round_.groups)
-        found = next(one for name, one in choices if name == made.algorithm)
+        made, found = self.model.solve(case, round_, moment)
         self._check_cut(case, index, round_, made)
         random = np.random.default_rng((plan.seed, index, case.index))
         taken = plan.iterations or 1
@@ -248,7 +235,7 @@ class Simulation:
         """Raise HangError where a group of the round holds a node that does not come back."""
         if not effects.hung:
             return
-        number = {host: node for node, host in enumerate(self.hosts)}
+        number = self.machine.number_of
         for group in round_.groups:
             nodes = {int(self.machine.node_of[rank]) for rank in group.ranks}
             for fault in effects.hung:

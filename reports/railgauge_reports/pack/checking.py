@@ -102,11 +102,6 @@ def _looks_like_ours(file: IO[bytes]) -> bool:
     return start[:4] == b"PK\3\4" and start[30 : 30 + len(names.README)] == names.README.encode()
 
 
-def is_pack(path: Path) -> bool:
-    """Is it a file that a pack could be? A folder is none."""
-    return path.is_file()
-
-
 def _no_pack(pack: Path, why: str) -> NotMeasuredError:
     return NotMeasuredError(
         f"{pack}: not a pack ({why}).\n  expected: a file that railgauge pack has written\n"
