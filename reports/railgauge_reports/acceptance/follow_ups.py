@@ -48,15 +48,7 @@ def verify(view: StageView, where: Topology, nodes: int) -> Decided | None:
     reason = (
         f"{', '.join(told)}: slow, or met nobody known to be good; against {PARTNERS} good partners"
     )
-    followed = Followed(
-        kind="verify",
-        stage=view.name,
-        folder=f"{view.stage.folder}-verify",
-        reason=reason,
-        cost="",
-        targets=hosts,
-        leaf_pairs=leaf_pairs,
-    )
+    followed = _followed(view, "verify", reason, hosts, leaf_pairs)
     if len(hosts) > local.MOST_ACCUSED * len(found.names):
         many = (
             f"{len(hosts)} of {len(found.names)} nodes: too many for partners to be known as good"
@@ -82,15 +74,7 @@ def alone(view: StageView, where: Topology, nodes: int) -> Decided | None:
         return _sample(view, where, nodes, hosts, reason)
     else:
         return None
-    followed = Followed(
-        kind="quiet",
-        stage=view.name,
-        folder=f"{view.stage.folder}-quiet",
-        reason=reason,
-        cost="",
-        targets=hosts,
-        leaf_pairs=leaf_pairs,
-    )
+    followed = _followed(view, "quiet", reason, hosts, leaf_pairs)
     made = local.rounds_of(found, hosts, leaf_pairs, padded=False)
     few = dataclasses.replace(made, rounds=_few(made, found))
     return _decided(followed, few, view, where, nodes, quiet=True)
@@ -103,14 +87,8 @@ def without(
     left = [host for host in hosts if host not in set(culprits)]
     turns = list(circle(len(left)))[: view.stage.runs[0].plan.rounds or ROUNDS_WITHOUT]
     listed = [[(left[a], left[b]) for a, b in met] for met in turns]
-    followed = Followed(
-        kind="without",
-        stage=view.name,
-        folder=f"{view.stage.folder}-without",
-        reason=f"{some(culprits)} hang: the others once more without",
-        cost="",
-        targets=tuple(culprits),
-    )
+    reason = f"{some(culprits)} hang: the others once more without"
+    followed = _followed(view, "without", reason, culprits)
     if len(left) < 2:
         return Decided(msgspec.structs.replace(followed, outcome="left out: nobody to meet"), None)
     return _priced(followed, listed_plan(view.stage.runs[0].plan, listed), where, nodes)
@@ -182,6 +160,25 @@ def _of(
     return hosts, tuple((a, b) for a, _, b in pairs if b)
 
 
+def _followed(
+    view: StageView,
+    kind: str,
+    reason: str,
+    targets: Sequence[str],
+    leaf_pairs: tuple[tuple[str, str], ...] = (),
+) -> Followed:
+    """A follow-up of the stage that has no price yet."""
+    return Followed(
+        kind=kind,
+        stage=view.name,
+        folder=f"{view.stage.folder}-{kind}",
+        reason=reason,
+        cost="",
+        targets=tuple(targets),
+        leaf_pairs=leaf_pairs,
+    )
+
+
 def _decided(
     followed: Followed,
     made: Verification,
@@ -193,9 +190,8 @@ def _decided(
     if not made.rounds:
         why = made.short or "nobody to meet"
         return Decided(msgspec.structs.replace(followed, outcome=f"left out: {why}"), None)
-    names = [name.removeprefix("rank ") for name in made.names]
-    listed = [[(names[a], names[b]) for a, b in met] for met in made.rounds]
-    return _priced(followed, listed_plan(view.stage.runs[0].plan, listed, quiet), where, nodes)
+    plan = listed_plan(view.stage.runs[0].plan, made.named(), quiet)
+    return _priced(followed, plan, where, nodes)
 
 
 def _few(made: Verification, found: Localisation) -> tuple[tuple[Meeting, ...], ...]:
@@ -221,14 +217,7 @@ def _sample(
 ) -> Decided:
     names = [name.removeprefix("rank ") for name in hosts]
     met = list(zip(names[::2], names[1::2], strict=False))
-    followed = Followed(
-        kind="quiet",
-        stage=view.name,
-        folder=f"{view.stage.folder}-quiet",
-        reason=reason,
-        cost="",
-        targets=tuple(hosts),
-    )
+    followed = _followed(view, "quiet", reason, hosts)
     return _priced(followed, listed_plan(view.stage.runs[0].plan, [met], True), where, nodes)
 
 

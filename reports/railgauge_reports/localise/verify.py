@@ -37,9 +37,13 @@ class Verification:
     def node_seconds(self, seconds_a_round: float) -> float:
         return self.node_rounds * seconds_a_round
 
+    def named(self) -> list[list[tuple[str, str]]]:
+        """The rounds with names as pattern listed takes them; on one node the numbers of ranks."""
+        return [[(self._word(a), self._word(b)) for a, b in met] for met in self.rounds]
+
     def text(self) -> str:
         """The file that `railgauge run --pattern listed --pairs FILE` reads."""
-        return written(((self._word(a), self._word(b)) for a, b in met) for met in self.rounds)
+        return written(self.named())
 
     def partners(self, node: int) -> list[str]:
         """Whom a suspect meets, in the order of the rounds."""

@@ -9,7 +9,6 @@ from typing import Protocol
 from railgauge.cluster import Cluster
 from railgauge.simulation import faults
 from railgauge.simulation.faults import Fault
-from railgauge_reports.localise.suspects import Localisation
 
 NAMED, IN_A_CLASS, MISSED = "named", "in a class", "missed"
 
@@ -86,11 +85,6 @@ class Match:
 
     outcomes: tuple[tuple[str, str], ...]  # (kind of the fault, NAMED, IN_A_CLASS or MISSED)
     false: tuple[Accused, ...]
-
-
-def match_localised(targets: Sequence[Target], found: Localisation) -> Match:
-    """Hold a localisation against what was planted."""
-    return match(targets, found.suspects, found.classes)
 
 
 def match(

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.errors import HangError
-from railgauge.journal import Folder
+from railgauge.errors import EXIT_HANG, EXIT_PASS, NotMeasuredError
 from railgauge.plan import Plan
 from railgauge.simulation.faults import Fault
-from railgauge.simulation.run import Simulation
+from railgauge_reports.acceptance.follow_ups import listed_plan
+from railgauge_reports.acceptance.launching import Modelled
 from railgauge_reports.localise.confirm import merged
 from railgauge_reports.localise.localiser import localise
 from railgauge_reports.localise.pairs import pair_table
-from railgauge_reports.localise.suspects import Localisation
-from railgauge_reports.power.matching import MISSED, Match, match_localised, target_of
+from railgauge_reports.power.matching import MISSED, Match, match, target_of
 from railgauge_reports.stored import StoredRun, read_run
 
 SECONDS_AN_HOUR = 3600
@@ -71,38 +70,27 @@ def trial(plan: Plan, planted: Sequence[Fault], seed: int, *, follow: bool = Tru
         assert table is not None  # the command refuses other patterns
         found, runs = localise(table), [first]
         if follow and found.verification.rounds:
-            second = _simulated(_follow_up(asked, found), Path(name) / "second")
+            # the size that the localisation looked at
+            largest = msgspec.structs.replace(asked, sizes=asked.sizes[-1:])
+            follow_up = listed_plan(largest, found.verification.named())
+            second = _simulated(follow_up, Path(name) / "second")
             if second is not None and (more := pair_table(second)) is not None:
                 found = merged(found, more)
                 runs.append(second)
         return Trial(
-            match_localised(targets, found),
+            match(targets, found.suspects, found.classes),
             sum(len(run.pairs) for run in runs),
             sum(seconds_of(run) for run in runs),
             len(first.last.hosts),
         )
 
 
-def _follow_up(plan: Plan, found: Localisation) -> Plan:
-    """The verification that a localisation asks for, with the largest size of the plan."""
-    names = found.verification.names
-    pairs = tuple(
-        (turn, names[a], names[b])
-        for turn, met in enumerate(found.verification.rounds)
-        for a, b in met
-    )
-    return msgspec.structs.replace(
-        plan, pattern="listed", pairs=pairs, rounds=None, sizes=plan.sizes[-1:], seed=plan.seed + 1
-    )
-
-
 def _simulated(plan: Plan, folder: Path) -> StoredRun | None:
-    """The run; None of one that hung."""
-    try:
-        Simulation(plan, Folder(folder), lambda: False, lambda *_: None).run(resume=False)
-    except HangError:
-        return None
-    return read_run(folder)
+    """The run; None of one that hung. Raises NotMeasuredError where it ended otherwise."""
+    ended = Modelled(lambda: False).run(plan, folder)
+    if ended.exit_code not in (EXIT_PASS, EXIT_HANG):
+        raise NotMeasuredError(ended.message)
+    return None if ended.exit_code == EXIT_HANG else read_run(folder)
 
 
 def seconds_of(run: StoredRun) -> float:

@@ -11,15 +11,14 @@ from railgauge.cli import call
 from railgauge.cluster import Cluster, Fabric
 from railgauge.errors import UsageError
 from railgauge.simulation import faults
-from railgauge_reports.localise.suspects import Localisation, Suspect
-from railgauge_reports.localise.verify import Verification
 from railgauge_reports.power.matching import (
     IN_A_CLASS,
     MISSED,
     NAMED,
     Match,
+    Named,
     Target,
-    match_localised,
+    match,
     target_of,
 )
 from railgauge_reports.power.plans import modelled_plan
@@ -30,26 +29,7 @@ CLUSTER = Cluster(nodes=64)
 
 
 def suspect(kind="nic", hosts=("node0003",), rail=2, leaves=()):
-    return Suspect(
-        kind=kind,
-        target="it",
-        hosts=hosts,
-        nodes=(),
-        rail=rail,
-        leaves=leaves,
-        effect=0.5,
-        effect_low=0.4,
-        effect_high=0.6,
-        supporting=3,
-        of=3,
-        confidence=0.99,
-        log_odds=5.0,
-    )
-
-
-def found(suspects=(), classes=()):
-    nothing = Verification((), (), (), ())
-    return Localisation((), tuple(suspects), tuple(classes), (), (), (), nothing, 3, 0)
+    return Named(kind, hosts, rail, leaves)
 
 
 # matching -----------------------------------------------------------------------------------------
@@ -82,10 +62,10 @@ def found(suspects=(), classes=()):
 )
 def test_a_suspect_stands_for_the_fault_that_is_where_it_says(fault, right, wrong):
     target = target_of(fault, CLUSTER)
-    assert match_localised([target], found([right])).outcomes == ((target.kind, NAMED),)
-    assert match_localised([target], found([right])).false == ()
-    assert match_localised([target], found([wrong])).outcomes == ((target.kind, MISSED),)
-    assert match_localised([target], found([wrong])).false == (wrong,)
+    assert match([target], [right]).outcomes == ((target.kind, NAMED),)
+    assert match([target], [right]).false == ()
+    assert match([target], [wrong]).outcomes == ((target.kind, MISSED),)
+    assert match([target], [wrong]).false == (wrong,)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +74,7 @@ def test_a_suspect_stands_for_the_fault_that_is_where_it_says(fault, right, wron
 def test_nobody_stands_for_what_no_pair_points_at(fault):
     target = target_of(fault, CLUSTER)
     many = [suspect(), suspect("rail", (), 2), suspect("leaf pair", (), None, ("leaf0", "leaf1"))]
-    made = match_localised([target], found(many))
+    made = match([target], many)
     assert made.outcomes == ((target.kind, MISSED),)
     assert len(made.false) == 3
 
@@ -102,12 +82,8 @@ def test_nobody_stands_for_what_no_pair_points_at(fault):
 def test_a_class_of_a_few_is_told_apart_from_a_name():
     target = Target("slow_nic", "node0003", frozenset({2}))
     one_of = suspect("class", ("node0003", "node0007"))
-    assert match_localised([target], found(classes=[one_of])).outcomes == (
-        ("slow_nic", IN_A_CLASS),
-    )
-    assert match_localised([target], found([suspect()], [one_of])).outcomes == (
-        ("slow_nic", NAMED),
-    )
+    assert match([target], [], [one_of]).outcomes == (("slow_nic", IN_A_CLASS),)
+    assert match([target], [suspect()], [one_of]).outcomes == (("slow_nic", NAMED),)
 
 
 # figures ------------------------------------------------------------------------------------------
