@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from railgauge.errors import UsageError
+from railgauge.option_files import text_of
 from railgauge.topology import Topology, some
 
 #: (number of the round, player, player), as the file has them.
@@ -26,15 +27,7 @@ def read_pairs(path: Path) -> Pairs:
     Raises UsageError that names file and line: unreadable, odd, a host that meets itself, or meets
     two in one round.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8"
-        raise UsageError(f"--pairs {path}: cannot be read ({why}).\n{_EXPECTED}") from None
-    if len(raw) > MOST_BYTES:
-        raise UsageError(f"--pairs {path}: longer than {MOST_BYTES} B")
+    text = text_of(path, "--pairs", MOST_BYTES, _EXPECTED)
     found: list[tuple[int, str, str]] = []
     seen: dict[tuple[int, str], int] = {}
     for number, line in enumerate(text.splitlines(), 1):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from railgauge.errors import UsageError
+from railgauge.option_files import text_of
 
 #: Leaf switches and their hosts, as a file names them.
 Leaves = tuple[tuple[str, tuple[str, ...]], ...]
@@ -99,18 +100,8 @@ def read_leaves(path: Path) -> Leaves:
 
     Raises UsageError that names file and line: unreadable, odd, a host or a leaf twice.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8"
-        raise UsageError(
-            f"--leaves {path}: cannot be read ({why}).\n"
-            "  expected: Slurm's topology.conf, or lines like `leaf0: node[0-3]`"
-        ) from None
-    if len(raw) > MOST_BYTES:
-        raise UsageError(f"--leaves {path}: longer than {MOST_BYTES} B")
+    expected = "  expected: Slurm's topology.conf, or lines like `leaf0: node[0-3]`"
+    text = text_of(path, "--leaves", MOST_BYTES, expected)
     found: dict[str, tuple[str, ...]] = {}
     leaf_by_host: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):

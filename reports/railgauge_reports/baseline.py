@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from railgauge.units import format_size
-from railgauge_reports.loaded import SIMULATED, LoadedRun
+from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.series import VARIANT, series_frame
 
 
@@ -25,7 +25,7 @@ def benchmark_name(run: LoadedRun, row: pd.Series) -> str:
         if pd.notna(row[name])
     ]
     size = "" if pd.isna(row["nbytes"]) else format_size(int(row["nbytes"]))
-    mark = [SIMULATED] if run.simulated else []
+    mark = ["simulated"] if run.simulated else []
     return f"{row['operation']}[{'-'.join([*mark, *words, size])}]".replace(" ", "_")
 
 

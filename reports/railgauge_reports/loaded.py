@@ -10,11 +10,8 @@ import pandas as pd
 from railgauge_reports.frames import case_frame
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric, fabric_of
-from railgauge_reports.stored import StoredRun, read_run
+from railgauge_reports.stored import SIMULATED, StoredRun, read_run
 from railgauge_reports.verdict import Verdict, judge, with_faults
-
-#: The backend that measures nothing: its runs are marked in every format.
-SIMULATED = "simulated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +47,7 @@ class LoadedRun:
     @property
     def warning(self) -> str:
         """What has to be said ahead of everything else; "" of a run that measured."""
-        return "SIMULATED: these numbers come from a model, nothing was measured" * self.simulated
+        return SIMULATED * self.simulated
 
 
 def load(

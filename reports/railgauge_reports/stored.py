@@ -29,6 +29,9 @@ from railgauge_reports.nodes import RecordedNode, nodes_of
 
 Pair = tuple[int, int]  # index of the case, index of the round
 
+#: What has to be said ahead of everything else where a model answered.
+SIMULATED = "SIMULATED: these numbers come from a model, nothing was measured"
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from railgauge_reports.acceptance.algebra import INCONCLUSIVE, PASS, WRONG, Verdict, worst
+from railgauge_reports.stored import SIMULATED
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +194,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def warning(self) -> str:
         """What has to be said ahead of everything else; "" of a cluster that was measured."""
-        return "SIMULATED: these numbers come from a model, nothing was measured" * self.simulated
+        return SIMULATED * self.simulated
 
     @property
     def word(self) -> str:

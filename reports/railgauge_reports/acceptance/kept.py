@@ -13,6 +13,7 @@ from railgauge_reports.acceptance import KEPT
 from railgauge_reports.acceptance.planning import Asked
 from railgauge_reports.acceptance.profile import Profile, overridden, parse
 from railgauge_reports.acceptance.waivers import Waiver
+from railgauge_reports.kept import read_record
 
 FORMAT = 1
 
@@ -96,21 +97,14 @@ def fresh(profile: str, text: str, asked: Asked, adaptive: bool, started: float)
 
 def read_kept(folder: Path) -> Kept:
     """accept.json of a folder; raises NotMeasuredError where there is none, or not one of ours."""
-    try:
-        kept = msgspec.json.decode((folder / KEPT).read_bytes(), type=Kept)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise NotMeasuredError(
-            f"{folder / KEPT}: not the record of an acceptance"
-            f" ({getattr(error, 'strerror', None) or error}).\n"
-            "  expected: a folder that railgauge accept --output made\n"
-            "  next: railgauge accept quick --output ANOTHER_FOLDER"
-        ) from None
-    if kept.format > FORMAT:
-        raise NotMeasuredError(
-            f"{folder / KEPT}: format {kept.format}, this railgauge reads up to {FORMAT}.\n"
-            f"  next: install railgauge {kept.version} or newer"
-        )
-    return kept
+    return read_record(
+        folder / KEPT,
+        Kept,
+        FORMAT,
+        "an acceptance",
+        "a folder that railgauge accept --output made",
+        "railgauge accept quick --output ANOTHER_FOLDER",
+    )
 
 
 def check_same(folder: Path, kept: Kept, text: str, asked: Asked) -> None:

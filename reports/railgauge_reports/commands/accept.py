@@ -206,6 +206,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     from railgauge_reports.acceptance.planning import planned
     from railgauge_reports.acceptance.profile import read_text
     from railgauge_reports.acceptance.waivers import read_waivers
+    from railgauge_reports.kept import new_folder
 
     waivers = read_waivers(typed["waivers"]) if typed["waivers"] else None
     folder = typed["output"] or Path(f"{default_output()}-accept")
@@ -228,7 +229,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     if typed["only"]:
         _check_only(typed["only"], [stage.stage.name for stage in stages])
     if not typed["resume"]:
-        _new_folder(folder)
+        new_folder(folder, "an acceptance")
     kept = msgspec.structs.replace(
         kept,
         adaptive=kept.adaptive or typed["adaptive"],
@@ -236,16 +237,3 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     )
     kept.write(folder)
     return folder, kept
-
-
-def _new_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror or error}") from None
-    if taken:
-        raise UsageError(
-            f"--output {folder}: not empty.\n  expected: a new folder, or --resume for an acceptance\n"
-            "  next: --output ANOTHER_FOLDER"
-        )

@@ -215,6 +215,7 @@ def _check_folders(typed: dict[str, Any]) -> None:
 def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     """The folder and what stands in its compare.json, made or reopened."""
     from railgauge_reports.compare.kept import KEPT, check_same, fresh, read_kept
+    from railgauge_reports.kept import new_folder
 
     if launched():
         raise UsageError(
@@ -232,16 +233,7 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
             check_same(folder, kept, _study(typed))
         return folder, kept
     kept = fresh(_study(typed))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror or error}") from None
-    if taken:
-        raise UsageError(
-            f"--output {folder}: not empty.\n  expected: a new folder, or --resume for one with a {KEPT}\n"
-            "  next: --output ANOTHER_FOLDER"
-        )
+    new_folder(folder, f"one with a {KEPT}")
     kept.write(folder)
     return folder, kept
 

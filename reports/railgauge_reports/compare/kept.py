@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from railgauge import __version__
-from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.errors import UsageError
 from railgauge_reports.commands.report import write
+from railgauge_reports.kept import read_record
 
 KEPT = "compare.json"
 FORMAT = 1
@@ -116,21 +117,14 @@ def fresh(study: Study) -> Kept:
 
 def read_kept(folder: Path) -> Kept:
     """compare.json of a folder; raises NotMeasuredError where there is none, or not one of ours."""
-    try:
-        kept = msgspec.json.decode((folder / KEPT).read_bytes(), type=Kept)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise NotMeasuredError(
-            f"{folder / KEPT}: not the record of a comparison ({why}).\n"
-            "  expected: a folder that railgauge compare --interleave --output made, or two runs\n"
-            f"  next: railgauge compare {folder} ANOTHER_RUN"
-        ) from None
-    if kept.format > FORMAT:
-        raise NotMeasuredError(
-            f"{folder / KEPT}: format {kept.format}, this railgauge reads up to {FORMAT}.\n"
-            f"  next: install railgauge {kept.version} or newer"
-        )
-    return kept
+    return read_record(
+        folder / KEPT,
+        Kept,
+        FORMAT,
+        "a comparison",
+        "a folder that railgauge compare --interleave --output made, or two runs",
+        f"railgauge compare {folder} ANOTHER_RUN",
+    )
 
 
 def check_same(folder: Path, kept: Kept, study: Study) -> None:

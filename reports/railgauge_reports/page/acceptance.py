@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from railgauge_reports.cells import NOTHING, cut
 from railgauge_reports.judged import Finding, Severity
 from railgauge_reports.localise.suspects import CONFIRMED, REFUTED
 from railgauge_reports.page.chart import Grid
-from railgauge_reports.page.content import SIGNS, WORST, Fact
+from railgauge_reports.page.content import SIGNS, WORST, Fact, FirstScreen
 from railgauge_reports.page.stages import Drawn, drawn_of
 
 #: Faults, suspects and other entries that are told of one by one; characters of their sentences.
@@ -45,26 +44,10 @@ class ToldSuspect:
     next_test: str
 
 
-@dataclasses.dataclass(frozen=True)
-class AcceptancePage:
-    """Everything of the page of an acceptance; empty tuples and None are sections that are left out.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AcceptancePage(FirstScreen):
+    """Everything of the page of an acceptance; empty tuples and None are sections that are left out."""
 
-    `advice` are those of `commands` that nobody can type.
-    """
-
-    warning: str
-    word: str
-    sign: str
-    besides: str
-    subtitle: str
-    started: str
-    coverage: str
-    measured: int
-    planned: int
-    facts: tuple[Fact, ...]
-    worst: tuple[Finding, ...]
-    commands: tuple[str, ...]
-    advice: frozenset[str]
     stages: Grid
     stages_say: str
     faults: tuple[ToldFault, ...]
@@ -84,16 +67,14 @@ class AcceptancePage:
 def acceptance_page(result: Result) -> AcceptancePage:
     """The page of an acceptance; reads the runs in its folder once more, stage by stage, for their charts."""
     faults = faults_of(result)
-    started = datetime.datetime.fromtimestamp(result.started, datetime.timezone.utc)
     word = result.verdict.word
     notes = [f"{stage.name}: {note}" for stage in result.stages for note in stage.notes]
     return AcceptancePage(
         warning=result.warning,
         word=word,
-        sign=SIGNS.get(word, "!"),
         besides=result.word.removeprefix(word).strip(),
         subtitle=f"acceptance, profile {result.profile}, {result.cluster}",
-        started=started.strftime("%Y-%m-%d %H:%M UTC"),
+        seconds=result.started,
         coverage=f"{result.coverage.sentence()}.",
         measured=result.coverage.measured,
         planned=result.coverage.planned,

@@ -54,29 +54,40 @@ class FabricFinding:
     evidence: Grid
 
 
-@dataclasses.dataclass(frozen=True)
-class Page:
-    """Everything of one page; empty tuples and None are sections that are left out.
-
-    `advice` are those of `commands` that nobody can type.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FirstScreen:
+    """What every page begins with; `advice` are those of `commands` that nobody can type."""
 
     warning: str
     word: str
-    sign: str
     besides: str
     subtitle: str
-    started: str
+    seconds: float  # of the epoch, when it began
     coverage: str
     measured: int
     planned: int
     facts: tuple[Fact, ...]
     worst: tuple[Finding, ...]
+    commands: tuple[str, ...]
+    advice: frozenset[str]
+
+    @property
+    def sign(self) -> str:
+        return SIGNS.get(self.word, "!")
+
+    @property
+    def started(self) -> str:
+        began = datetime.datetime.fromtimestamp(self.seconds, datetime.timezone.utc)
+        return began.strftime("%Y-%m-%d %H:%M UTC")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page(FirstScreen):
+    """Everything of one page; empty tuples and None are sections that are left out."""
+
     more: tuple[Finding, ...]
     left: int
     suspects: tuple[Suspect, ...]
-    commands: tuple[str, ...]
-    advice: frozenset[str]
     charts: tuple[Chart, ...]
     tables: tuple[tuple[str, str, tuple[Grid, ...]], ...]  # id, title, tables
     fabric_says: str
@@ -99,17 +110,15 @@ def page_of(run: LoadedRun) -> Page:
     """The page of a run."""
     judged, stored, verdict = judged_of(run), run.stored, run.verdict
     counters = counter_frame(stored)
-    started = datetime.datetime.fromtimestamp(stored.last.started, datetime.timezone.utc)
     cost, cost_says = _cost(run, judged)
     commands = _commands(run, judged)
     rows, rows_say = _rows(run)
     return Page(
         warning=run.warning,
         word=verdict.word,
-        sign=SIGNS.get(verdict.word, "!"),
         besides=_besides(judged),
         subtitle=_subtitle(run),
-        started=started.strftime("%Y-%m-%d %H:%M UTC"),
+        seconds=stored.last.started,
         coverage=f"{verdict.coverage.sentence()}.",
         measured=verdict.coverage.measured,
         planned=verdict.coverage.planned,

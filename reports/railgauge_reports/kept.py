@@ -1,0 +1,56 @@
+"""What a command that launches runs keeps beside their folders: a folder of its own, and a JSON record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from railgauge.errors import NotMeasuredError, UsageError
+
+
+class Record(Protocol):
+    """`format` is the version of what the record says, `version` that of the railgauge that wrote it."""
+
+    @property
+    def format(self) -> int: ...
+    @property
+    def version(self) -> str: ...
+
+
+T = TypeVar("T", bound=Record)
+
+
+def new_folder(folder: Path, resumes: str) -> None:
+    """Make a folder, or take an empty one; raises UsageError. `resumes` is what --resume goes on with."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"--output {folder}: {error.strerror or error}") from None
+    if taken:
+        raise UsageError(
+            f"--output {folder}: not empty.\n  expected: a new folder, or --resume for {resumes}\n"
+            "  next: --output ANOTHER_FOLDER"
+        )
+
+
+def read_record(path: Path, kind: type[T], newest: int, what: str, wanted: str, again: str) -> T:
+    """The record of that kind; raises NotMeasuredError for none, for another one and for a later format.
+
+    It then says that this is not the record of `what`, which folder was `wanted`, and what to type.
+    """
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise NotMeasuredError(
+            f"{path}: not the record of {what} ({getattr(error, 'strerror', None) or error}).\n"
+            f"  expected: {wanted}\n  next: {again}"
+        ) from None
+    if kept.format > newest:
+        raise NotMeasuredError(
+            f"{path}: format {kept.format}, this railgauge reads up to {newest}.\n"
+            f"  next: install railgauge {kept.version} or newer"
+        )
+    return kept
