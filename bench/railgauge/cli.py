@@ -95,11 +95,16 @@ class LazyCommand(click.Command):
 
 
 class Commands(click.Group):
-    """The commands that are installed, by name."""
+    """The commands that are installed as entry points of a group, by name.
+
+    A command may be such a group itself: `railgauge slurm` has its own in `railgauge.slurm`.
+    """
+
+    entry_points = GROUP
 
     @functools.cached_property
     def points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=GROUP)}
+        return {point.name: point for point in entry_points(group=self.entry_points)}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return sorted(self.points)
@@ -112,7 +117,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.points and not ctx.resilient_parsing:
-            raise unknown("command", args[0], self.list_commands(ctx), "railgauge --help")
+            raise unknown("command", args[0], self.list_commands(ctx), f"{ctx.command_path} --help")
         return super().resolve_command(ctx, args)
 
 
