@@ -1,4 +1,4 @@
-"""Slurm's own programs: asked by lists of arguments, never through a shell; what they refuse, said clearly."""
+"""Slurm's own programs: asked by lists of arguments, never through a shell; what they refuse is said."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from railgauge.errors import HangError, NotMeasuredError, UsageError
 from railgauge_reports.processes import execute, quoted
 
-#: Seconds after which a controller does not answer any more: its clients try for MessageTimeout (10 s) and again.
+#: Seconds after which a controller is taken not to answer: clients try for MessageTimeout (10 s), again.
 PATIENCE = 60.0
 
 
