@@ -14,7 +14,6 @@ from railgauge.journal import Folder
 from railgauge.keeping import Keeper
 from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
-from railgauge.patterns import Flow, Group, Round, group_of
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
 from railgauge.records import (
     Block,
@@ -28,6 +27,7 @@ from railgauge.records import (
 )
 from railgauge.samples import Rows, in_seconds
 from railgauge.sampling import Outcome
+from railgauge.schedules import Flow, Group, Round, group_of
 from railgauge.statistics import Summary, jain, summarise
 from railgauge.units import GIGA, NANOSECONDS
 from railgauge.world import Measuring, World, on_rank_0

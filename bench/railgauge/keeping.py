@@ -13,11 +13,11 @@ import numpy as np
 from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
 from railgauge.needs import columns_of
-from railgauge.patterns import Group
 from railgauge.plan import Case, Plan
 from railgauge.records import Block, FlowBlock, encode_ranks
 from railgauge.samples import Rows
 from railgauge.sampling import Outcome
+from railgauge.schedules import Group
 from railgauge.world import Measuring, World, on_rank_0
 
 #: Columns of what is kept of a group above the sample budget (`records.Block`).

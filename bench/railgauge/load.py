@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from railgauge import patterns
+from railgauge import schedules
 from railgauge.backends import offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import NotMeasuredError, UsageError
@@ -27,8 +27,8 @@ from railgauge.loop import CELLS
 from railgauge.measure import Measurement
 from railgauge.needs import ends_of, memory_needed
 from railgauge.operations import OPERATIONS
-from railgauge.patterns import LOAD_OPERATIONS, STORAGE, Round
 from railgauge.plan import Case, Plan, forms
+from railgauge.schedules import LOAD_OPERATIONS, STORAGE, Round
 from railgauge.world import Backend, Communicator
 
 BURST_SECONDS = 0.005
@@ -83,7 +83,7 @@ class Traffic:
 def _ends(round_: Round, group: Communicator) -> Ends:
     ranks = round_.loading
     into_first = tuple((rank, ranks[0]) for rank in ranks[1:])
-    members = patterns.Group(ranks, into_first if round_.load == "incast" else ())
+    members = schedules.Group(ranks, into_first if round_.load == "incast" else ())
     return ends_of(members, ranks[group.rank])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from railgauge import patterns
+from railgauge import schedules
 from railgauge.backends import offers_of
 from railgauge.buffers import Sets, footprint
 from railgauge.dtypes import dtype_named
@@ -71,7 +71,7 @@ def reads_clock(case: Case, group: Group) -> bool:
     return case.timing != "back_to_back" or not case.entry.even or group.me < group.n // 2
 
 
-def ends_of(group: patterns.Group, rank: int) -> Ends:
+def ends_of(group: schedules.Group, rank: int) -> Ends:
     """The flows of a rank in a group, as places of it."""
     place = {member: k for k, member in enumerate(group.ranks)}
     return Ends(

@@ -18,7 +18,7 @@ from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation, entry_of
 from railgauge.pair_lists import Pairs
-from railgauge.patterns import LOADS, Pattern
+from railgauge.schedules import LOADS, Pattern
 from railgauge.simulation.faults import Fault
 from railgauge.topology import Leaves
 from railgauge.traffic import Traffic, Weights, skewed, weighed
@@ -46,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `counters` are the sources of counters that are read around every case (None: all), and in between
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them, `pairs` who meets whom in pattern listed; see
-    `railgauge.patterns.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
+    `railgauge.schedules.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
     message of a load. A group of pattern nodes has `group_nodes` nodes of `ranks_per_node` ranks. Where
     there is a `duration` in seconds, all rounds are repeated until it is over. `cluster` is what the
     simulated backend models, with the `faults` planted there. `imported` are the cases that another tool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from railgauge import counting, patterns, plugins
+from railgauge import counting, patterns, plugins, schedules
 from railgauge.backends import Offers, offers_of
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
@@ -245,14 +245,16 @@ def _check_victims(plan: Plan) -> None:
         )
     for load in plan.loads:
         kind, colon, path = load.partition(":")
-        if kind not in (*patterns.LOADS, patterns.STORAGE):
-            raise unknown("load", kind, [*patterns.LOADS, patterns.STORAGE], "railgauge run --help")
-        if bool(path) != (kind == patterns.STORAGE) or (colon and not path):
-            raise UsageError(
-                f"--load {load}: a path belongs to {patterns.STORAGE}, and only there.\n"
-                f"  expected: {', '.join(patterns.LOADS)}, {patterns.STORAGE}:/path/to/a/folder"
+        if kind not in (*schedules.LOADS, schedules.STORAGE):
+            raise unknown(
+                "load", kind, [*schedules.LOADS, schedules.STORAGE], "railgauge run --help"
             )
-        if kind in patterns.LOADS:
+        if bool(path) != (kind == schedules.STORAGE) or (colon and not path):
+            raise UsageError(
+                f"--load {load}: a path belongs to {schedules.STORAGE}, and only there.\n"
+                f"  expected: {', '.join(schedules.LOADS)}, {schedules.STORAGE}:/path/to/a/folder"
+            )
+        if kind in schedules.LOADS:
             _check_traffic(plan, load, loading)
     if not plan.loads:
         raise UsageError(
@@ -263,18 +265,18 @@ def _check_victims(plan: Plan) -> None:
 def _check_traffic(plan: Plan, load: str, loading: int) -> None:
     """Raise UsageError where the backend, or a rank alone, cannot make the load."""
     operations = offers_of(plan.backend).operations
-    if patterns.LOAD_OPERATIONS[load] not in operations:
-        fitting = [name for name, made in patterns.LOAD_OPERATIONS.items() if made in operations]
-        other = fitting[0] if fitting else f"{patterns.STORAGE}:/path/to/a/folder"
+    if schedules.LOAD_OPERATIONS[load] not in operations:
+        fitting = [name for name, made in schedules.LOAD_OPERATIONS.items() if made in operations]
+        other = fitting[0] if fitting else f"{schedules.STORAGE}:/path/to/a/folder"
         raise UsageError(
-            f"--load {load}: --backend {plan.backend} has no {patterns.LOAD_OPERATIONS[load]}.\n"
+            f"--load {load}: --backend {plan.backend} has no {schedules.LOAD_OPERATIONS[load]}.\n"
             f"  next: railgauge run --pattern victim --load {other}"
         )
     if loading < 2:
         raise UsageError(
             f"--load {load}: {plan.group_size} of {plan.ranks} ranks are victims, and one rank alone"
             f" sends nothing.\n  next: railgauge run --pattern victim -n {plan.ranks + 1}, or --load"
-            f" {patterns.STORAGE}:/path/to/a/folder"
+            f" {schedules.STORAGE}:/path/to/a/folder"
         )
 
 

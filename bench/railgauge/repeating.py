@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from railgauge import patterns
-from railgauge.patterns import Round
 from railgauge.plan import Plan
+from railgauge.schedules import Round
 from railgauge.topology import Topology
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from railgauge import patterns
+from railgauge import patterns, schedules
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops
 from railgauge.errors import (
@@ -37,11 +37,11 @@ from railgauge.load import Load, check_room, open_load
 from railgauge.measure import Measurement
 from railgauge.needs import check_data, ends_of, memory_needed
 from railgauge.opening import Opening
-from railgauge.patterns import Round
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import End, Gap, Note, Record, Result
 from railgauge.repeating import repeated, repetitions
 from railgauge.sampling import Beside, sample
+from railgauge.schedules import Round
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
 from railgauge.topology import located
@@ -142,7 +142,7 @@ class Runner:
     def _join(self, round_: Round) -> Membership:
         """This rank's part of a round: its group, its flows in it, or the load that it makes."""
         rank = self.world.rank
-        mine = patterns.group_of(round_, rank)
+        mine = schedules.group_of(round_, rank)
         loads = rank in round_.loading
         group = self.world.split(round_.loading if loads else mine.ranks if mine else None)
         entered = self._enter(group)

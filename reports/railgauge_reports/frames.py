@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from railgauge.patterns import ISOLATED
 from railgauge.records import encode_ranks
 from railgauge.samples import seconds, stacks
+from railgauge.schedules import ISOLATED
 from railgauge_reports.frame_parts import Cells, Parts, masked, records
 from railgauge_reports.group_table import table_of
 from railgauge_reports.groups import Groups

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
-from railgauge.patterns import Round, rounds
+from railgauge.patterns import rounds
 from railgauge.plan import Plan
 from railgauge.records import End, Gap, Note, Result, Run
 from railgauge.repeating import round_of
+from railgauge.schedules import Round
 from railgauge.topology import Topology, located
 from railgauge_reports.group_table import compact
 from railgauge_reports.nodes import RecordedNode, nodes_of

@@ -8,10 +8,10 @@ import pytest
 from railgauge.errors import EXIT_WRONG_DATA
 from railgauge.gather import result_of
 from railgauge.journal import read_block
-from railgauge.patterns import Group, Round
 from railgauge.plan import Plan, cases
 from railgauge.records import Note
 from railgauge.samples import group_samples, seconds
+from railgauge.schedules import Group, Round
 
 
 @pytest.mark.mpi

@@ -14,11 +14,11 @@ from railgauge.clocks import Offset
 from railgauge.gather import result_of
 from railgauge.journal import Folder, block_end, sample_path
 from railgauge.keeping import Keeper
-from railgauge.patterns import Group, Round, group_of
 from railgauge.plan import Plan, cases
 from railgauge.records import GroupResult, encode_ranks
 from railgauge.samples import group_samples, seconds
 from railgauge.sampling import Outcome
+from railgauge.schedules import Group, Round, group_of
 from railgauge.world import Place, on_rank_0
 
 NODE_OF = (0, 0, 1, 1, 2, 2)

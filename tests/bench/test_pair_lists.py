@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from railgauge.errors import UsageError
 from railgauge.pair_lists import meetings, read_pairs, round_numbers, written
-from railgauge.patterns import Pattern, check_places, round_count, rounds
+from railgauge.patterns import check_places, round_count, rounds
+from railgauge.schedules import Pattern
 from railgauge.topology import Topology, one_node
 
 FOUR = Topology((0, 0, 1, 1, 2, 2, 3, 3), hosts=("n0", "n1", "n2", "7"))

@@ -15,19 +15,16 @@ from railgauge.patterns import (
     DIRECTED,
     PAIRWISE,
     PATTERNS,
-    PERMUTATIONS,
-    Pattern,
-    Round,
     check_pattern,
     check_places,
     fewest,
     group_size,
     round_count,
     rounds,
-    victim_count,
 )
 from railgauge.plan import Plan
 from railgauge.plan_rules import validate
+from railgauge.schedules import PERMUTATIONS, Pattern, Round, victim_count
 from railgauge.topology import Topology, one_node
 
 

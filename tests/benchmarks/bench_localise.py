@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from railgauge.patterns import circle
+from railgauge.schedules import circle
 
 localiser = pytest.importorskip(
     "railgauge_reports.localise.localiser", reason="the reports are not installed"

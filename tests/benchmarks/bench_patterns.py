@@ -6,7 +6,8 @@ import tracemalloc
 
 import pytest
 
-from railgauge.patterns import PATTERNS, Pattern, rounds
+from railgauge.patterns import PATTERNS, rounds
+from railgauge.schedules import Pattern
 from railgauge.topology import Topology
 
 RANKS = 16_384

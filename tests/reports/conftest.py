@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from railgauge import patterns
+from railgauge import patterns, schedules
 from railgauge.counting import Kind, Place, source_named
 from railgauge.journal import Folder
 from railgauge.plan import Case, Plan, cases
@@ -99,7 +99,7 @@ class Writer:
         ranks = [{"rank": r, "node": r // 2, "device": gpu(r)} for r in range(4)] if on_gpus else []
         self.folder.write_environment({"nodes": told, "ranks": ranks})
 
-    def round(self, index: int) -> patterns.Round:
+    def round(self, index: int) -> schedules.Round:
         where = located(self.plan.leaves, self.hosts, self.nodes)
         return next(islice(patterns.rounds(self.plan.schedule, where), index, None))
 

@@ -15,7 +15,8 @@ import time
 import numpy as np
 from scipy import stats
 
-from railgauge.patterns import Pattern, circle, rounds
+from railgauge.patterns import rounds
+from railgauge.schedules import Pattern, circle
 from railgauge.topology import Topology
 from railgauge_reports.localise.confirm import merged
 from railgauge_reports.localise.localiser import localise

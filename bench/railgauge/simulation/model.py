@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from railgauge.patterns import Round
 from railgauge.plan import Case, Plan
+from railgauge.schedules import Round
 from railgauge.simulation.effects import Effects, effects_of
 from railgauge.simulation.faults import Fault
 from railgauge.simulation.machine import Machine

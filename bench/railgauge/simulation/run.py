@@ -22,7 +22,6 @@ from railgauge.errors import (
 )
 from railgauge.gather import pressure_of, result_of, with_fairness
 from railgauge.journal import Folder
-from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import Case, Plan, cases
 from railgauge.records import (
     FORMAT,
@@ -40,6 +39,7 @@ from railgauge.records import (
 )
 from railgauge.repeating import repeated, repetitions
 from railgauge.samples import in_seconds
+from railgauge.schedules import Flow, Group, Round
 from railgauge.simulation.counted import Counters
 from railgauge.simulation.effects import Effects, faulty_nodes
 from railgauge.simulation.model import Model

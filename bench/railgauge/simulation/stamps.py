@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from railgauge.patterns import Group
 from railgauge.samples import Rows
+from railgauge.schedules import Group
 from railgauge.simulation.effects import Down, Effects
 from railgauge.simulation.machine import Floats, Machine, Numbers
 from railgauge.simulation.times import Loaded, Times

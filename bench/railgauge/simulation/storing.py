@@ -6,10 +6,10 @@ import numpy as np
 
 from railgauge.journal import Folder, sample_path
 from railgauge.needs import columns_of
-from railgauge.patterns import Round
 from railgauge.plan import Case, Plan
 from railgauge.records import Block, FlowBlock, encode_ranks
 from railgauge.samples import Rows
+from railgauge.schedules import Round
 from railgauge.simulation.stamps import Stamps
 from railgauge.simulation.times import Loaded
 

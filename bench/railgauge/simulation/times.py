@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from railgauge.patterns import LOAD_OPERATIONS, Group, Round
 from railgauge.plan import Case
+from railgauge.schedules import LOAD_OPERATIONS, Group, Round
 from railgauge.simulation.effects import Effects
 from railgauge.simulation.machine import Floats, Machine, Numbers
 from railgauge.simulation.traffic import Traffic, algorithms, load_of, traffic_of

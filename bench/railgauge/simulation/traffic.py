@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from railgauge.patterns import Group
 from railgauge.plan import Case
+from railgauge.schedules import Group
 from railgauge.simulation.machine import Floats, Machine, Numbers
 
 #: An all-to-all is taken for the mean of so many shifts at most.

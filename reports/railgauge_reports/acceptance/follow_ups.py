@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from railgauge.pair_lists import Pairs
-from railgauge.patterns import circle
 from railgauge.plan import Plan
 from railgauge.plan_rules import validate
+from railgauge.schedules import circle
 from railgauge.topology import Topology, some
 from railgauge_reports.acceptance import local
 from railgauge_reports.acceptance.algebra import FAIL

@@ -12,9 +12,9 @@ from railgauge import patterns
 from railgauge.backends import offers_of
 from railgauge.cluster import Cluster, topology_of
 from railgauge.errors import UsageError
-from railgauge.patterns import doubling
 from railgauge.plan import Plan, cases
 from railgauge.plan_options import completed
+from railgauge.schedules import doubling
 from railgauge.simulation.faults import Fault
 from railgauge.topology import Leaves, Topology, located
 from railgauge_reports.acceptance.kinds import KINDS, Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from railgauge.patterns import ISOLATED
+from railgauge.schedules import ISOLATED
 from railgauge_reports.importing.found import Found
 from railgauge_reports.importing.rows import MIB, MICRO, What, number
 from railgauge_reports.importing.source import HINT, NOTHING, TABLE, Source

@@ -18,7 +18,6 @@ from railgauge import __version__
 from railgauge.errors import EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_WRONG_DATA, UsageError
 from railgauge.journal import PLAN, Folder
 from railgauge.operations import entry_of
-from railgauge.patterns import ISOLATED, circle
 from railgauge.plan import Case, Plan
 from railgauge.records import (
     FORMAT,
@@ -35,6 +34,7 @@ from railgauge.records import (
     encode_ranks,
     encode_runs,
 )
+from railgauge.schedules import ISOLATED, circle
 from railgauge.units import NANOSECONDS
 from railgauge_reports.importing.found import FoundRun
 from railgauge_reports.importing.rows import Series, What, itemsize
@@ -152,7 +152,7 @@ class _Maker:
         self._names[case.index, round_] = what.setting
 
     def _pair_rounds(self) -> dict[tuple[int, ...], int]:
-        """Which round of the tournament two ranks meet in (`patterns.circle`)."""
+        """Which round of the tournament two ranks meet in (`schedules.circle`)."""
         if self.run.pattern != "pairs":
             return {}
         return {pair: index for index, met in enumerate(circle(self.n)) for pair in met}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from railgauge.patterns import ISOLATED, PAIRWISE
+from railgauge.patterns import PAIRWISE
+from railgauge.schedules import ISOLATED
 from railgauge.statistics import jain
 from railgauge.units import GIGA
 from railgauge_reports.flows import flow_frame

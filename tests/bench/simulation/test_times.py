@@ -9,8 +9,8 @@ import pytest
 from railgauge import patterns
 from railgauge.cluster import Cluster, Fabric, Node, Noise, topology_of
 from railgauge.expectation.nccl_tuning import nvlink_share
-from railgauge.patterns import Group, Pattern, Round
 from railgauge.plan import Plan, cases
+from railgauge.schedules import Group, Pattern, Round
 from railgauge.simulation import faults
 from railgauge.simulation.effects import effects_of
 from railgauge.simulation.machine import Machine

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from railgauge.patterns import Pattern, circle, rounds
+from railgauge.patterns import rounds
+from railgauge.schedules import Pattern, circle
 from railgauge.topology import Topology
 from railgauge_reports.localise.pairs import PairTable
 

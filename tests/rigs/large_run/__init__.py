@@ -17,7 +17,6 @@ import numpy.typing as npt
 from railgauge import patterns
 from railgauge.gather import result_of
 from railgauge.journal import Folder
-from railgauge.patterns import Round
 from railgauge.plan import Plan, cases
 from railgauge.records import (
     FORMAT,
@@ -32,6 +31,7 @@ from railgauge.records import (
     encode_ranks,
     encode_runs,
 )
+from railgauge.schedules import Round
 from railgauge.topology import located
 
 STAMPS, SLOWEST = ("entry", "exit"), ("duration", "rank")
