@@ -1,0 +1,1 @@
+"""A history of nights: the gate of each night, and when its series changed."""
