@@ -4,7 +4,8 @@ A format is a module with one function, `render(run: LoadedRun) -> str | bytes`;
 its docstring says what it is for. A new file in this folder is a new format. Where one file does not
 hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
 of a second file that `--output` writes under that suffix (None: the first one holds everything). A
-format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`.
+format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`, and one
+that can show what the gate says of a history `render_gate(gate: Gate) -> str | bytes`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from railgauge.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from railgauge_reports.acceptance.answer import Result
+    from railgauge_reports.history.answer import Gate
     from railgauge_reports.loaded import LoadedRun
 
+    RenderGate = Callable[[Gate], str | bytes]
     RenderAcceptance = Callable[[Result], str | bytes]
     Render = Callable[[LoadedRun], str | bytes]
 
-ACCEPTANCE = "render_acceptance"
+ACCEPTANCE, GATE = "render_acceptance", "render_gate"
 
 
 def names() -> list[str]:
@@ -52,15 +55,26 @@ def beside(name: str, run: LoadedRun) -> bytes | None:
 
 def acceptance_renderer(name: str) -> RenderAcceptance:
     """The `render_acceptance` of that format; raises UsageError where it has none."""
+    what = "shows runs, and not an acceptance"
+    return cast("RenderAcceptance", _other(name, ACCEPTANCE, what, "the run folders inside have"))
+
+
+def gate_renderer(name: str) -> RenderGate:
+    """The `render_gate` of that format; raises UsageError where it has none."""
+    what = "shows runs, and not a history"
+    return cast("RenderGate", _other(name, GATE, what, "railgauge report NIGHT has"))
+
+
+def _other(name: str, function: str, what: str, instead: str) -> object:
+    """That function of a format; raises UsageError where it has none."""
     renderer(name)  # an unknown name is answered there
-    found = getattr(_module(name), ACCEPTANCE, None)
+    found: object = getattr(_module(name), function, None)
     if found is None:
-        able = [each for each in names() if hasattr(_module(each), ACCEPTANCE)]
+        able = [each for each in names() if hasattr(_module(each), function)]
         raise UsageError(
-            f"--format {name}: shows runs, and not an acceptance.\n"
-            f"  allowed: {', '.join(able)}\n  next: the run folders inside have all formats"
+            f"--format {name}: {what}.\n  allowed: {', '.join(able)}\n  next: {instead} all formats"
         )
-    return cast("RenderAcceptance", found)
+    return found
 
 
 def _module(name: str) -> ModuleType:
