@@ -61,10 +61,15 @@ class Streaks:
         self.values[which, -1] = values[which]
         self.count[which] += 1
 
-    def look(self, rows: npt.NDArray[np.intp], p: Floats) -> None:
-        """Something more that was slow, of the series `rows`, with the p value that it has by itself."""
+    def look(
+        self, rows: npt.NDArray[np.intp], p: Floats, times: npt.NDArray[np.int64] | int = 1
+    ) -> None:
+        """Something more that was slow, of the series `rows`, with the p value that it has by itself.
+
+        `times`: so many that were at least so slow.
+        """
         self._largest[rows] = np.maximum(self._largest[rows], p)
-        self._looks[rows] += 1
+        self._looks[rows] += times
 
     def resume(self, which: Flags, since: npt.NDArray[np.int32]) -> None:
         """A streak that somebody had accepted for a time goes on where it began."""

@@ -5,8 +5,8 @@ of another one changes nothing of it, so that any night can be judged as of then
 
     slow, and the confirming run on the same nodes is fine     OUTLIER
     slow since the first night of a new environment            CHANGED
-    slow, and a confirming run is slow too, or the night before was    REGRESSION
-    slow, and nobody looked again                              UNCONFIRMED
+    slow, and enough confirming runs are slow too, or the night before was    REGRESSION
+    slow, and nobody looked again, or not often enough         UNCONFIRMED
 
 None of these values, and no better one until it has lasted, enters a baseline. What moves it is an
 acknowledgement, an improvement on `improved` nights in a row, and a new environment after `epoch` nights.
@@ -112,6 +112,7 @@ def walk(
     *,
     epochs: Sequence[int] | npt.NDArray[np.int64] | None = None,
     same: Floats | None = None,
+    looks: Counts | None = None,
     other: Floats | None = None,
     acks: Sequence[Ack] = (),
     rule: Rule = RULE,
@@ -120,8 +121,9 @@ def walk(
 
     `values` are [nights, series], NaN: not measured; `larger` [series] says where larger is better.
     `epochs` [nights] numbers the environments (None: one). `same` and `other` [nights, series] are what
-    the confirming runs measured (NaN: there was none); what they say of a night that is not slow counts
-    for nothing.
+    confirming runs measured, on the same nodes and on others (NaN: there was none); what they say of a
+    night that is not slow counts for nothing. `same` is the least slow of `looks` runs [nights, series]
+    (None: of as many as `Rule.confirm` asks for).
     """
     values = np.where(np.isfinite(values), values, np.nan)
     nights, series = values.shape
@@ -130,11 +132,12 @@ def walk(
     numbers = np.zeros(nights, np.int64) if epochs is None else np.asarray(epochs, np.int64)
     one = nothing if same is None else np.where(np.isfinite(same), same, np.nan)
     two = nothing if other is None else np.where(np.isfinite(other), other, np.nan)
+    times = np.full(values.shape, rule.confirm, np.int64) if looks is None else looks
     made = _empty(nights, series)
     for night in range(nights):
         if night and numbers[night] != numbers[night - 1]:
             walker.open_epoch()
-        row = walker.night(night, values[night], one[night], two[night])
+        row = walker.night(night, values[night], one[night], times[night], two[night])
         for name, column in row.items():
             getattr(made, name)[night] = column
     unset = np.isnan(made.p)
@@ -173,6 +176,7 @@ class _Looks(NamedTuple):
 
     night: Judgement
     same: Judgement
+    times: Counts  # so many runs on the same nodes
     other: Judgement
     known: Flags
     enough: Flags  # nights in the baseline
@@ -195,7 +199,7 @@ class _Walker:
         self._baselines.forget((count > 0) & (count < self._rule.least))
 
     def night(
-        self, night: int, values: Floats, same: Floats, other: Floats
+        self, night: int, values: Floats, same: Floats, times: Counts, other: Floats
     ) -> dict[str, npt.NDArray[np.generic]]:
         """Decide one night, and carry on with what it leaves behind."""
         back, since = self._baselines.expire(night)
@@ -205,7 +209,7 @@ class _Walker:
         held = np.where(enough, median, np.nan)
         smallest = smallest_effect(held, mad, self._rule)
         made = [against(v, held, mad, self._larger, smallest) for v in (values, same, other)]
-        looks = _Looks(made[0], made[1], made[2], ~np.isnan(values), enough)
+        looks = _Looks(made[0], made[1], times, made[2], ~np.isnan(values), enough)
         state = self._states(looks)
         self._streaks.add(_IS_WORSE[state], values, True, night)
         self._streaks.add(state == State.IMPROVED, values, False, night)
@@ -225,7 +229,8 @@ class _Walker:
         """What every series is, before anybody's acknowledgement. The later line wins."""
         slow = looks.night.slow
         refuted = ~np.isnan(looks.same.worse) & ~looks.same.slow
-        again = looks.same.slow | looks.other.slow | self._streaks.slow
+        confirmed = looks.same.slow * looks.times + looks.other.slow >= self._rule.confirm
+        again = confirmed | self._streaks.slow
         state = np.full(slow.shape, State.MISSING, np.uint8)
         state[looks.known & ~looks.enough] = State.LEARNING
         state[looks.known & looks.enough] = State.ACCEPTED
@@ -253,9 +258,13 @@ class _Walker:
         )
         slow = _IS_WORSE[state[rows]]
         self._streaks.look(rows[slow], night[slow])
-        for look, p in ((looks.same, same), (looks.other, other)):
+        times = looks.times[rows]
+        for look, p, number in (
+            (looks.same, same, times),
+            (looks.other, other, np.ones_like(times)),
+        ):
             again = slow & look.slow[rows]
-            self._streaks.look(rows[again], p[again])
+            self._streaks.look(rows[again], p[again], number[again])
         made[rows] = np.where(slow, self._streaks.p[rows], np.maximum(night, same) ** 2)
         return made
 
