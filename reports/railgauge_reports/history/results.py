@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from railgauge_reports.cells import percent
 from railgauge_reports.history import sentences
@@ -236,11 +237,11 @@ def _state_of(
 def epochs(decided: Decided) -> tuple[Epoch, ...]:
     """The environments, with what is slow since they began and who accepted that."""
     numbers = np.array(decided.epoch_of_row, np.int64)
-    walked, made = decided.walked, []
+    made = []
     for number, opened in enumerate(decided.epochs):
         rows = np.flatnonzero(numbers == number)
-        slow = (walked.state[rows] == State.CHANGED).any(axis=0)
-        by = {int(n) for n in np.unique(walked.acked[rows][:, slow]) if n >= 0}
+        slow = _slow_from_the_first(decided, rows) if number else np.zeros(0, np.intp)
+        by = {int(n) for n in np.unique(decided.walked.acked[np.ix_(rows, slow)]) if n >= 0}
         authors = "; ".join(decided.history.acks[n].sentence() for n in sorted(by))
         made.append(
             Epoch(
@@ -250,11 +251,22 @@ def epochs(decided: Decided) -> tuple[Epoch, ...]:
                 nights=len(rows),
                 changes=opened.changes,
                 is_new=number > 0 and len(rows) < decided.history.settings.decision.epoch,
-                slow=tuple(decided.names[column] for column in np.flatnonzero(slow)),
+                slow=tuple(decided.names[column] for column in slow),
                 acknowledged=authors,
             )
         )
     return tuple(made)
+
+
+def _slow_from_the_first(decided: Decided, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Columns that were slow as soon as they were measured in these nights, accidents left out."""
+    state, worse = decided.walked.state[rows], decided.walked.worse[rows]
+    counted = (state != State.MISSING) & (state != State.OUTLIER)
+    first = counted.argmax(axis=0), np.arange(state.shape[1])
+    slow = (state[first] == State.CHANGED) | (
+        (state[first] == State.ACKNOWLEDGED) & (worse[first] > 0)
+    )
+    return np.flatnonzero(slow & counted.any(axis=0))
 
 
 def _number(value: float) -> float | None:

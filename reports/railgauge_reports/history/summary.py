@@ -71,8 +71,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 class NightSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A child folder of a history as it was read; `same` and `other` are its confirming runs.
 
-    `started` is None where nothing in it could be read; `touched` is when the last of its files changed.
-    `facts` are those of facts.toml.
+    `started` is None where nothing in it says when; `touched` is when the first of its files was changed
+    last (the plan is written as a run begins). `facts` are those of facts.toml.
     """
 
     folder: str

@@ -10,6 +10,8 @@ of another one changes nothing of it, so that any night can be judged as of then
 
 None of these values, and no better one until it has lasted, enters a baseline. What moves it is an
 acknowledgement, an improvement on `improved` nights in a row, and a new environment after `epoch` nights.
+After a regression good nights enter once it is over (`Returns`): the lucky nights of a lower level would
+else make it the baseline, and an alarm that nobody acknowledged would end by itself.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from railgauge_reports.history.rule import (
     p_values,
     smallest_effect,
 )
-from railgauge_reports.history.streaks import Streaks
+from railgauge_reports.history.streaks import Returns, Streaks
 
 
 class State(enum.IntEnum):
@@ -189,6 +191,7 @@ class _Walker:
         self._larger, self._rule, self._acks = larger, rule, acks
         self._baselines = Baselines(series, rule)
         self._streaks = Streaks(series, max(rule.epoch, rule.improved))
+        self._returns = Returns(series, rule.improved)
         self._fresh = np.zeros(series, np.bool_)  # no accepted night in this environment yet
         self._used = [np.zeros(series, np.bool_) for _ in acks]
 
@@ -204,6 +207,7 @@ class _Walker:
         """Decide one night, and carry on with what it leaves behind."""
         back, since = self._baselines.expire(night)
         self._streaks.resume(back, since)
+        self._returns.wait(back)
         median, mad, count = self._baselines.told()
         enough = count >= self._rule.least
         held = np.where(enough, median, np.nan)
@@ -217,7 +221,7 @@ class _Walker:
         scope = self._scopes(state, looks)
         since = np.where(_IS_ON[state], self._streaks.since, -1)
         state, acked = self._acknowledged(night, state, median)
-        self._carry_on(state, values, median)
+        self._carry_on(state, values, median, smallest)
         return {
             "state": state, "scope": scope, "median": median, "mad": mad, "nights": count,
             "worse": looks.night.worse, "mads": looks.night.mads, "smallest": smallest, "p": p,
@@ -291,17 +295,27 @@ class _Walker:
             state[taken], acked[taken] = State.ACKNOWLEDGED, number
         return state, acked
 
-    def _carry_on(self, state: npt.NDArray[np.uint8], values: Floats, median: Floats) -> None:
+    def _carry_on(
+        self, state: npt.NDArray[np.uint8], values: Floats, median: Floats, smallest: Floats
+    ) -> None:
         """What enters the baselines, and whose streak is over."""
         lasting = (state == State.IMPROVED) & (self._streaks.count >= self._rule.improved)
         own = (state == State.CHANGED) & (self._streaks.count >= self._rule.epoch)
         self._shift(lasting | own, median)
-        taken = (state == State.ACCEPTED) | (state == State.LEARNING)
-        self._baselines.accept(taken, values)
-        self._streaks.end(taken | (state == State.OUTLIER))
-        self._fresh &= ~(taken | own | (state == State.IMPROVED) | (state == State.ACKNOWLEDGED))
+        fine = (state == State.ACCEPTED) | (state == State.LEARNING)
+        self._returns.wait(state == State.REGRESSION)
+        self._returns.add(fine, values)
+        waiting, back = self._returns.waiting, self._returns.back(median, smallest, self._larger)
+        self._returns.end(back | (state == State.IMPROVED))
+        self._baselines.accept(fine & ~waiting, values)
+        if back.any():
+            for night in self._returns.values.T:
+                self._baselines.accept(back, night)
+        self._streaks.end(((fine | (state == State.OUTLIER)) & ~waiting) | back)
+        self._fresh &= ~(fine | own | (state == State.IMPROVED) | (state == State.ACKNOWLEDGED))
 
     def _shift(self, which: Flags, median: Floats) -> None:
         """The nights of these streaks are the level from now on."""
         self._baselines.shift(which, median, self._streaks.values)
         self._streaks.end(which)
+        self._returns.end(which)
