@@ -27,7 +27,8 @@ def _commands(gate: Gate, decided: Decided) -> Iterator[str]:
         else f" --night {shlex.quote(night.folder)}"
     )
     open_ = gate.of_state("unconfirmed", "changed")
-    if any(one.confirm_same is None for one in open_):
+    least = decided.history.settings.decision.confirm
+    if any(one.same_looks < (1 if one.state == "changed" else least) for one in open_):
         yield f"{here}{at} --confirm{_launcher(decided, same=True)}"
     slow = gate.of_state("regression")
     if any(one.confirm_other is None for one in slow) and not gate.simulated:

@@ -55,8 +55,8 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     among all series of the night (Benjamini-Hochberg). `smallest_effect` is the smallest share that
     would have been flagged. `since` is the index in `Gate.nights` of the first night of its streak,
     `scope` where it is slow: "nodes", "fleet" or "" (nobody looked on other nodes). `confirm_same` and
-    `confirm_other` are the values of the confirming runs. `hosts` took part; of a worst place `place`
-    is which one it was.
+    `confirm_other` are the values of the confirming runs, of `same_looks` on the same nodes the best.
+    `hosts` took part; of a worst place `place` is which one it was.
 
     `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one.
     """
@@ -88,6 +88,7 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()
+    same_looks: int = 0
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Confirming runs: what is flagged on a night is measured again, on the same nodes or on others.
 
 Only the cases that are flagged, and one run of each plan that has them. The runs lie inside the night, so
-that the next gate finds them: `NIGHT/confirm-same/...` and `NIGHT/confirm-other/...`.
+that the next gate finds them: `NIGHT/confirm-same/...` and `NIGHT/confirm-other/...`. On the same nodes what
+was slow again is measured once more, until the gate has seen enough (`Rule.confirm`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from railgauge_reports.history.gate import gate_of
 from railgauge_reports.history.history import read_history
 from railgauge_reports.history.lock import locked
 from railgauge_reports.history.measured import variant_of
+from railgauge_reports.history.settings import read_settings
 from railgauge_reports.history.summary import RunSummary
 from railgauge_reports.stored import read_run
 
@@ -56,35 +58,39 @@ def confirm(
 ) -> Path:
     """Make the confirming runs of a night (None: the last one); the folder that holds them.
 
+    On the same nodes: as many as the decision takes; what is fine in one is not looked at again.
+
     `launcher` may hold {hosts}, the nodes of the night split by commas. `timeout` seconds each may take.
     Raises UsageError where nothing is to be looked at again, or it cannot be done like that; NotMeasuredError
     where a run ended on the wrong nodes; the run's own error where it failed.
     """
-    gate = gate_of(history, night)
-    tonight = gate.tonight
-    folder = history / tonight.folder
-    wanted = list(plans(gate, history, other))
-    if not wanted:
-        raise UsageError(
-            f"night {tonight.name}: nothing is flagged that another look would settle.\n"
-            f"  next: railgauge gate {history}"
-        )
-    into = folder / (CONFIRM_OTHER if other else CONFIRM_SAME)
+    tonight = gate_of(history, night).tonight
+    into = history / tonight.folder / (CONFIRM_OTHER if other else CONFIRM_SAME)
+    rounds = 1 if other else read_settings(history).decision.confirm
     with locked(history, "confirm"):
-        for want in wanted:
-            _check(want, launcher, other)
-            words = [word.replace("{hosts}", ",".join(want.run.hosts)) for word in launcher]
-            place = _place(into, want)
-            tell(f"confirming {len(cases(want.plan))} case(s) of {_name(want.run)}: {place}")
-            _run(want.plan, place, words, timeout)
-            _assert_hosts(want.run.hosts, into, place, other)
+        for number in range(rounds):
+            wanted = list(plans(gate_of(history, night), history, other))
+            if not wanted and not number:
+                raise UsageError(
+                    f"night {tonight.name}: nothing is flagged that another look would settle.\n"
+                    f"  next: railgauge gate {history}"
+                )
+            for want in wanted:
+                _check(want, launcher, other)
+                words = [word.replace("{hosts}", ",".join(want.run.hosts)) for word in launcher]
+                place = _place(into, want)
+                tell(f"confirming {len(cases(want.plan))} case(s) of {_name(want.run)}: {place}")
+                _run(want.plan, place, words, timeout)
+                _assert_hosts(want.run.hosts, into, place, other)
     return into
 
 
 def plans(gate: Gate, history: Path, other: bool) -> Iterator[Wanted]:
     """What is to run: of each plan of the night those cases that are flagged."""
-    states = _OTHER if other else _SAME
-    flagged = [one for one in gate.series if one.state in states and not _looked(one, other)]
+    least = 1 if other else read_settings(history).decision.confirm
+    flagged = [one for one in gate.series if _looks(one, other) < _needed(one, other, least)]
+    # another draw of what is random; the same plan would be the same run, gone on with
+    draw = 2 if other else 1 + 2 * max((_looks(one, other) for one in flagged), default=0)
     summary = next(n for n in read_history(history).nights if n.folder == gate.tonight.folder)
     seen = set()
     for run in summary.runs:
@@ -93,12 +99,20 @@ def plans(gate: Gate, history: Path, other: bool) -> Iterator[Wanted]:
         if not keys or plan.imported is not None or plan.sha256() in seen:
             continue
         seen.add(plan.sha256())
-        if made := restricted(plan, keys, 2 if other else 1):
+        if made := restricted(plan, keys, draw):
             yield Wanted(run, made)
 
 
-def _looked(one: SeriesResult, other: bool) -> bool:
-    return (one.confirm_other if other else one.confirm_same) is not None
+def _looks(one: SeriesResult, other: bool) -> int:
+    """How often it was looked at again."""
+    return int(one.confirm_other is not None) if other else one.same_looks
+
+
+def _needed(one: SeriesResult, other: bool, least: int) -> int:
+    """How often it has to be, by its state; what is slow in a new environment can only be refuted."""
+    if one.state not in (_OTHER if other else _SAME):
+        return 0
+    return 1 if one.state == "changed" else least
 
 
 def restricted(plan: Plan, keys: Iterable[SeriesKey], draw: int) -> Plan | None:

@@ -78,6 +78,7 @@ def decide(history: History, when: Timeline) -> Decided:
         matrix.larger,
         epochs=numbers(len(when.rows), opened),
         same=matrix.same,
+        looks=matrix.looks,
         other=matrix.other,
         acks=_accepting(history, when, names),
         rule=history.settings.decision,

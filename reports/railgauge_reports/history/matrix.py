@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from railgauge_reports.history.answer import SeriesKey
+from railgauge_reports.history.baselines import Counts
 from railgauge_reports.history.metrics import METRICS
 from railgauge_reports.history.rule import Flags, Floats
 from railgauge_reports.history.summary import Keys, NightSummary, RunSummary
@@ -18,6 +19,8 @@ from railgauge_reports.history.summary import Keys, NightSummary, RunSummary
 class Matrix:
     """`keys` [series]; `values`, `same` and `other` [nights, series], NaN where nothing was measured.
 
+    `same` is the best of the confirming runs on the same nodes, `looks` how many measured it: what was
+    fine in one of them was no regression, and a median over two of which one was bad would be bad.
     `not_counted` says which confirming runs were left out, and why: (night, sentence).
     """
 
@@ -25,6 +28,7 @@ class Matrix:
     larger: Flags
     values: Floats
     same: Floats
+    looks: Counts
     other: Floats
     not_counted: tuple[tuple[int, str], ...]
 
@@ -37,18 +41,22 @@ def matrix_of(nights: Sequence[NightSummary], keys: Keys, cluster: str) -> Matri
     column, own = _columns(nights, keys, cluster)
     shape = (len(nights), len(own))
     values, same, other = (np.full(shape, np.nan) for _ in range(3))
+    looks = np.zeros(shape, np.int64)
+    larger = np.array([METRICS[key.metric].larger_is_better for key in own], np.bool_)
     left_out: list[tuple[int, str]] = []
     for row, night in enumerate(nights):
         _fill(values[row], night.runs, column)
-        parts = ((same, night.same, True), (other, night.other, False))
-        for into, runs, is_same in parts:
+        for into, runs, is_same in ((same, night.same, True), (other, night.other, False)):
             if why := _elsewhere(night, runs, is_same):
                 left_out.append((row, why))
-            elif runs:
-                _fill(into[row], runs, column)
-                _unstaged(into[row], values[row], own)
-    larger = np.array([METRICS[key.metric].larger_is_better for key in own], np.bool_)
-    return Matrix(tuple(own), larger, values, same, other, tuple(left_out))
+                continue
+            for several in [(run,) for run in runs] if is_same else [runs]:
+                one = np.full(len(own), np.nan)
+                _fill(one, several, column)
+                _unstaged(one, values[row], own)
+                looks[row] += is_same & np.isfinite(one)
+                into[row] = np.where(larger, np.fmax(into[row], one), np.fmin(into[row], one))
+    return Matrix(tuple(own), larger, values, same, looks, other, tuple(left_out))
 
 
 def _columns(

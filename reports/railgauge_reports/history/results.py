@@ -114,6 +114,7 @@ class _Columns:
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
             values=self._values(column),
             states=self._states(column),
+            same_looks=int(decided.matrix.looks[row, column]),
         )
 
     def _values(self, column: int) -> tuple[float | None, ...]:

@@ -46,7 +46,8 @@ def _more(series: SeriesResult, when: Timeline) -> str:
     if series.state == "outlier":
         return f"{again}: not confirmed, and in no baseline"
     if series.state == "unconfirmed":
-        return f"{since}; nobody looked again yet"
+        told = "looked again often enough" if again else "looked again yet"
+        return f"{since}{again}; nobody {told}"
     if series.state == "acknowledged":
         return f"{since}; acknowledged: {series.acknowledged}"
     return f"{since}{again}" if series.state in ("changed", "improved") else ""
@@ -55,7 +56,8 @@ def _more(series: SeriesResult, when: Timeline) -> str:
 def _again(series: SeriesResult) -> str:
     said = []
     if series.confirm_same is not None:
-        said.append(f"{told(series.key, series.confirm_same)} when measured again")
+        best = f"{told(series.key, series.confirm_same)} when measured again"
+        said.append(best + (f" (the best of {series.same_looks})" * (series.same_looks > 1)))
     if series.confirm_other is not None:
         said.append(f"{told(series.key, series.confirm_other)} on other nodes")
     return f", {', '.join(said)}" if said else ""
@@ -81,7 +83,10 @@ def of_series(decided: Decided, found: Sequence[SeriesResult]) -> list[tuple[Ver
         why = f"{_worst_of(changed, 'slower')} since the environment changed"
         made.append((verdicts.CHANGED, f"{why}: {_changes(decided)}"))
     if unsure := by_state.get("unconfirmed"):
-        made.append((verdicts.UNCONFIRMED, _worst_of(unsure, "slower")))
+        why = _worst_of(unsure, "slower")
+        looks = decided.history.settings.decision.confirm
+        runs = f"{looks} confirming runs" if looks > 1 else "a confirming run"
+        made.append((verdicts.UNCONFIRMED, f"{why}: {runs} would tell"))
     learning = len(by_state.get("learning", ()))
     if not found:
         made.append((verdicts.INCONCLUSIVE, "nothing was measured"))

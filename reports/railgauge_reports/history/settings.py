@@ -7,6 +7,7 @@ price = 2.5                     # of a GPU-hour, for reports
 [rule]
 effect = 0.02                   # the smallest share that counts
 mads = 4.0                      # and how many MADs of the accepted nights it has to be
+confirm = 2                     # how many confirming runs have to be slow as well
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     effect: Annotated[float, Meta(gt=0, lt=1)] = RULE.effect
     mads: Annotated[float, Meta(gt=0, le=100)] = RULE.mads
+    confirm: Annotated[int, Meta(ge=1, le=5)] = RULE.confirm
     window: Annotated[int, Meta(ge=7, le=365)] = RULE.window
     least: Annotated[int, Meta(ge=3, le=365)] = RULE.least
 
@@ -57,7 +59,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def decision(self) -> Rule:
         kept = self.rule
         least = min(kept.least, kept.window)
-        return Rule(window=kept.window, least=least, mads=kept.mads, effect=kept.effect)
+        return Rule(
+            window=kept.window,
+            least=least,
+            mads=kept.mads,
+            effect=kept.effect,
+            confirm=kept.confirm,
+        )
 
     def moment(self, seconds: float) -> datetime.datetime:
         """A time of a journal in the history's zone; one that no calendar has is the epoch's."""

@@ -5,11 +5,13 @@ of another one changes nothing of it, so that any night can be judged as of then
 
     slow, and the confirming run on the same nodes is fine     OUTLIER
     slow since the first night of a new environment            CHANGED
-    slow, and a confirming run is slow too, or the night before was    REGRESSION
-    slow, and nobody looked again                              UNCONFIRMED
+    slow, and enough confirming runs are slow too, or the night before was    REGRESSION
+    slow, and nobody looked again, or not often enough         UNCONFIRMED
 
 None of these values, and no better one until it has lasted, enters a baseline. What moves it is an
 acknowledgement, an improvement on `improved` nights in a row, and a new environment after `epoch` nights.
+After a regression good nights enter once it is over (`Returns`): the lucky nights of a lower level would
+else make it the baseline, and an alarm that nobody acknowledged would end by itself.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from railgauge_reports.history.rule import (
     p_values,
     smallest_effect,
 )
-from railgauge_reports.history.streaks import Streaks
+from railgauge_reports.history.streaks import Returns, Streaks
 
 
 class State(enum.IntEnum):
@@ -112,6 +114,7 @@ def walk(
     *,
     epochs: Sequence[int] | npt.NDArray[np.int64] | None = None,
     same: Floats | None = None,
+    looks: Counts | None = None,
     other: Floats | None = None,
     acks: Sequence[Ack] = (),
     rule: Rule = RULE,
@@ -120,8 +123,9 @@ def walk(
 
     `values` are [nights, series], NaN: not measured; `larger` [series] says where larger is better.
     `epochs` [nights] numbers the environments (None: one). `same` and `other` [nights, series] are what
-    the confirming runs measured (NaN: there was none); what they say of a night that is not slow counts
-    for nothing.
+    confirming runs measured, on the same nodes and on others (NaN: there was none); what they say of a
+    night that is not slow counts for nothing. `same` is the least slow of `looks` runs [nights, series]
+    (None: of as many as `Rule.confirm` asks for).
     """
     values = np.where(np.isfinite(values), values, np.nan)
     nights, series = values.shape
@@ -130,11 +134,12 @@ def walk(
     numbers = np.zeros(nights, np.int64) if epochs is None else np.asarray(epochs, np.int64)
     one = nothing if same is None else np.where(np.isfinite(same), same, np.nan)
     two = nothing if other is None else np.where(np.isfinite(other), other, np.nan)
+    times = np.full(values.shape, rule.confirm, np.int64) if looks is None else looks
     made = _empty(nights, series)
     for night in range(nights):
         if night and numbers[night] != numbers[night - 1]:
             walker.open_epoch()
-        row = walker.night(night, values[night], one[night], two[night])
+        row = walker.night(night, values[night], one[night], times[night], two[night])
         for name, column in row.items():
             getattr(made, name)[night] = column
     unset = np.isnan(made.p)
@@ -173,6 +178,7 @@ class _Looks(NamedTuple):
 
     night: Judgement
     same: Judgement
+    times: Counts  # so many runs on the same nodes
     other: Judgement
     known: Flags
     enough: Flags  # nights in the baseline
@@ -185,6 +191,7 @@ class _Walker:
         self._larger, self._rule, self._acks = larger, rule, acks
         self._baselines = Baselines(series, rule)
         self._streaks = Streaks(series, max(rule.epoch, rule.improved))
+        self._returns = Returns(series, rule.improved)
         self._fresh = np.zeros(series, np.bool_)  # no accepted night in this environment yet
         self._used = [np.zeros(series, np.bool_) for _ in acks]
 
@@ -195,17 +202,18 @@ class _Walker:
         self._baselines.forget((count > 0) & (count < self._rule.least))
 
     def night(
-        self, night: int, values: Floats, same: Floats, other: Floats
+        self, night: int, values: Floats, same: Floats, times: Counts, other: Floats
     ) -> dict[str, npt.NDArray[np.generic]]:
         """Decide one night, and carry on with what it leaves behind."""
         back, since = self._baselines.expire(night)
         self._streaks.resume(back, since)
+        self._returns.wait(back)
         median, mad, count = self._baselines.told()
         enough = count >= self._rule.least
         held = np.where(enough, median, np.nan)
         smallest = smallest_effect(held, mad, self._rule)
         made = [against(v, held, mad, self._larger, smallest) for v in (values, same, other)]
-        looks = _Looks(made[0], made[1], made[2], ~np.isnan(values), enough)
+        looks = _Looks(made[0], made[1], times, made[2], ~np.isnan(values), enough)
         state = self._states(looks)
         self._streaks.add(_IS_WORSE[state], values, True, night)
         self._streaks.add(state == State.IMPROVED, values, False, night)
@@ -213,7 +221,7 @@ class _Walker:
         scope = self._scopes(state, looks)
         since = np.where(_IS_ON[state], self._streaks.since, -1)
         state, acked = self._acknowledged(night, state, median)
-        self._carry_on(state, values, median)
+        self._carry_on(state, values, median, smallest)
         return {
             "state": state, "scope": scope, "median": median, "mad": mad, "nights": count,
             "worse": looks.night.worse, "mads": looks.night.mads, "smallest": smallest, "p": p,
@@ -225,7 +233,8 @@ class _Walker:
         """What every series is, before anybody's acknowledgement. The later line wins."""
         slow = looks.night.slow
         refuted = ~np.isnan(looks.same.worse) & ~looks.same.slow
-        again = looks.same.slow | looks.other.slow | self._streaks.slow
+        confirmed = looks.same.slow * looks.times + looks.other.slow >= self._rule.confirm
+        again = confirmed | self._streaks.slow
         state = np.full(slow.shape, State.MISSING, np.uint8)
         state[looks.known & ~looks.enough] = State.LEARNING
         state[looks.known & looks.enough] = State.ACCEPTED
@@ -253,9 +262,13 @@ class _Walker:
         )
         slow = _IS_WORSE[state[rows]]
         self._streaks.look(rows[slow], night[slow])
-        for look, p in ((looks.same, same), (looks.other, other)):
+        times = looks.times[rows]
+        for look, p, number in (
+            (looks.same, same, times),
+            (looks.other, other, np.ones_like(times)),
+        ):
             again = slow & look.slow[rows]
-            self._streaks.look(rows[again], p[again])
+            self._streaks.look(rows[again], p[again], number[again])
         made[rows] = np.where(slow, self._streaks.p[rows], np.maximum(night, same) ** 2)
         return made
 
@@ -282,17 +295,27 @@ class _Walker:
             state[taken], acked[taken] = State.ACKNOWLEDGED, number
         return state, acked
 
-    def _carry_on(self, state: npt.NDArray[np.uint8], values: Floats, median: Floats) -> None:
+    def _carry_on(
+        self, state: npt.NDArray[np.uint8], values: Floats, median: Floats, smallest: Floats
+    ) -> None:
         """What enters the baselines, and whose streak is over."""
         lasting = (state == State.IMPROVED) & (self._streaks.count >= self._rule.improved)
         own = (state == State.CHANGED) & (self._streaks.count >= self._rule.epoch)
         self._shift(lasting | own, median)
-        taken = (state == State.ACCEPTED) | (state == State.LEARNING)
-        self._baselines.accept(taken, values)
-        self._streaks.end(taken | (state == State.OUTLIER))
-        self._fresh &= ~(taken | own | (state == State.IMPROVED) | (state == State.ACKNOWLEDGED))
+        fine = (state == State.ACCEPTED) | (state == State.LEARNING)
+        self._returns.wait(state == State.REGRESSION)
+        self._returns.add(fine, values)
+        waiting, back = self._returns.waiting, self._returns.back(median, smallest, self._larger)
+        self._returns.end(back | (state == State.IMPROVED))
+        self._baselines.accept(fine & ~waiting, values)
+        if back.any():
+            for night in self._returns.values.T:
+                self._baselines.accept(back, night)
+        self._streaks.end(((fine | (state == State.OUTLIER)) & ~waiting) | back)
+        self._fresh &= ~(fine | own | (state == State.IMPROVED) | (state == State.ACKNOWLEDGED))
 
     def _shift(self, which: Flags, median: Floats) -> None:
         """The nights of these streaks are the level from now on."""
         self._baselines.shift(which, median, self._streaks.values)
         self._streaks.end(which)
+        self._returns.end(which)
