@@ -123,8 +123,10 @@ def build(history: Path, month: Month = EVENTFUL) -> dict[int, Path]:
     }
 
 
-def one_night(folder: Path, month: Month, night: int, seed: int | None = None, after: float = 0.0) -> Path:  # fmt: skip
-    """An acceptance in `folder`, `after` seconds later than the night; `seed` makes it another measurement."""
+def one_night(
+    folder: Path, month: Month, night: int, seed: int | None = None, after: float = 0.0
+) -> Path:
+    """An acceptance in `folder`, `after` seconds later than the night; another `seed` is another noise."""
     inputs = folder.with_name(f".{folder.name}.inputs")
     inputs.mkdir()
     try:
