@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from typing import Any, Literal
 
 import altair as alt
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from railgauge_reports.cells import NOTHING, cut, significant
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.chart import Chart, Grid, Spec
 
 DAY = 86_400
 #: Nights in the table below a chart: the latest of those where nothing happened, and all the others first.
@@ -58,14 +59,27 @@ def over_nights(track: Track) -> Chart:
     gaps, marks = _gaps(track.nights), _placed(track)
     data = {"nights": told, **({"gaps": gaps} if len(gaps) else {})}
     data |= {"marks": marks} if len(marks) else {}
-    scale = alt.Scale(domain=_domain(track.nights), zero=False, nice=False)
+    places = sorted(set(zip(marks["line"], marks["align"], strict=True)))
+    kinds = tuple(kind for kind in _DASH if (marks["kind"] == kind).any())
+    spec = _spec(track.unit, len(gaps) > 0, kinds, tuple(places))
+    return Chart(track.name, track.title, track.says, spec, data, _grid(track))
+
+
+@functools.cache
+def _spec(
+    unit: str,
+    gaps: bool,
+    kinds: tuple[MarkKind, ...],
+    places: tuple[tuple[int, Literal["left", "right"]], ...],
+) -> Spec:
+    """The layers of one kind of chart; altair takes most of a second to check them."""
+    scale = alt.Scale(zero=False, nice=False, padding=10)
 
     def y(name: str) -> alt.Y:
-        return alt.Y(f"{name}:Q", title=track.unit, scale=scale)
+        return alt.Y(f"{name}:Q", title=unit, scale=scale)
 
-    layers = _ground(y("low"), y("middle"), len(gaps) > 0)
-    layers += [_rule(kind) for kind in _DASH if (marks["kind"] == kind).any()]
-    places = sorted(set(zip(marks["line"], marks["align"], strict=True)))
+    layers = _ground(y("low"), y("middle"), gaps)
+    layers += [_rule(kind) for kind in kinds]
     layers += [_label(*place) for place in places]
     base = alt.Chart(alt.NamedData("nights")).encode(x=_time(), y=y("value"))
     layers += [
@@ -77,8 +91,8 @@ def over_nights(track: Track) -> Chart:
             tooltip=_TOOLTIP,
         ),
     ]
-    spec = alt.layer(*layers).properties(height=240).to_dict()
-    return Chart(track.name, track.title, track.says, spec, data, _grid(track))
+    made: Spec = alt.layer(*layers).properties(height=240).to_dict()
+    return made
 
 
 _STATES = alt.Scale(
@@ -195,16 +209,6 @@ def _gaps(nights: pd.DataFrame) -> pd.DataFrame:
             rows.append([_ms(at - DAY / 2), _ms(at + DAY / 2), f"{day(at)}: {why}", at])
     columns = ["from", "to", "words"]
     return pd.DataFrame([row[:3] for row in rows], columns=columns)
-
-
-def _domain(nights: pd.DataFrame) -> list[float]:
-    """From the lowest to the highest of values and bands, and a little more."""
-    parts = nights[["value", "low", "high"]].to_numpy(float, na_value=np.nan)
-    if not np.isfinite(parts).any():
-        return [0.0, 1.0]
-    low, high = float(np.nanmin(parts)), float(np.nanmax(parts))
-    more = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return [float(f"{end:.5g}") for end in (low - more, high + more)]
 
 
 def _grid(track: Track) -> Grid:
