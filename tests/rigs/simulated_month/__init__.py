@@ -8,13 +8,12 @@ recorded.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from railgauge_reports.acceptance.asking import asked_from
 from railgauge_reports.acceptance.drive import Drive
@@ -67,8 +66,7 @@ _NOT_ASKED = ("nodes", "faults", "leaves", "launcher", "ranks", "ranks_per_node"
 _TIMES = frozenset({"started", "finished"})
 
 
-@dataclasses.dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A fault of `--faults` (TOML fields) from one night to the end of another, both counted from 1."""
 
     text: str
@@ -76,8 +74,7 @@ class Fault:
     last: int = 10_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Month:
+class Month(NamedTuple):
     """What happens when; nights are counted from 1.
 
     `software` maps a night to the facts of the nodes that are others from then on. A corrupt night has
@@ -89,7 +86,7 @@ class Month:
     first: datetime.date = datetime.date(2026, 10, 1)
     hour: int = 3  # UTC
     faults: tuple[Fault, ...] = ()
-    software: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    software: Mapping[int, Mapping[str, Any]] = {}
     missing: frozenset[int] = frozenset()
     corrupt: frozenset[int] = frozenset()
     again: frozenset[int] = frozenset()
@@ -138,7 +135,7 @@ def one_night(folder: Path, month: Month, night: int, seed: int) -> None:
     if night in month.again:
         accept(folder / "confirm-same", month, night, seed + 1000, after=3600.0)
         cluster = f'name = "spare"\n{month.cluster}'
-        spare = dataclasses.replace(month, faults=(), cluster=cluster)
+        spare = month._replace(faults=(), cluster=cluster)
         accept(folder / "confirm-other", spare, night, seed + 2000, after=7200.0)
     if night in month.corrupt:
         for journal in sorted(folder.rglob("journal.jsonl")):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 from railgauge_reports.history.answer import (
     Acknowledged,
@@ -30,8 +28,7 @@ SCOPES = {Scope.UNKNOWN: "", Scope.NODES: "nodes", Scope.FLEET: "fleet"}
 FLAGGED = ("regression", "changed", "unconfirmed", "outlier", "improved", "acknowledged")
 
 
-@dataclasses.dataclass(frozen=True)
-class Story:
+class Story(NamedTuple):
     """What happens to `series` series (GB/s about 40, 80, ...) on `nights` nights; nights are indices.
 
     From `slow[1]` on the series `slow[0]` lose the share `slow[2]`; on `epoch` the library changes; on
@@ -113,6 +110,7 @@ def gate_of(story: Story) -> Gate:
         simulated=True,
         verdict=REGRESSION if slow else PASS,
         reasons=tuple(s.sentence for s in slow),
+        price=None,
         judged_at=(BEGAN + last * DAY).timestamp() + 3600,
         night=last,
         nights=nights,
@@ -255,15 +253,3 @@ def _told(story: Story) -> list[Told]:
         Told(kind=kind, sentence=f"night {_name(n)} is {kind}", alarms=True, night=n)
         for kind, n in kinds
     ]
-
-
-@pytest.fixture(scope="session")
-def eventful() -> Gate:
-    """Thirty nights: another library on the 10th, slow from the 18th, one missing, corrupt, acknowledged."""
-    return gate_of(Story())
-
-
-@pytest.fixture(scope="session")
-def told_of() -> Callable[..., Gate]:
-    """`told_of(nights=..., series=..., slow=..., ...)`, see Story."""
-    return lambda **story: gate_of(Story(**story))
