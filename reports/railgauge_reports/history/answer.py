@@ -55,7 +55,8 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     among all series of the night (Benjamini-Hochberg). `smallest_effect` is the smallest share that
     would have been flagged. `since` is the index in `Gate.nights` of the first night of its streak,
     `scope` where it is slow: "nodes", "fleet" or "" (nobody looked on other nodes). `confirm_same` and
-    `confirm_other` are the values of the confirming runs. `hosts` took part.
+    `confirm_other` are the values of the confirming runs. `hosts` took part; of a worst place `place`
+    is which one it was.
 
     `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one; so have
     `medians` and `smallest`, the baseline that the night was held against and the smallest share that
@@ -85,6 +86,7 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     confirm_other: float | None
     sentence: str
     hosts: tuple[str, ...] = ()
+    place: str = ""
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()

@@ -11,7 +11,8 @@ import msgspec
 import pandas as pd
 
 from railgauge.errors import NotMeasuredError
-from railgauge.records import Result
+from railgauge.journal import JOURNAL
+from railgauge.records import Result, Run
 from railgauge_reports.frames import frame_of_runs
 from railgauge_reports.history import CONFIRM_OTHER, CONFIRM_SAME
 from railgauge_reports.history.facts import facts_of
@@ -26,6 +27,9 @@ _MOST_GROUPS = 200_000
 #: A clock that goes back by less is being corrected.
 _CLOCK_SECONDS = 1.0
 _MOST_FACTS = 1 << 16
+#: The first record names every host.
+_MOST_LINE = 1 << 24
+_FIRST = msgspec.json.Decoder(Run)
 
 
 @dataclasses.dataclass
@@ -140,17 +144,31 @@ def _summary(night: Path, parts: dict[str, Laid], reads: Sequence[_Read]) -> Nig
     facts, why = _extra_facts(night)
     trouble += [Trouble(path=FACTS, kind="incomplete", why=why)] if why else []
     began = [run.started for run in made["runs"]]
+    began += [t for t in map(_began, reads) if t is not None] if not began else []
     began += [] if parts["runs"].started is None else [parts["runs"].started]
     return NightSummary(
         folder=night.name,
         started=min(began, default=None),
-        touched=max((ns for _, ns, _ in signature(night)), default=0) / 1e9,
+        touched=min((ns for _, ns, _ in signature(night)), default=0) / 1e9,
         runs=tuple(made["runs"]),
         same=tuple(made["same"]),
         other=tuple(made["other"]),
         trouble=tuple(trouble),
         facts=facts,
     )
+
+
+def _began(read: _Read) -> float | None:
+    """When a run began of which the rest cannot be read: its first record, where that is whole."""
+    if read.part != "runs":
+        return None
+    if read.stored is not None:
+        return read.stored.starts[0].run.started
+    try:
+        with (read.place.path / JOURNAL).open("rb") as file:
+            return _FIRST.decode(file.readline(_MOST_LINE)).started
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return None
 
 
 def _run_summary(path: str, read: _Read, stored: StoredRun) -> RunSummary:
@@ -171,6 +189,7 @@ def _run_summary(path: str, read: _Read, stored: StoredRun) -> RunSummary:
         series=read.measured.series,
         values=read.measured.values,
         chosen=read.measured.chosen,
+        places=read.measured.places,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from railgauge_reports.cells import percent
 from railgauge_reports.history import sentences
@@ -110,6 +111,7 @@ class _Columns:
             confirm_other=_number(decided.matrix.other[row, column]),
             sentence="",
             hosts=self._hosts(key.stage),
+            place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
             values=self._of_nights(decided.matrix.values[:, column]),
             states=self._states(column),
@@ -131,6 +133,20 @@ class _Columns:
         for place, state in zip(self._places, self._decided.walked.state[:, column], strict=True):
             made[place] = _WORDS[int(state)]
         return tuple(made)
+
+    def _place(self, column: int) -> str:
+        """Which place a worst place was, in the run where it was worst."""
+        history, key = self._decided.history, self._decided.matrix.keys[column]
+        if not METRICS[key.metric].of_places:
+            return ""
+        bare = msgspec.structs.replace(key, cluster="")
+        found = [
+            (float(run.measured[run.numbers == number][0]), place)
+            for run in self._decided.runs
+            for number, place in run.places.items()
+            if msgspec.structs.replace(history.keys.list[number], cluster="") == bare
+        ]
+        return min(found, default=(0.0, ""))[1]
 
     def _hosts(self, stage: str) -> tuple[str, ...]:
         runs = [run for run in self._decided.runs if run.stage == stage]
@@ -240,11 +256,11 @@ def _state_of(
 def epochs(decided: Decided) -> tuple[Epoch, ...]:
     """The environments, with what is slow since they began and who accepted that."""
     numbers = np.array(decided.epoch_of_row, np.int64)
-    walked, made = decided.walked, []
+    made = []
     for number, opened in enumerate(decided.epochs):
         rows = np.flatnonzero(numbers == number)
-        slow = (walked.state[rows] == State.CHANGED).any(axis=0)
-        by = {int(n) for n in np.unique(walked.acked[rows][:, slow]) if n >= 0}
+        slow = _slow_from_the_first(decided, rows) if number else np.zeros(0, np.intp)
+        by = {int(n) for n in np.unique(decided.walked.acked[np.ix_(rows, slow)]) if n >= 0}
         authors = "; ".join(decided.history.acks[n].sentence() for n in sorted(by))
         made.append(
             Epoch(
@@ -254,11 +270,22 @@ def epochs(decided: Decided) -> tuple[Epoch, ...]:
                 nights=len(rows),
                 changes=opened.changes,
                 is_new=number > 0 and len(rows) < decided.history.settings.decision.epoch,
-                slow=tuple(decided.names[column] for column in np.flatnonzero(slow)),
+                slow=tuple(decided.names[column] for column in slow),
                 acknowledged=authors,
             )
         )
     return tuple(made)
+
+
+def _slow_from_the_first(decided: Decided, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Columns that were slow as soon as they were measured in these nights, accidents left out."""
+    state, worse = decided.walked.state[rows], decided.walked.worse[rows]
+    counted = (state != State.MISSING) & (state != State.OUTLIER)
+    first = counted.argmax(axis=0), np.arange(state.shape[1])
+    slow = (state[first] == State.CHANGED) | (
+        (state[first] == State.ACKNOWLEDGED) & (worse[first] > 0)
+    )
+    return np.flatnonzero(slow & counted.any(axis=0))
 
 
 def _number(value: float) -> float | None:

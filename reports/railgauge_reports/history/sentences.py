@@ -81,8 +81,7 @@ def of_series(decided: Decided, found: Sequence[SeriesResult]) -> list[tuple[Ver
         why = f"{_worst_of(changed, 'slower')} since the environment changed"
         made.append((verdicts.CHANGED, f"{why}: {_changes(decided)}"))
     if unsure := by_state.get("unconfirmed"):
-        why = _worst_of(unsure, "slower")
-        made.append((verdicts.UNCONFIRMED, f"{why}, and nobody has looked again"))
+        made.append((verdicts.UNCONFIRMED, _worst_of(unsure, "slower")))
     learning = len(by_state.get("learning", ()))
     if not found:
         made.append((verdicts.INCONCLUSIVE, "nothing was measured"))

@@ -30,9 +30,9 @@ class Keys:
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a night. `path` is relative to the night ("" is the night itself), `stage` of an acceptance.
 
-    `series` are int32 numbers of keys, `values` float64, one for one; `chosen` what the library's log says
-    it chose, by series, where it says so. `verdict` and `exit_code` are the run's own. `clock` says where its
-    clock went back.
+    `series` are int32 numbers of keys, `values` float64, one for one; `chosen` what the library's log says it
+    chose, by series, where it says so, `places` which place a worst place is. `verdict` and `exit_code` are
+    the run's own. `clock` says where its clock went back.
     """
 
     path: str
@@ -50,6 +50,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     series: bytes = b""
     values: bytes = b""
     chosen: dict[int, str] = {}
+    places: dict[int, str] = {}
 
     @property
     def numbers(self) -> npt.NDArray[np.int32]:
@@ -71,8 +72,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 class NightSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A child folder of a history as it was read; `same` and `other` are its confirming runs.
 
-    `started` is None where nothing in it could be read; `touched` is when the last of its files changed.
-    `facts` are those of facts.toml.
+    `started` is None where nothing in it says when; `touched` is when the first of its files was changed
+    last (the plan is written as a run begins). `facts` are those of facts.toml.
     """
 
     folder: str

@@ -190,8 +190,10 @@ def _clocks(nights: Sequence[NightSummary], names: Sequence[str], now: float) ->
         for run in summary.runs:
             if run.clock:
                 yield f"night {name}, {run.path or summary.folder}: {run.clock}"
-        if summary.at > now + _AHEAD_SECONDS:
-            yield f"night {name} ({summary.folder}) began in the future by this host's clock"
+    ahead = [name for s, name in zip(nights, names, strict=True) if s.at > now + _AHEAD_SECONDS]
+    if ahead:
+        more = f", and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+        yield f"by this host's clock night {ahead[0]}{more} began in the future"
 
 
 def _together(nights: Sequence[NightSummary], copies: Mapping[str, str]) -> Iterator[str]:

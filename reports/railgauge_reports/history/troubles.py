@@ -8,6 +8,7 @@ import numpy as np
 
 from railgauge.errors import EXIT_FAIL, EXIT_HANG, EXIT_PASS, EXIT_WRONG_DATA
 from railgauge.topology import some
+from railgauge.units import format_size
 from railgauge_reports.history.answer import Told
 from railgauge_reports.history.decided import Decided
 from railgauge_reports.history.timeline import ALARM
@@ -134,7 +135,7 @@ def _chosen(decided: Decided) -> Iterator[Told]:
         old = before.get(number, words)
         if old != words:
             key = decided.history.keys.list[number]
-            other.setdefault((old, words), []).append(f"{key.operation} {key.nbytes} B")
+            other.setdefault((old, words), []).append(f"{key.operation} {format_size(key.nbytes)}")
     for (old, words), cases in other.items():
         told = f"the library chose {words} and no more {old}: {_listed(cases)}"
         yield Told(kind="algorithm", sentence=told)

@@ -1,13 +1,14 @@
-"""Histories of as many nights as wanted, by the simulated backend: every night at the time that it is said to be.
+"""Histories of as many nights as wanted, by the simulated backend: every night at the time it is said to be.
 
-    nights = Nights(tmp_path / "history")
-    nights.add(day=1)                                  # a good night
-    nights.add(day=2, faults=[SLOW_NIC])               # one with a slow NIC
-    nights.add(day=2, into="confirm-same", seed=99)    # measured again
+nights = Nights(tmp_path / "history")
+nights.add(day=1)                                  # a good night
+nights.add(day=2, faults=[SLOW_NIC])               # one with a slow NIC
+nights.add(day=2, into="confirm-same", seed=99)    # measured again
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ class Nights:
             for node in facts["nodes"]:
                 node.update(environment)
             (folder / ENVIRONMENT).write_bytes(msgspec.json.encode(facts))
+            os.utime(folder / ENVIRONMENT, (at, at))
         return folder
 
     def copy(self, other: Path) -> Nights:
@@ -101,6 +103,8 @@ def rewrite(folder: Path, at: float, hosts: Callable[[str], str] | None = None) 
     made = [_moved(record, at - first.started, hosts) for record in records]
     lines = [msgspec.json.encode(record) + b"\n" for record in made]
     (folder / JOURNAL).write_bytes(b"".join(lines))
+    for path in folder.iterdir():
+        os.utime(path, (at, at))
 
 
 def _moved(record: Record, by: float, hosts: Callable[[str], str] | None) -> Record:
