@@ -1,9 +1,9 @@
 """The morning report of a simulated month in every format, as those who read it see it.
 
-`python tests/studies/morning_report.py FOLDER` makes thirty nights by the simulated backend, acknowledges one
-shift, and writes the report of the last night into FOLDER: HTML, Markdown, JUnit, Prometheus. What happened is
-in `tests/rigs/simulated_month`: another NCCL on night 10, a throttled NIC of node0005 from night 18 on, night
-21 that cannot be read, night 24 that is missing, slower NVLink from night 26 on.
+`python tests/studies/morning_report.py FOLDER` makes thirty nights by the simulated backend, acknowledges
+one shift, and writes the report of the last night into FOLDER: HTML, Markdown, JUnit, Prometheus. What
+happened is in `tests/rigs/simulated_month`: another NCCL on night 10, a throttled NIC of node0005 from night
+18 on, night 21 that cannot be read, night 24 that is missing, slower NVLink from night 26 on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ from railgauge.cli import main
 sys.path.insert(0, str(Path(__file__).parent.parent / "rigs"))
 from simulated_month import EVENTFUL, Month, build
 
-FILES = {
-    "html": "morning.html",
-    "markdown": "morning.md",
-    "junit": "morning.xml",
-    "prometheus": "morning.prom",
-}
+SUFFIXES = {"html": "html", "markdown": "md", "junit": "xml", "prometheus": "prom"}
 ACKNOWLEDGED = 27
 
 
