@@ -5,7 +5,8 @@ its docstring says what it is for. A new file in this folder is a new format. Wh
 hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
 of a second file that `--output` writes under that suffix (None: the first one holds everything). A
 format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`, and one
-that can show what the gate says of a history `render_gate(gate: Gate) -> str | bytes`.
+that can show what the gate says of a history `render_gate(gate: Gate) -> str | bytes` (and
+`beside_gate(gate) -> bytes | None`, as `beside`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ def beside_suffix(name: str) -> str:
 def beside(name: str, run: LoadedRun) -> bytes | None:
     """The second file of a format; None where there is none to write."""
     made: bytes | None = _module(name).beside(run)
+    return made
+
+
+def beside_gate(name: str, gate: Gate) -> bytes | None:
+    """The second file of a gate; None where the first one holds everything, or the format has none."""
+    make = getattr(_module(name), "beside_gate", None)
+    made: bytes | None = None if make is None else make(gate)
     return made
 
 
