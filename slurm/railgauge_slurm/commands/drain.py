@@ -119,7 +119,10 @@ def _talk(said: Accusation | None, decided: Decided, partition: str) -> None:
     if decided.limit:
         where = f" in partition {partition}" if partition else ""
         lines.append(f"at most {decided.limit}{where}, {decided.held} held already")
-    lines += [f"{action.node}: {action.why}" for action in decided.actions]
+    lines += [
+        f"{action.argv[-2 if action.reason else -1]} {action.node}: {action.why}"
+        for action in decided.actions
+    ]
     lines += [f"left alone: {entry.who}: {entry.why}" for entry in decided.left]
     lines += [] if decided.actions else ["nothing to do"]
     for line in lines:
