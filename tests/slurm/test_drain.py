@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -14,20 +15,24 @@ from railgauge.cli import main
 
 
 @pytest.fixture
-def here(slurm, tmp_path, monkeypatch):
-    """`here("setpriv", ...)`: scontrol in this process is that of the rig, as called by those words."""
+def drain(slurm, tmp_path, monkeypatch):
+    """`drain(words, through=...)`: the command in this process, on the rig's head; its exit code."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin")
 
-    def through(*words, conf=slurm.folder / "slurm.conf"):
-        entering = shlex.join(slurm.hosts.entering("head", [*words, "/usr/bin/scontrol"]))
+    def call(*words, through=(), conf=slurm.folder / "slurm.conf"):
+        entering = shlex.join(slurm.hosts.entering("head", [*through, "scontrol"]))
         script = folder / "scontrol"
-        script.write_text(f'#!/bin/sh\nexport SLURM_CONF={conf}\nexec {entering} "$@"\n')
+        path = os.environ["PATH"]
+        script.write_text(
+            f'#!/bin/sh\nexport SLURM_CONF={conf} PATH={path}\nexec {entering} "$@"\n'
+        )
         script.chmod(0o755)
+        with monkeypatch.context() as patched:
+            patched.setenv("PATH", f"{folder}:{path}")
+            return main(["slurm", "drain", *words])
 
-    through()
-    return through
+    return call
 
 
 @contextlib.contextmanager
@@ -49,35 +54,34 @@ def renamed(folder, *pairs):
 
 
 def test_the_slow_node_is_drained_within_the_cap_and_given_back_alone(
-    slurm, here, rig, tmp_path, capsys
+    slurm, drain, rig, tmp_path, capsys
 ):
     large = rig("large_run")
     folder = large.write(tmp_path / "night", large.Shape(4, 1, iterations=8, slow_node=2))
     renamed(folder, ("node0000", "node"))
     slurm.run(["scontrol", "update", "nodename=node1", "state=drain", "reason=fan broken"])
 
-    assert main(["slurm", "drain", str(folder)]) == 0
+    assert drain(str(folder)) == 0
     assert slurm.states()["node2"] == "IDLE"
     assert "'reason=railgauge:slow_node 20231114 run=night'" in capsys.readouterr().out
-    assert main(["slurm", "drain", str(folder), "--apply"]) == 0
+    assert drain(str(folder), "--apply") == 0
     assert slurm.states()["node2"] == "IDLE+DRAIN"
     shown = slurm.run(["scontrol", "-o", "show", "node", "node2"])
     assert "Reason=railgauge:slow_node 20231114 run=night [root@" in shown
 
     # the next night accuses node3
     renamed(folder, ("node3", "node_"), ("node2", "node3"), ("node_", "node2"))
-    assert main(["slurm", "drain", str(folder), "--apply"]) == 0
+    assert drain(str(folder), "--apply") == 0
     said = capsys.readouterr().err
     assert "node3: over the cap: at most 1 of 4 nodes (2 %, one at least), 1 held already" in said
     assert slurm.states()["node3"] == "IDLE"
 
     with readable(slurm.folder / "slurm.conf") as conf:
-        here("setpriv", "--reuid=65534", "--clear-groups", conf=conf)
-        assert main(["slurm", "drain", "--undrain", "--apply"]) == 2
+        stranger = ("setpriv", "--reuid=65534", "--clear-groups")
+        assert drain("--undrain", "--apply", through=stranger, conf=conf) == 2
     assert "Slurm does not let this user change a node" in capsys.readouterr().err
 
-    here()
-    assert main(["slurm", "drain", "--undrain", "--apply"]) == 0
-    assert slurm.states()["node2"] == "IDLE"
+    assert drain("--undrain", "--apply") == 0
+    assert "DRAIN" not in slurm.states()["node2"]
     assert slurm.states()["node1"] == "IDLE+DRAIN"
     assert "node1: drained by others: fan broken" in capsys.readouterr().err
