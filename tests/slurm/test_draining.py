@@ -18,7 +18,8 @@ from railgauge_reports.acceptance import algebra
 from railgauge_reports.acceptance.answer import Finding
 from railgauge_reports.acceptance.faults import Fault
 from railgauge_reports.localise.suspects import Suspect
-from railgauge_slurm.accused import Accusation, Accused, PassedOver, _sorted_out, _weighed
+from railgauge_slurm.accusation import Accusation, Accused, PassedOver
+from railgauge_slurm.accused import _sorted_out, _weighed
 from railgauge_slurm.draining import parse_cap, to_drain, to_undrain
 from railgauge_slurm.nodes import Node, called, parsed, reason_of
 

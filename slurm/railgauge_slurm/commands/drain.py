@@ -13,7 +13,7 @@ import msgspec
 from railgauge.errors import EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
-    from railgauge_slurm.accused import Accusation
+    from railgauge_slurm.accusation import Accusation
     from railgauge_slurm.acting import Done
     from railgauge_slurm.draining import Decided
 
