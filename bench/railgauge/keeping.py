@@ -14,7 +14,8 @@ from railgauge.clocks import Offset
 from railgauge.journal import Folder, sample_path
 from railgauge.needs import columns_of
 from railgauge.plan import Case, Plan
-from railgauge.records import Block, FlowBlock, encode_ranks
+from railgauge.rank_lists import encode_ranks
+from railgauge.records import Block, FlowBlock
 from railgauge.samples import Rows
 from railgauge.sampling import Outcome
 from railgauge.schedules import Group

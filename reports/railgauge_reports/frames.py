@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from railgauge.records import encode_ranks
+from railgauge.rank_lists import encode_ranks
 from railgauge.samples import seconds, stacks
 from railgauge.schedules import ISOLATED
 from railgauge_reports.frame_parts import Cells, Parts, masked, records

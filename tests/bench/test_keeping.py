@@ -15,7 +15,8 @@ from railgauge.gather import result_of
 from railgauge.journal import Folder, block_end, sample_path
 from railgauge.keeping import Keeper
 from railgauge.plan import Plan, cases
-from railgauge.records import GroupResult, encode_ranks
+from railgauge.rank_lists import encode_ranks
+from railgauge.records import GroupResult
 from railgauge.samples import group_samples, seconds
 from railgauge.sampling import Outcome
 from railgauge.schedules import Group, Round, group_of

@@ -19,6 +19,7 @@ from railgauge.errors import EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_WRONG_DATA, Usag
 from railgauge.journal import PLAN, Folder
 from railgauge.operations import entry_of
 from railgauge.plan import Case, Plan
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Block,
@@ -31,7 +32,6 @@ from railgauge.records import (
     Result,
     Run,
     Wrong,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.schedules import ISOLATED, circle

@@ -18,6 +18,7 @@ from railgauge import patterns
 from railgauge.gather import result_of
 from railgauge.journal import Folder
 from railgauge.plan import Plan, cases
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Block,
@@ -28,7 +29,6 @@ from railgauge.records import (
     Moved,
     Result,
     Run,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.schedules import Round
