@@ -15,7 +15,6 @@ Count = Annotated[int, Meta(ge=1)]
 _BORDERS = re.compile("hetjob|packjob", re.IGNORECASE)
 #: Blocks of an array have this folder each.
 BLOCK = "block-{:03d}"
-RECORD = "slurm.json"
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
