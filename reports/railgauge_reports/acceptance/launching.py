@@ -14,7 +14,7 @@ from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError
 from railgauge.journal import PLAN, Folder, write_synced
 from railgauge.launching.launchers import python_module
 from railgauge.plan import Plan
-from railgauge_reports.launched import measure, run_command
+from railgauge_reports.launched import journal_bytes, measure, run_command
 from railgauge_reports.processes import execute, quoted
 from railgauge_reports.stored import read_run
 
@@ -61,17 +61,37 @@ class Modelled:
 
 
 class Launched:
-    """Runs by `railgauge run`, under a launcher where there is one; `timeout` seconds each may take."""
+    """Runs by `railgauge run`, under a launcher where there is one; `timeout` seconds each may take.
 
-    def __init__(self, launcher: Sequence[str], ranks: int, timeout: float) -> None:
+    `python` is that of the ranks where it is another one than this.
+    """
+
+    def __init__(
+        self, launcher: Sequence[str], ranks: int, timeout: float, python: str = ""
+    ) -> None:
         self._launcher, self._ranks, self._timeout = tuple(launcher), ranks, timeout
+        self._python = python
 
     def run(self, plan: Plan, folder: Path) -> Ended:
+        """A launcher whose ranks did not come as far as the journal is tried once more.
+
+        Now and then MPI does not start under srun, by pmi2 (Slurm 22.05 with MPICH 5.0.2 on busy hosts: a
+        request is read in two pieces) and by pmix (open-mpi/ompi issue 12495): no fault of the fabric.
+        """
+        before = journal_bytes(folder)
+        first = self._run(plan, folder)
+        began = journal_bytes(folder) > before or not self._launcher
+        if began or first.exit_code != EXIT_NOT_MEASURED:
+            return first
+        code, message = self._run(plan, folder)
+        return Ended(code, message or f"at the second try; the first: {first.message}")
+
+    def _run(self, plan: Plan, folder: Path) -> Ended:
         file = folder.parent / f"{folder.name}.{PLAN}"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_synced(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
         more = ["--resume"] if (folder / PLAN).exists() else []
-        command = run_command(self._launcher, ["--plan", str(file), *more], folder)
+        command = run_command(self._launcher, ["--plan", str(file), *more], folder, self._python)
         limit = self._timeout + (plan.duration or 0.0)
         again = "railgauge accept --resume with the same --output"
         try:
@@ -82,7 +102,7 @@ class Launched:
         return Ended(code) if error is None else Ended(error.exit_code, str(error))
 
     def audit(self, folder: Path, profile: str | None) -> Ended:
-        words = python_module("railgauge", "audit", "--output", str(folder))
+        words = python_module("railgauge", "audit", "--output", str(folder), python=self._python)
         words += ["--profile", profile] if profile else []
         words += [] if self._launcher else ["-n", str(self._ranks)]
         try:
