@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.formats import parquet
+from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.page.acceptance import acceptance_page
 from railgauge_reports.page.content import page_of, whole
-from railgauge_reports.page.document import acceptance_document, document, library
+from railgauge_reports.page.document import acceptance_document, document, gate_document, library
 
 #: What the name of the file of all rows ends in.
 BESIDE = ".rows.parquet"
@@ -36,3 +37,21 @@ def beside(run: LoadedRun) -> bytes | None:
 def render_acceptance(result: Result) -> str:
     """An acceptance instead of a run, with the charts of its stages."""
     return acceptance_document(acceptance_page(result))
+
+
+def render_gate(gate: Gate) -> str:
+    """What the gate says of a night, with a chart of every series that changed."""
+    from railgauge_reports.page.gate import gate_page
+
+    with ThreadPoolExecutor(1) as beside_it:
+        made = beside_it.submit(library)
+        page = gate_page(gate)
+        made.result()
+    return gate_document(page)
+
+
+def beside_gate(gate: Gate) -> bytes | None:
+    """Every value of every series and night as Parquet, where the page does not hold them."""
+    from railgauge_reports.page.gate import whole as holds_all
+
+    return None if holds_all(gate) else parquet.render_gate(gate)

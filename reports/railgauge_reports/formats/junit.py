@@ -16,6 +16,8 @@ from railgauge.plan import Case
 from railgauge_reports.acceptance import algebra
 from railgauge_reports.acceptance.answer import Finding, Result, StageResult, Suspect
 from railgauge_reports.acceptance.faults import counts, faults_of
+from railgauge_reports.history.answer import Gate
+from railgauge_reports.history.junit import of_gate
 from railgauge_reports.judged import judged_of
 from railgauge_reports.junit_xml import Head, Outcome, Test, document
 from railgauge_reports.loaded import LoadedRun
@@ -201,3 +203,8 @@ def _accepted(result: Result) -> Test:
     failed = verdict.exit_code in (EXIT_FAIL, EXIT_WRONG_DATA)
     sentences = (f"{verdict.word} ({verdict.exit_code})", *told_of, coverage)
     return Test("verdict", 0.0, "failure" if failed else "error", tuple(dict.fromkeys(sentences)))
+
+
+def render_gate(gate: Gate) -> str:
+    """What the gate says of a night."""
+    return of_gate(gate)

@@ -17,6 +17,8 @@ from railgauge_reports.cells import pipes as _pipes
 from railgauge_reports.counters import counter_frame, events
 from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
 from railgauge_reports.flows import flow_frame
+from railgauge_reports.history import morning
+from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric
@@ -52,6 +54,11 @@ def render(run: LoadedRun) -> str:
 def render_acceptance(result: Result) -> str:
     """An acceptance instead of a run."""
     return show.markdown(result)
+
+
+def render_gate(gate: Gate) -> str:
+    """What the gate says of a night."""
+    return morning.markdown(gate)
 
 
 def _section(title: str, parts: Sequence[str]) -> list[str]:

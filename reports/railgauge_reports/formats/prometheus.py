@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from railgauge.units import GIGA
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.acceptance.faults import counts, faults_of
+from railgauge_reports.history.answer import Gate
+from railgauge_reports.history.prometheus import of_gate
 from railgauge_reports.judged import SEVERITIES, judged_of
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import CONFIRMED, REFUTED
@@ -196,3 +198,10 @@ def _curves(run: LoadedRun, registry: CollectorRegistry) -> None:
         ):
             if pd.notna(row[column]):
                 seconds.labels(*of, statistic).set(float(row[column]))
+
+
+def render_gate(gate: Gate) -> str:
+    """What the gate says of a night; no series, host or night is a label."""
+    registry = CollectorRegistry()
+    of_gate(gate, registry)
+    return generate_latest(registry).decode()

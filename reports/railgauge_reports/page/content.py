@@ -31,7 +31,18 @@ MOST_ODD = 60
 MOST_EVIDENCE = 40  # rows of a finding
 MOST_HOSTS = 8
 #: A sign beside every verdict: nobody needs to see a colour.
-SIGNS = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?", "SKIP": "~"}
+SIGNS = {
+    "PASS": "✓",
+    "FAIL": "✕",
+    "REGRESSION": "✕",
+    "INCONCLUSIVE": "?",
+    "UNCONFIRMED": "?",
+    "CHANGED": "?",
+    "LEARNING": "~",
+    "SKIP": "~",
+}
+#: Words that are as bad as FAIL; what is neither PASS nor these is drawn as unsure.
+_BAD = ("FAIL", "ERROR", "REGRESSION", "WRONG DATA", "HANG")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +85,21 @@ class FirstScreen:
     @property
     def sign(self) -> str:
         return SIGNS.get(self.word, "!")
+
+    @property
+    def tone(self) -> str:
+        """The class of the style sheet that colours the verdict."""
+        return "good" if self.word == "PASS" else "bad" if self.word in _BAD else "unsure"
+
+    @property
+    def heading(self) -> str:
+        """Above the worst findings."""
+        return "Worst findings" if self.worst else "Findings"
+
+    @property
+    def clean(self) -> str:
+        """Where there is none."""
+        return "Nothing was found wrong in what was measured."
 
     @property
     def started(self) -> str:

@@ -22,6 +22,7 @@ from railgauge_reports.cells import cut
 from railgauge_reports.page.acceptance import AcceptancePage
 from railgauge_reports.page.chart import Chart
 from railgauge_reports.page.content import Page
+from railgauge_reports.page.gate import GatePage
 from railgauge_reports.page.theme import in_page
 
 #: Characters of any text in the page.
@@ -38,7 +39,12 @@ def acceptance_document(page: AcceptancePage) -> str:
     return _filled("acceptance.html.j2", page)
 
 
-def _filled(template: str, page: Page | AcceptancePage) -> str:
+def gate_document(page: GatePage) -> str:
+    """The whole file of what the gate says of a night."""
+    return _filled("gate.html.j2", page)
+
+
+def _filled(template: str, page: Page | AcceptancePage | GatePage) -> str:
     style, script, vega = _part("page.css"), _part("page.js"), library()
     policy = "; ".join(
         (

@@ -48,9 +48,9 @@ def drawn_of(folder: Path, stages: Sequence[StageResult]) -> tuple[Drawn, ...]:
     )
     spent, kept = 0, set()
     for name, chart in sized:
-        weight = _weight(chart)
-        if spent + weight <= MOST_BYTES:
-            spent += weight
+        size = weight(chart)
+        if spent + size <= MOST_BYTES:
+            spent += size
             kept.add((name, chart.name))
     return tuple(
         Drawn(
@@ -72,7 +72,7 @@ def _whole(run: Path) -> str:
     return f"railgauge report {shlex.quote(str(run))} --format html --output {shlex.quote(run.name)}.html"
 
 
-def _weight(chart: Chart) -> int:
+def weight(chart: Chart) -> int:
     """Bytes in the page, about."""
     cells = (min(len(cell), MOST_CELL) + 10 for row in chart.grid.rows for cell in row)
     return len(msgspec.json.encode((chart.spec, chart.packed()))) + sum(cells)

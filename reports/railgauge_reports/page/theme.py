@@ -34,12 +34,17 @@ def _config(ink: str, faint: str, grid: str, series: list[str], font: str) -> Sp
     }
 
 
+#: What the words of marks are: in the page, where they follow light and dark, and in a file.
+_WORDS = ("accent", "ink", "faint", "grid", *(f"series-{number}" for number in range(len(SERIES))))
+_PAGE = {f"@{word}": f"var(--{word})" for word in _WORDS}
+_FILE = dict(zip(_PAGE, (ACCENT, INK, FAINT, GRID, *SERIES), strict=True))
+
+
 def in_page(chart: Chart) -> Spec:
     """The specification for the page, without data."""
     names = [f"var(--series-{number})" for number in range(len(SERIES))]
-    made = _painted(chart.spec, "var(--accent)", "var(--ink)")
     return {
-        **made,
+        **_painted(chart.spec, _PAGE),
         **({} if chart.square else {"width": "container"}),
         "background": "transparent",
         "config": _config("var(--ink)", "var(--faint)", "var(--grid)", names, FONT),
@@ -50,7 +55,7 @@ def in_file(chart: Chart, warning: str = "") -> Spec:
     """The specification for a file of its own, with data, title and `warning` above it."""
     title = {"text": chart.title, "subtitle": [warning] if warning else []}
     return {
-        **_painted(chart.spec, ACCENT, INK),
+        **_painted(chart.spec, _FILE),
         **({} if chart.square else {"width": WIDTH}),
         "title": title,
         "background": "white",
@@ -60,14 +65,14 @@ def in_file(chart: Chart, warning: str = "") -> Spec:
     }
 
 
-def _painted(part: Spec, accent: str, ink: str) -> Spec:
-    """A copy in which the words `accent` and `ink` of marks have become colours."""
-    return {name: _value(value, accent, ink) for name, value in part.items() if name != "config"}
+def _painted(part: Spec, words: dict[str, str]) -> Spec:
+    """A copy in which the words of marks, as `@accent`, have become colours."""
+    return {name: _value(value, words) for name, value in part.items() if name != "config"}
 
 
-def _value(value: object, accent: str, ink: str) -> object:
+def _value(value: object, words: dict[str, str]) -> object:
     if isinstance(value, dict):
-        return _painted(value, accent, ink)
+        return _painted(value, words)
     if isinstance(value, list):
-        return [_value(item, accent, ink) for item in value]
-    return {"@accent": accent, "@ink": ink}.get(value, value) if isinstance(value, str) else value
+        return [_value(item, words) for item in value]
+    return words.get(value, value) if isinstance(value, str) else value

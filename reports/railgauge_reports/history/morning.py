@@ -1,0 +1,235 @@
+"""The morning report in words: what changed since when, who is named, which nights are missing."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from railgauge_reports.cells import NOTHING, cut, escaped, pipes, significant, some
+from railgauge_reports.history.answer import Gate, Night, SeriesResult, SeriesState
+from railgauge_reports.history.named import Named, named_by
+
+#: Series that are told of one by one, other lines of a kind, characters of a sentence.
+MOST_SERIES, MOST, MOST_WORDS = 12, 8, 400
+#: States of a series that is worse than its baseline on the night that is judged, the worst first.
+WORSE: tuple[SeriesState, ...] = ("regression", "changed", "unconfirmed", "outlier")
+#: All that are no plain night of a series.
+FLAGGED: tuple[SeriesState, ...] = (*WORSE, "improved", "acknowledged")
+SERIES = (
+    "series",
+    "state",
+    "baseline",
+    "tonight",
+    "effect",
+    "MADs",
+    "since",
+    "smallest effect seen",
+)
+NIGHTS = ("night", "state", "series", "flagged", "exit", "again", "epoch", "why")
+ACKS = ("series", "night", "author", "expires", "state", "covers", "reason")
+EPOCHS = ("since", "nights", "what changed", "slower series", "accepted by")
+
+
+def markdown(gate: Gate) -> str:
+    """CommonMark for a mail or a chat: short, with what changed first."""
+    flagged = gate.of_state(*FLAGGED)
+    rows = [series_row(gate, series) for series in flagged[:MOST_SERIES]]
+    left = len(flagged) - len(rows)
+    named = [f"named by the night: {found.words}" for found in named_by(gate)[:MOST]]
+    odd = [night for night in gate.nights if night.state in ("missing", "corrupt")]
+    alarms = [told.sentence for told in gate.told if told.alarms]
+    parts = [
+        f"# {escaped(headline(gate))}",
+        *([f"**{gate.warning}.**"] if gate.warning else []),
+        *_bullets(changes(gate) or list(gate.reasons) or ["nothing changed"]),
+        *_bullets([*named, *some(alarms, MOST, "are in the JSON")]),
+        *([pipes(SERIES, rows)] if rows else []),
+        *([f"{left} more series changed; `--format json` has all."] if left > 0 else []),
+        f"{escaped(gate.coverage)}; {counted_nights(gate)}.",
+        *_bullets(some([_odd(night) for night in odd], MOST, "nights are in the JSON")),
+        *_section("Environment", _bullets(epoch_lines(gate))),
+        *_section("Acknowledged", _bullets([ack.sentence for ack in gate.acks[:MOST]])),
+        *_section("Next", [f"```\n{chr(10).join(gate.next_commands)}\n```"] * bool(gate.next_commands)),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+# what changed -----------------------------------------------------------------------------------------
+
+
+def headline(gate: Gate) -> str:
+    """`REGRESSION (1): night 20261030 of nightly`."""
+    tonight = gate.tonight
+    return f"{gate.verdict.word} ({gate.verdict.exit_code}): night {tonight.name} of {gate.folder}"
+
+
+def changes(gate: Gate) -> list[str]:
+    """What is not as it was, the worst first: series that changed alike on one night are one sentence."""
+    alike: dict[tuple[str, int | None, str, str], list[SeriesResult]] = {}
+    for state in FLAGGED:
+        for series in gate.of_state(state):
+            key = (series.state, series.since, series.scope, series.key.operation)
+            alike.setdefault(key, []).append(series)
+    told = [_told(gate, group) for group in alike.values()]
+    last = gate.epochs[-1] if gate.epochs else None
+    if last is not None and last.is_new and last.changes:
+        since = gate.nights[last.night].name
+        what = ", ".join(change.sentence() for change in last.changes)
+        told.append(cut(f"the environment, since {since}: {what}", MOST_WORDS))
+    return some(told, MOST_SERIES, "changes are in the JSON")
+
+
+def _told(gate: Gate, group: Sequence[SeriesResult]) -> str:
+    worst = max(group, key=lambda series: abs(series.effect or 0.0))
+    sentence = from_to(gate, worst)
+    if len(group) == 1:
+        return sentence
+    every = sum(series.key.operation == worst.key.operation for series in gate.series)
+    head = f"{worst.key.operation}: {len(group)} of {every} series {_word(worst)}"
+    return cut(f"{head}, most of all {sentence}", MOST_WORDS)
+
+
+def from_to(gate: Gate, series: SeriesResult) -> str:
+    """`all_reduce 1G on 8 nodes: 48.0 -> 40.1 GB/s (-16.4 %, 21 MADs) since 2026-10-18 (12 nights), ...`."""
+    mads = "" if series.mads is None else f", {series.mads:.0f} MADs"
+    effect = "" if series.effect is None else f" ({series.effect:+.1%}{mads})"
+    parts = [
+        f"{series.words}: {_value(series.baseline)} -> {_value(series.value)} {series.unit}{effect}",
+        since_words(gate, series),
+        _word(series),
+        again(series),
+    ]
+    return cut(", ".join(filter(None, parts)), MOST_WORDS)
+
+
+def since_words(gate: Gate, series: SeriesResult) -> str:
+    """`since 20261018 (12 nights)`; "" of what has no streak."""
+    if series.since is None:
+        return ""
+    nights = sum(night.state != "missing" for night in gate.nights[series.since : gate.night + 1])
+    return f"since {gate.nights[series.since].name} ({nights} night{'s' * (nights != 1)})"
+
+
+def _word(series: SeriesResult) -> str:
+    """Its state; where it is, if somebody looked."""
+    where = {"nodes": "these nodes alone", "fleet": "on other nodes too", "": ""}[series.scope]
+    by = (
+        f"by {series.acknowledged}"
+        if series.state == "acknowledged" and series.acknowledged
+        else ""
+    )
+    return " ".join(filter(None, (series.state, by, f"({where})" if where else "")))
+
+
+def again(series: SeriesResult) -> str:
+    """What the confirming runs measured."""
+    looked = [
+        f"{_value(value)} on {where} nodes"
+        for value, where in ((series.confirm_same, "the same"), (series.confirm_other, "other"))
+        if value is not None
+    ]
+    return f"measured again: {', '.join(looked)}" if looked else ""
+
+
+# rows and lines ---------------------------------------------------------------------------------------
+
+
+def series_row(gate: Gate, series: SeriesResult) -> tuple[str, ...]:
+    """Of SERIES."""
+    return (
+        series.words,
+        series.state,
+        _value(series.baseline, series.unit),
+        _value(series.value, series.unit),
+        NOTHING if series.effect is None else f"{series.effect:+.1%}",
+        NOTHING if series.mads is None else f"{series.mads:.1f}",
+        NOTHING if series.since is None else gate.nights[series.since].name,
+        NOTHING if series.smallest_effect is None else f"{series.smallest_effect:.1%}",
+    )
+
+
+def night_row(night: Night) -> tuple[str, ...]:
+    """Of NIGHTS."""
+    looked = ("same" * night.confirmed_same, "other" * night.confirmed_other)
+    flagged = ", ".join(f"{count} {state}" for state, count in night.flagged.items() if count)
+    return (
+        night.name,
+        night.state,
+        str(night.series) if night.series else NOTHING,
+        flagged or NOTHING,
+        NOTHING if night.exit_code is None else str(night.exit_code),
+        " and ".join(filter(None, looked)) or NOTHING,
+        NOTHING if night.epoch is None else str(night.epoch),
+        cut("; ".join(night.why), MOST_WORDS) or NOTHING,
+    )
+
+
+def ack_rows(gate: Gate) -> list[tuple[str, ...]]:
+    """Of ACKS."""
+    return [
+        (a.series, a.night, a.author, a.expires or "never", a.state, str(a.covers), a.reason)
+        for a in gate.acks
+    ]
+
+
+def epoch_rows(gate: Gate) -> list[tuple[str, ...]]:
+    """Of EPOCHS, the latest first."""
+    return [
+        (
+            gate.nights[epoch.night].name,
+            str(epoch.nights),
+            cut(", ".join(change.sentence() for change in epoch.changes), MOST_WORDS) or NOTHING,
+            str(len(epoch.slow)) if epoch.slow else NOTHING,
+            epoch.acknowledged or NOTHING,
+        )
+        for epoch in reversed(gate.epochs)
+    ]
+
+
+def epoch_lines(gate: Gate) -> list[str]:
+    """`20261010 (20 nights): nccl: 2.28 -> 2.29`, those that somebody changed, the latest first."""
+    lines = [
+        f"{since} ({nights} night{'s' * (nights != '1')}): {what}"
+        + (f"; {slow} series slower" if slow != NOTHING else "")
+        + (f"; accepted by {by}" if by != NOTHING else "")
+        for since, nights, what, slow, by in epoch_rows(gate)
+        if what != NOTHING
+    ]
+    return some(lines, MOST, "epochs are in the JSON")
+
+
+def counted_nights(gate: Gate) -> str:
+    """`24 nights accepted, 5 flagged, 1 missing`."""
+    counts = Counter(night.state for night in gate.nights)
+    told = [f"{count} {state}" for state, count in counts.most_common()]
+    return f"{len(gate.nights)} night{'s' * (len(gate.nights) != 1)}: {', '.join(told)}"
+
+
+def at(seconds: float) -> str:
+    """`2026-10-30 03:00 UTC`."""
+    began = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return began.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def named_rows(found: Iterable[Named]) -> list[tuple[str, ...]]:
+    return [(n.target, n.verified or NOTHING, n.words, n.folder) for n in found]
+
+
+def _odd(night: Night) -> str:
+    return cut(f"night {night.name} {night.state}: {'; '.join(night.why)}".rstrip(": "), MOST_WORDS)
+
+
+def _value(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return NOTHING
+    return f"{significant(value)}{f' {unit}' if unit else ''}"
+
+
+def _section(title: str, parts: list[str]) -> list[str]:
+    return [f"## {title}", *parts] if parts else []
+
+
+def _bullets(sentences: Iterable[str]) -> list[str]:
+    told = "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
+    return [told] if told else []

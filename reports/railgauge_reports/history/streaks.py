@@ -1,0 +1,68 @@
+"""Nights in a row on which a series is worse, or better, than its baseline: what they measured, and how sure.
+
+Arrays over series. A night on which a series was not measured neither ends a streak nor is a part of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from railgauge_reports.history.rule import Flags, Floats
+
+
+class Streaks:
+    """`values` [series, most] are the last of a streak, oldest first, NaN where there are fewer.
+
+    `since` is its first night (-1: there is none), `scope` where its confirming runs were slow
+    (`walk.Scope`).
+    """
+
+    def __init__(self, series: int, most: int) -> None:
+        self.values = np.full((series, most), np.nan)
+        self.count = np.zeros(series, np.int64)
+        self.since = np.full(series, -1, np.int32)
+        self.scope = np.zeros(series, np.uint8)
+        self._worse = np.zeros(series, np.bool_)  # the side
+        self._largest = np.zeros(series)
+        self._looks = np.zeros(series, np.int64)
+
+    @property
+    def slow(self) -> Flags:
+        """Is there one that is worse?"""
+        return self._worse & (self.count > 0)
+
+    @property
+    def p(self) -> Floats:
+        """That all looks were chance: the largest p value of n, to the power of n."""
+        made: Floats = self._largest ** np.maximum(self._looks, 1)
+        return made
+
+    def end(self, which: Flags) -> None:
+        """No streak any more."""
+        self.values[which] = np.nan
+        self.count[which] = 0
+        self.since[which] = -1
+        self.scope[which] = 0
+        self._largest[which] = 0
+        self._looks[which] = 0
+
+    def add(self, which: Flags, values: Floats, worse: bool, night: int) -> None:
+        """One more night; a streak of the other side ends."""
+        self.end(which & (self._worse != worse))
+        self._worse[which] = worse
+        self.since[which & (self.count == 0)] = night
+        self.values[which, :-1] = self.values[which, 1:]
+        self.values[which, -1] = values[which]
+        self.count[which] += 1
+
+    def look(self, which: Flags, p: Floats) -> None:
+        """Something more that was slow, with the p value that it has by itself."""
+        self._largest[which] = np.maximum(self._largest, p)[which]
+        self._looks[which] += 1
+
+    def resume(self, which: Flags, since: np.ndarray[tuple[int], np.dtype[np.int32]]) -> None:
+        """A streak that somebody had accepted for a time goes on where it began."""
+        self.end(which)
+        self._worse[which] = True
+        self.count[which] = 1
+        self.since[which] = since[which]

@@ -1,0 +1,167 @@
+"""Many series over the nights of a history: all at a glance, and the quiet ones as small charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from railgauge_reports.cells import NOTHING, cut, significant
+from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.nights import ACCEPTED, FLAGGED, MISSING, Track, against, day, points
+
+#: Rows of the overview, small charts, points of all small charts together.
+MOST_SERIES, MOST_SMALL, MOST_POINTS = 40, 24, 6000
+
+
+def overview(tracks: Sequence[Track]) -> Chart | None:
+    """Every night of many series by how far it lies from its baseline; None where none has a baseline."""
+    shown = tracks[:MOST_SERIES]
+    parts = []
+    for track in shown:
+        nights = track.nights
+        worse = nights["effect"].astype("Float64") * (-1 if track.lower_is_better else 1)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "series": cut(track.title, 60),
+                    "night": [day(at) for at in nights["at"]],
+                    "worse": worse.clip(-0.2, 0.2),
+                    "against": [against(effect) for effect in nights["effect"]],
+                    "state": nights["state"],
+                }
+            )
+        )
+    if not parts:
+        return None
+    data = pd.concat(parts, ignore_index=True)
+    if data["worse"].isna().all():
+        return None
+    data = data[data["worse"].notna() | (data["state"] != ACCEPTED)]
+    order = list(dict.fromkeys(data["series"]))
+    every = sorted(set(data["night"]))
+    x = alt.X(
+        "night:O",
+        title=None,
+        scale=alt.Scale(domain=every),
+        axis=alt.Axis(labelAngle=-45, labelOverlap=True, grid=False),
+    )
+    y = alt.Y("series:N", sort=order, title=None, axis=alt.Axis(labelLimit=300))
+    color = alt.Color(
+        "worse:Q",
+        title="better (+) or worse (-) than the baseline",
+        scale=alt.Scale(scheme="purpleorange", domain=[-0.2, 0.2], reverse=True),
+        legend=alt.Legend(orient="bottom", format="+.0%", gradientLength=220, values=_SCALE),
+    )
+    tip = _tips("series", "night", "against", "state")
+    base = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y, tooltip=tip)
+    layers = [
+        base.transform_filter("isValid(datum.worse)").mark_rect().encode(color=color),
+        base.transform_filter(f"datum.state == '{MISSING}'").mark_text(
+            text="x", color="@faint", fontSize=11
+        ),
+        base.transform_filter(f"datum.state == '{FLAGGED}'").mark_rect(
+            filled=False, stroke="@ink", strokeWidth=1.6
+        ),
+    ]
+    spec = alt.layer(*layers).properties(height={"step": 18}).to_dict()
+    left = len(tracks) - len(shown)
+    says = "A cell is a night of a series; flagged nights are outlined, x is a missing one."
+    says += (
+        f" The {len(shown)} of {len(tracks)} series that changed most are drawn." if left else ""
+    )
+    return Chart(
+        "overview", "All series at a glance", says, spec, {"cells": data}, _overview_grid(shown)
+    )
+
+
+def _tips(*names: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{name}:N") for name in names]
+
+
+_SCALE = [-0.2, -0.1, 0, 0.1, 0.2]
+
+
+def _overview_grid(tracks: Sequence[Track]) -> Grid:
+    rows = []
+    for track in tracks:
+        told = track.nights[track.nights["value"].notna()]
+        counts = [
+            int((track.nights["state"] == state).sum()) for state in (ACCEPTED, FLAGGED, MISSING)
+        ]
+        last = told.iloc[-1] if len(told) else None
+        rows.append(
+            (
+                track.title,
+                track.unit,
+                *(
+                    (NOTHING, NOTHING, NOTHING)
+                    if last is None
+                    else (
+                        significant(last["middle"]),
+                        significant(last["value"]),
+                        against(last["effect"]),
+                    )
+                ),
+                *map(str, counts),
+            )
+        )
+    header = (
+        "series",
+        "unit",
+        "baseline",
+        "last night",
+        "effect",
+        "accepted",
+        "flagged",
+        "missing",
+    )
+    return Grid("The last night of each series against its baseline", header, rows, left=2)
+
+
+def small(tracks: Sequence[Track]) -> Chart | None:
+    """Many series as small charts; None where there are none."""
+    shown = list(tracks[:MOST_SMALL])
+    if not shown:
+        return None
+    each = max(20, MOST_POINTS // len(shown))
+    parts = [
+        points(track.nights.tail(each)).assign(series=cut(track.title, 60))
+        for track in shown
+    ]  # fmt: skip
+    kept = ["series", "at", "night", "value", "low", "high", "stretch", "state", "against"]
+    data = pd.concat(parts, ignore_index=True)[kept]
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    ticks = alt.Axis(format="%b %d", tickCount=3, grid=False)
+    x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=ticks)
+    base = alt.Chart(alt.NamedData("small")).encode(x=x)
+    band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.13, color="@ink")
+    tip = [*_tips("night", "against", "state"), alt.Tooltip("value:Q", format=".4~g")]
+    layers = [
+        band.encode(y=alt.Y("low:Q", title=None), y2="high:Q", detail="stretch:N"),
+        base.mark_line(strokeWidth=1.2, color="@series-0").encode(y=y),
+        base.mark_point(filled=True, size=16, opacity=1, color="@series-0").encode(
+            y=y, tooltip=tip
+        ),
+        base.transform_filter(f"datum.state == '{FLAGGED}'")
+        .mark_point(size=70, strokeWidth=1.5, color="@accent", opacity=1)
+        .encode(y=y),
+    ]
+    facet = alt.Facet(
+        "series:N",
+        title=None,
+        sort=[cut(track.title, 60) for track in shown],
+        header=alt.Header(labelAnchor="start", labelLimit=290),
+    )
+    chart = alt.layer(*layers).properties(width=290, height=80).facet(facet, columns=3)
+    chart = chart.resolve_scale(y="independent")
+    left = len(tracks) - len(shown)
+    says = (
+        "Each with a scale of its own; the grey band is the baseline's, a ring is a flagged night."
+    )
+    says += f" {left} more are in the rows beside the page and in the JSON." if left else ""
+    spec = chart.to_dict()
+    return Chart(
+        "small", "The other series", says, spec, {"small": data}, _overview_grid(shown), True
+    )

@@ -1,0 +1,242 @@
+"""A series over the nights of a history: what its charts are made of, and the chart of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Any, Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from railgauge_reports.cells import NOTHING, cut, significant
+from railgauge_reports.page.chart import Chart, Grid
+
+DAY = 86_400
+#: Nights in the table below a chart: the latest of those where nothing happened, and all the others first.
+MOST_ROWS = 60
+MOST_LABEL = 42
+#: Lines of labels above a plot, their height in pixels, and the share of the plot that a label takes.
+_LINES, _LINE_PIXELS, _LABEL_SHARE = 3, 14, 0.24
+
+#: States of a night of a series. What was not accepted is outlined; the baseline knows nothing of it.
+ACCEPTED, LEARNING, FLAGGED, MISSING = "accepted", "learning", "flagged", "missing"
+MarkKind = Literal["epoch", "change", "ack"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """Something that happened: `at` in seconds of the epoch, UTC."""
+
+    at: float
+    kind: MarkKind
+    label: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Track:
+    """A series over the nights.
+
+    `nights` has a row a night, in time: `at` (seconds of the epoch), `value` (NaN: missing), `low`, `middle`
+    and `high` of the baseline (NaN: none yet), `effect` (share of the middle), `state`, `why`, `run`.
+    `name` is that of its chart. Higher values are better unless `lower_is_better`.
+    """
+
+    name: str
+    title: str
+    unit: str
+    says: str
+    nights: pd.DataFrame
+    marks: tuple[Mark, ...] = ()
+    lower_is_better: bool = False
+
+
+def over_nights(track: Track) -> Chart:
+    """A series with its baseline, epochs, change points, acknowledgements, flagged and missing nights."""
+    told = points(track.nights)
+    gaps, marks = _gaps(track.nights), _placed(track)
+    data = {"nights": told, **({"gaps": gaps} if len(gaps) else {})}
+    data |= {"marks": marks} if len(marks) else {}
+    y = alt.Y("value:Q", title=track.unit, scale=alt.Scale(domain=_domain(track.nights)))
+    layers = _ground(track.unit, len(gaps) > 0)
+    layers += [_rule(kind) for kind in _DASH if (marks["kind"] == kind).any()]
+    layers += [_label(line) for line in sorted(set(marks["line"]))]
+    base = alt.Chart(alt.NamedData("nights")).encode(x=_time(), y=y)
+    ring = base.transform_filter(f"datum.state == '{FLAGGED}'")
+    layers += [
+        base.mark_line(strokeWidth=1.5, color="@series-0", opacity=0.7),
+        ring.mark_point(size=150, strokeWidth=2, color="@accent", opacity=1),
+        base.mark_point(filled=True, size=34, opacity=1).encode(
+            color=alt.Color("state:N", legend=None, scale=_STATES),
+            shape=alt.Shape("state:N", legend=None, scale=_SHAPES),
+            tooltip=_TOOLTIP,
+        ),
+    ]
+    spec = alt.layer(*layers).properties(height=240).to_dict()
+    return Chart(track.name, track.title, track.says, spec, data, _grid(track))
+
+
+_STATES = alt.Scale(
+    domain=[ACCEPTED, LEARNING, FLAGGED], range=["@series-0", "@faint", "@accent"]
+)  # fmt: skip
+_SHAPES = alt.Scale(
+    domain=[ACCEPTED, LEARNING, FLAGGED], range=["circle", "square", "triangle-down"]
+)
+_DASH: dict[MarkKind, list[int]] = {"epoch": [6, 3], "change": [1, 0], "ack": [2, 3]}
+_COLOR: dict[MarkKind, str] = {"epoch": "@ink", "change": "@accent", "ack": "@series-2"}
+_TOOLTIP = [
+    alt.Tooltip("night:N"),
+    alt.Tooltip("value:Q", format=".4~g"),
+    alt.Tooltip("against:N", title="against baseline"),
+    alt.Tooltip("band:N", title="baseline band"),
+    alt.Tooltip("state:N"),
+    alt.Tooltip("why:N"),
+]
+
+
+def _time() -> alt.X:
+    axis = alt.Axis(format="%b %d", grid=False, labelSeparation=8)
+    return alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=axis)
+
+
+def _ground(unit: str, gaps: bool) -> list[alt.Chart]:
+    """The band and middle of the baseline, and nights that there are none of."""
+    base = alt.Chart(alt.NamedData("nights")).transform_filter("isValid(datum.low)")
+    base = base.encode(x=_time(), detail="stretch:N")
+    made = [
+        base.mark_area(opacity=0.13, color="@ink").encode(
+            y=alt.Y("low:Q", title=unit), y2="high:Q"
+        ),
+        base.mark_line(strokeWidth=1, strokeDash=[4, 3], color="@faint").encode(
+            y=alt.Y("middle:Q", title=unit)
+        ),
+    ]
+    if gaps:
+        lost = alt.Chart(alt.NamedData("gaps"))
+        lost = lost.encode(x=alt.X("from:T", scale=alt.Scale(type="utc")), x2="to:T")
+        tip = alt.Tooltip("words:N", title="missing")
+        made.insert(0, lost.mark_rect(color="@accent", opacity=0.14).encode(tooltip=tip))
+    return made
+
+
+def _rule(kind: MarkKind) -> Any:
+    dash, width = _DASH[kind], 2 if kind == "change" else 1.2
+    base = alt.Chart(alt.NamedData("marks")).transform_filter(f"datum.kind == '{kind}'")
+    rule = base.mark_rule(color=_COLOR[kind], strokeDash=dash, strokeWidth=width)
+    return rule.encode(
+        x=_time(), tooltip=[alt.Tooltip("night:N"), alt.Tooltip("whole:N", title=kind)]
+    )
+
+
+def _label(line: int) -> Any:
+    base = alt.Chart(alt.NamedData("marks")).transform_filter(f"datum.line == {line}")
+    place = alt.value(-8 - _LINE_PIXELS * line)
+    text = base.mark_text(align="left", dx=-2, fontSize=11, clip=False)
+    return text.encode(x=_time(), y=place, text="label:N")
+
+
+def _placed(track: Track) -> pd.DataFrame:
+    """Marks with the line of their label, so that neighbours do not stand on each other."""
+    at = track.nights["at"]
+    width = (float(at.max() - at.min()) or 1.0) * _LABEL_SHARE if len(at) else 1.0
+    free = [-np.inf] * _LINES
+    rows = []
+    for mark in sorted(track.marks, key=lambda mark: mark.at):
+        line = next((k for k, end in enumerate(free) if end <= mark.at), _LINES - 1)
+        free[line] = mark.at + width
+        rows.append(
+            (_ms(mark.at), mark.kind, cut(mark.label, MOST_LABEL), cut(mark.label, 200), line, day(mark.at))
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=["at", "kind", "label", "whole", "line", "night"])
+
+
+def points(nights: pd.DataFrame) -> pd.DataFrame:
+    known = nights["low"].notna()
+    middles = nights["middle"].where(known)
+    return pd.DataFrame(
+        {
+            "at": [_ms(at) for at in nights["at"]],
+            "night": [day(at) for at in nights["at"]],
+            "value": nights["value"].astype("Float64"),
+            "low": nights["low"].astype("Float64"),
+            "middle": middles.astype("Float64"),
+            "high": nights["high"].astype("Float64"),
+            # a band does not run through nights without one
+            "stretch": (known != known.shift()).cumsum().astype("int64"),
+            "against": [against(effect) for effect in nights["effect"]],
+            "band": [_band(*pair) for pair in zip(nights["low"], nights["high"], strict=True)],
+            "state": nights["state"],
+            "why": [cut(str(why), 160) for why in nights["why"]],
+        }
+    )  # fmt: skip
+
+
+def _gaps(nights: pd.DataFrame) -> pd.DataFrame:
+    """Runs of missing nights, half a day to either side."""
+    missing = nights[nights["state"] == MISSING]
+    rows: list[list[Any]] = []
+    for at, why in zip(missing["at"], missing["why"], strict=True):
+        if rows and at - rows[-1][3] < 1.5 * DAY:
+            rows[-1][1], rows[-1][2], rows[-1][3] = _ms(at + DAY / 2), f"{rows[-1][2]}; {why}", at
+        else:
+            rows.append([_ms(at - DAY / 2), _ms(at + DAY / 2), f"{day(at)}: {why}", at])
+    columns = ["from", "to", "words"]
+    return pd.DataFrame([row[:3] for row in rows], columns=columns)
+
+
+def _domain(nights: pd.DataFrame) -> list[float]:
+    """From the lowest to the highest of values and bands, and a little more."""
+    parts = nights[["value", "low", "high"]].to_numpy(float, na_value=np.nan)
+    if not np.isfinite(parts).any():
+        return [0.0, 1.0]
+    low, high = float(np.nanmin(parts)), float(np.nanmax(parts))
+    more = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return [float(f"{end:.5g}") for end in (low - more, high + more)]
+
+
+def _grid(track: Track) -> Grid:
+    """What happened first counts: nights that are not accepted, and then the latest of the others."""
+    nights = track.nights
+    odd = nights["state"] != ACCEPTED
+    few = nights[odd].tail(MOST_ROWS)
+    rest = nights[~odd].tail(max(0, MOST_ROWS - len(few)))
+    shown = nights.loc[sorted([*few.index, *rest.index])]
+    rows = [
+        (
+            day(night["at"]),
+            str(night["state"]),
+            significant(night["value"]),
+            _band(night["low"], night["high"]),
+            against(night["effect"]),
+            cut(str(night["why"]), 200),
+            str(night["run"]),
+        )
+        for night in shown.to_dict("records")
+    ]
+    left = len(nights) - len(shown)
+    caption = f"{track.title}, {track.unit} by night (UTC)"
+    caption += (
+        f"; {left} more nights are in the rows beside the page and in the JSON" if left else ""
+    )
+    header = ("night", "state", track.unit, "baseline band", "effect", "why", "run")
+    # words stand in the first two columns alone: of the last two a reader wants the beginning
+    return Grid(caption, header, rows, left=2)
+
+
+def _band(low: float, high: float) -> str:
+    return NOTHING if pd.isna(low) else f"{significant(low)} - {significant(high)}"
+
+
+def against(effect: float) -> str:
+    return NOTHING if pd.isna(effect) else f"{effect:+.1%}"
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def day(seconds: float) -> str:
+    """`2026-10-18`, UTC."""
+    at = datetime.datetime.fromtimestamp(float(seconds), datetime.timezone.utc)
+    return at.strftime("%Y-%m-%d")
