@@ -25,10 +25,8 @@ def is_thinned(folder: Path) -> bool:
     return (folder / ROWS).exists() and not (folder / SAMPLES).exists()
 
 
-def kept_rows(
-    folder: Path, first: Mapping[str, object], columns: Mapping[str, str]
-) -> pd.DataFrame:
-    """The kept rows with `first` ahead of the columns; raises NotMeasuredError for a foreign file.
+def kept_rows(folder: Path, number: int, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The kept rows, `run` (its number) ahead of them; raises NotMeasuredError for a foreign file.
 
     A column that a later version has is NA in the rows of an earlier one.
     """
@@ -47,5 +45,5 @@ def kept_rows(
             "  expected: the file that retention made when it dropped the samples\n"
             f"  next: leave {folder.name} out of the history"
         ) from None
-    rows.insert(0, "run", pd.array([number] * len(rows), dtype="Int64"))
+    rows.insert(0, "run", pd.Series([number] * len(rows), rows.index, "Int64"))
     return rows

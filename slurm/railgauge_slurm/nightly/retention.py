@@ -101,6 +101,11 @@ def remove(night: Path) -> None:
         raise NotMeasuredError(f"{night}: cannot be removed ({error.strerror or error})") from None
 
 
+def sweep(folder: Path) -> None:
+    """Go on with a removal that was cut off; what cannot go stays, and is tried again the next time."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def left_over(history: Path) -> list[Path]:
     """Folders whose removal was cut off."""
     return sorted(history.glob(f"{_GOING}*"))

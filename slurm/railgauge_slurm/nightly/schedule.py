@@ -88,13 +88,18 @@ class Schedule:
 
     @property
     def name(self) -> str:
-        """A word that no other history has, as names of jobs and units want it."""
-        digest = hashlib.sha256(str(self.history).encode(errors="surrogateescape")).hexdigest()
-        return f"railgauge-nightly-{digest[:8]}"
+        """As `schedule_name`."""
+        return schedule_name(self.history)
 
     def log(self, entry: Entry) -> Path:
         """Where what an entry prints is added to."""
         return self.history / "logs" / f"{entry.name}.log"
+
+
+def schedule_name(history: Path) -> str:
+    """A word that no other history has, as names of jobs and units want it."""
+    digest = hashlib.sha256(str(history).encode(errors="surrogateescape")).hexdigest()
+    return f"railgauge-nightly-{digest[:8]}"
 
 
 def scheduled(

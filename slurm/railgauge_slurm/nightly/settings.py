@@ -27,7 +27,7 @@ class Nightly(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Empty texts are left out. `weekly` is the day of the deep night, "never" for none.
 
     `sets` are STAGE.FIELD=VALUE of `railgauge accept --set`, `variables` what the night's ranks find in their
-    environment. `price` is of a GPU-hour, `max_drain` a share of the partition in percent.
+    environment. `options` are further words of `railgauge slurm submit` ("--container=x.sqsh"). `price` is of a GPU-hour, `max_drain` a share of the partition in percent.
     """
 
     nodes: Count
@@ -51,6 +51,8 @@ class Nightly(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     at: Words = "02:00"
     morning: Words = "07:00"
     weekly: Words = "sun"
+    adaptive: bool = True
+    options: tuple[Words, ...] = ()
     minutes: Minutes = 30
     deep_minutes: Minutes = 360
     keep: Days = 30
@@ -116,6 +118,9 @@ def checked(made: Nightly, where: str) -> Nightly:
         raise UsageError(f"{where}: {error}") from None
     if made.drain not in DRAIN:
         raise unknown(f"value of {where}: drain", made.drain, DRAIN, "correct the file")
+    for name, text in msgspec.structs.asdict(made).items():
+        if isinstance(text, str) and not text.isprintable():
+            raise UsageError(f"{where}: {name}: {text!r} has letters that cannot be printed")
     for name in made.variables:
         if not name.isidentifier() or not name.isascii():
             raise UsageError(
@@ -170,7 +175,7 @@ def _toml(value: object) -> str:
         return '"' + "".join(map(_letter, value)) + '"'
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _letter(letter: str) -> str:
