@@ -9,6 +9,10 @@ import msgspec
 
 from railgauge.errors import NotMeasuredError, UsageError
 
+#: How the names of those files begin that a job of Slurm has in its folder before anything is measured: its
+#: record, its script, what it prints.
+OF_THE_JOB = "slurm"
+
 
 class Record(Protocol):
     """`format` is the version of what the record says, `version` that of the railgauge that wrote it."""
@@ -23,10 +27,13 @@ T = TypeVar("T", bound=Record)
 
 
 def new_folder(folder: Path, resumes: str) -> None:
-    """Make a folder, or take an empty one; raises UsageError. `resumes` is what --resume goes on with."""
+    """Make a folder, or take one that is empty but for the files of a job of Slurm; raises UsageError.
+
+    `resumes` is what --resume goes on with.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
+        taken = any(not entry.name.startswith(OF_THE_JOB) for entry in folder.iterdir())
     except OSError as error:
         raise UsageError(f"--output {folder}: {error.strerror or error}") from None
     if taken:

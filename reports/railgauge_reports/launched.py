@@ -30,9 +30,12 @@ COUNT = (EXIT_PASS, EXIT_INCONCLUSIVE)
 OURS = (EXIT_USAGE, EXIT_NOT_MEASURED, EXIT_WRONG_DATA, EXIT_HANG, EXIT_INTERRUPTED)
 
 
-def run_command(launcher: Sequence[str], arguments: Sequence[str], folder: Path) -> list[str]:
-    """`railgauge run` into a folder, under the launcher where there is one."""
-    return [*launcher, *python_module("railgauge", "run"), *arguments, "--output", str(folder)]
+def run_command(
+    launcher: Sequence[str], arguments: Sequence[str], folder: Path, python: str = ""
+) -> list[str]:
+    """`railgauge run` into a folder, under the launcher where there is one; `python`: the ranks' own."""
+    run = python_module("railgauge", "run", python=python)
+    return [*launcher, *run, *arguments, "--output", str(folder)]
 
 
 def measure(

@@ -121,8 +121,13 @@ def no_mpi(why: str) -> HostError:
     )
 
 
-def python_module(name: str, *arguments: str) -> list[str]:
-    """The command line of a module in this Python; nothing in the current folder shadows it."""
+def python_module(name: str, *arguments: str, python: str = "") -> list[str]:
+    """The command line of a module in this Python; nothing in the current folder shadows it.
+
+    `python` is another one, of a container: whether it is new enough for -P nobody knows here.
+    """
+    if python:
+        return [python, "-m", name, *arguments]
     safe = ["-P"] if sys.version_info >= (3, 11) else []
     return [sys.executable, *safe, "-m", name, *arguments]
 

@@ -25,8 +25,8 @@ def asked_from(typed: Mapping[str, Any]) -> Asked:
     offers = offers_of(backend)
     leaves = None if typed["leaves"] is None else read_leaves(Path(typed["leaves"]))
     if offers.alone:
-        for option in ("launcher", "ranks", "ranks_per_node"):
-            if typed[option] is not None:
+        for option in ("launcher", "python", "ranks", "ranks_per_node"):
+            if typed.get(option) is not None:
                 raise UsageError(
                     f"--{option.replace('_', '-')}: a modelled cluster has one rank a GPU, and no launcher.\n"
                     "  next: --nodes 64, or a file of --cluster"
@@ -63,6 +63,7 @@ def asked_from(typed: Mapping[str, Any]) -> Asked:
         cluster=cluster,
         leaves=leaves,
         launcher=_words(typed["launcher"]),
+        python=typed.get("python") or "",
         overrides=typed["overrides"],
     )
 
@@ -71,6 +72,11 @@ def _ranks(typed: Mapping[str, Any]) -> tuple[int, int]:
     """(ranks, ranks a node) of a real job; without a launcher all ranks are on this host."""
     ranks, each = typed["ranks"], typed["ranks_per_node"]
     if typed["launcher"] is None:
+        if typed.get("python"):
+            raise UsageError(
+                "--python: without --launcher the ranks run in this Python.\n"
+                "  next: --launcher 'srun -n 64 apptainer exec IMAGE' with it"
+            )
         ranks = ranks or DEFAULT_RANKS
         each = each or ranks
         if each != ranks:

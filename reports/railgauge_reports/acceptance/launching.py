@@ -61,17 +61,23 @@ class Modelled:
 
 
 class Launched:
-    """Runs by `railgauge run`, under a launcher where there is one; `timeout` seconds each may take."""
+    """Runs by `railgauge run`, under a launcher where there is one; `timeout` seconds each may take.
 
-    def __init__(self, launcher: Sequence[str], ranks: int, timeout: float) -> None:
+    `python` is that of the ranks where it is another one than this.
+    """
+
+    def __init__(
+        self, launcher: Sequence[str], ranks: int, timeout: float, python: str = ""
+    ) -> None:
         self._launcher, self._ranks, self._timeout = tuple(launcher), ranks, timeout
+        self._python = python
 
     def run(self, plan: Plan, folder: Path) -> Ended:
         file = folder.parent / f"{folder.name}.{PLAN}"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_synced(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
         more = ["--resume"] if (folder / PLAN).exists() else []
-        command = run_command(self._launcher, ["--plan", str(file), *more], folder)
+        command = run_command(self._launcher, ["--plan", str(file), *more], folder, self._python)
         limit = self._timeout + (plan.duration or 0.0)
         again = "railgauge accept --resume with the same --output"
         try:
@@ -82,7 +88,7 @@ class Launched:
         return Ended(code) if error is None else Ended(error.exit_code, str(error))
 
     def audit(self, folder: Path, profile: str | None) -> Ended:
-        words = python_module("railgauge", "audit", "--output", str(folder))
+        words = python_module("railgauge", "audit", "--output", str(folder), python=self._python)
         words += ["--profile", profile] if profile else []
         words += [] if self._launcher else ["-n", str(self._ranks)]
         try:

@@ -25,7 +25,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of all stages alike; it is compared on --resume.
 
     `cluster` is what is modelled, or what a real one is held against (None: what the run itself tells).
-    `launcher` empty: railgauge starts the ranks itself, on this host.
+    `launcher` empty: railgauge starts the ranks itself, on this host. `python` is that of the ranks, where it
+    is not the one that runs the acceptance.
     """
 
     backend: str
@@ -35,6 +36,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     leaves: Leaves | None = None
     launcher: tuple[str, ...] = ()
+    python: str = ""
     overrides: tuple[str, ...] = ()
 
     @property

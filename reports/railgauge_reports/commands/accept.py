@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from railgauge_reports.acceptance.kept import Kept
 
 #: Options that say what is accepted: with --resume alone they are those of the folder.
-_ASKED = ("backend", "cluster", "nodes", "faults", "leaves", "launcher", "ranks", "ranks_per_node")
+_ASKED = (
+    *("backend", "cluster", "nodes", "faults", "leaves", "launcher", "python", "ranks"),
+    "ranks_per_node",
+)
 _FORMATS = ("table", "json", "markdown", "html", "junit", "prometheus")
 
 
@@ -34,6 +37,9 @@ _FORMATS = ("table", "json", "markdown", "html", "junit", "prometheus")
 @click.option("--faults", help="A TOML file of faults to plant (simulated).")
 @click.option("--leaves", help="Leaf switches and their hosts, as railgauge run --leaves.")
 @click.option("--launcher", help='What starts the ranks of a run: "srun -n 64".')
+@click.option(
+    "--python", help="The Python of these ranks, where it is another one: of a container."
+)
 @click.option("--ranks", "-n", type=click.IntRange(min=1), help="Ranks that it starts.")
 @click.option("--ranks-per-node", type=click.IntRange(min=1), help="Of each node.")
 @click.option(
@@ -98,7 +104,8 @@ def _drive(folder: Path, kept: Kept, typed: dict[str, Any]) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.default_int_handler)
-        launching = Launched(kept.asked.launcher, kept.asked.ranks, typed["timeout"])
+        asked = kept.asked
+        launching = Launched(asked.launcher, asked.ranks, typed["timeout"], asked.python)
     say(f"acceptance: {folder}")
     drive = Drive(folder, kept, launching, say)
     try:

@@ -14,7 +14,7 @@ from railgauge_reports.stored import StoredRun
 #: Facts of a node or rank that name it, or that no two runs share.
 _OWN = {
     *("host", "boot_id", "time", "rank", "node", "cpus", "counters", "audit"),
-    *("uuid", "bus_id", "index", "SLURM_JOB_ID"),
+    *("uuid", "bus_id", "index", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
 }
 #: Checks of the audit that count from boot on, or say again what `variables` says.
 _COUNTED = {"pfc_frames", "link_flaps", "peer_memory_errors", "nccl_variables"}
