@@ -7,16 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from railgauge_reports.history.confirm import confirm
+from railgauge_reports.history.gate import gate_of
 
 from railgauge.errors import NotMeasuredError, RailgaugeError
 from railgauge_reports.acceptance.kept import read_kept
 from railgauge_reports.history.answer import Gate
-from railgauge_reports.history.confirm import confirm
-from railgauge_reports.history.gate import gate_of
 from railgauge_slurm.nightly import nights
 from railgauge_slurm.nightly.settings import Nightly
 from railgauge_slurm.nightly.tonight import REPORT, confirming_on_others, outside, reporting
-from railgauge_slurm.planning import expanded_list
 from railgauge_slurm.programs import ask
 
 #: States of a series that another look may change.
@@ -26,7 +25,9 @@ TIMEOUT_SECONDS = 3600.0
 USABLE = "idle,alloc,mix,comp,resv,planned"
 
 
-def confirm_same(history: Path, folder: Path, settings: Nightly, tell: Callable[[str], None]) -> None:
+def confirm_same(
+    history: Path, folder: Path, settings: Nightly, tell: Callable[[str], None]
+) -> None:
     """In the night's own allocation: measure what it flags once more; where it is slow again, ask for others.
 
     Whatever fails here is a note of the night: the night itself is measured already.
@@ -70,7 +71,12 @@ def other_nodes(settings: Nightly, hosts: tuple[str, ...]) -> list[str]:
     argv += [f"--partition={settings.partition}"] if settings.partition else []
     with outside():
         said = ask(argv, "sinfo --Node")
-    without = {*hosts, *expanded_list(settings.exclude)}
+    without = {*hosts}
+    if settings.exclude:
+        with outside():
+            without |= set(
+                ask(["scontrol", "show", "hostnames", settings.exclude], "sinfo").split()
+            )
     return sorted(set(said.split()) - without)
 
 
@@ -88,9 +94,7 @@ def note(folder: Path, *sentences: str) -> None:
         nights.write_night(folder, night.noted(*sentences))
 
 
-def tried(
-    folder: Path, what: Callable[[], None], tell: Callable[[str], None]
-) -> int:
+def tried(folder: Path, what: Callable[[], None], tell: Callable[[str], None]) -> int:
     """Do it; an error is told, noted, and its exit code returned."""
     try:
         what()

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from railgauge_reports.history.gate import gate_of
+from railgauge_reports.history.lock import locked
 
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge_reports import formats
 from railgauge_reports.acceptance import KEPT
 from railgauge_reports.commands.report import write
 from railgauge_reports.history.answer import Gate, Told
-from railgauge_reports.history.gate import gate_of
-from railgauge_reports.history.lock import locked
 from railgauge_reports.history.rule import RULE
 from railgauge_reports.history.verdicts import INCONCLUSIVE, worst
 from railgauge_slurm import jobs
@@ -38,7 +38,11 @@ MOST_UNMEASURED = 3
 
 
 def report(
-    history: Path, settings: Nightly | None, now: float, more: Sequence[str], tell: Callable[[str], None]
+    history: Path,
+    settings: Nightly | None,
+    now: float,
+    more: Sequence[str],
+    tell: Callable[[str], None],
 ) -> tuple[int, list[Path]]:
     """(the gate's exit code, the files that were written). `more` are alarms of the caller's own.
 
@@ -113,7 +117,9 @@ def became(folder: Path) -> str:
         return ""
     if state in WAITING:
         return f"{folder.name} has not begun: job {night.job} waits ({why or state})"
-    return f"{folder.name} measured nothing: job {night.job} {state or 'is gone'}{why and f' ({why})'}"
+    return (
+        f"{folder.name} measured nothing: job {night.job} {state or 'is gone'}{why and f' ({why})'}"
+    )
 
 
 def state_of(night: Night) -> tuple[str, str]:
@@ -198,4 +204,3 @@ def _prune(
     done = prune(planned_pruning(history, settings, gate, now), tell)
     for sentence in done.failed:
         tell(f"retention: {sentence}")
-

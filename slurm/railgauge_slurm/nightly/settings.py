@@ -26,8 +26,9 @@ DRAIN = ("advise", "apply", "off")
 class Nightly(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Empty texts are left out. `weekly` is the day of the deep night, "never" for none.
 
-    `sets` are STAGE.FIELD=VALUE of `railgauge accept --set`, `variables` what the night's ranks find in their
-    environment. `options` are further words of `railgauge slurm submit` ("--container=x.sqsh"). `price` is of a GPU-hour, `max_drain` a share of the partition in percent.
+    `sets` are STAGE.FIELD=VALUE of `railgauge accept --set`, `variables` what the night's jobs find in
+    their environment, `options` further words of `railgauge slurm submit` ("--container=x.sqsh"). `price`
+    is of a GPU-hour, `max_drain` a share of the partition in percent.
     """
 
     nodes: Count

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from railgauge_reports.history.lock import locked
 
 from railgauge.errors import RailgaugeError
 from railgauge.launching.launchers import python_module
-from railgauge_reports.history.lock import locked
 from railgauge_slurm import jobs, scripts
 from railgauge_slurm.commands.submit import command as submit_command
 from railgauge_slurm.job_options import JobOptions
@@ -22,8 +22,8 @@ from railgauge_slurm.kept import fresh as submission
 from railgauge_slurm.nightly import nights
 from railgauge_slurm.nightly.nights import Night
 from railgauge_slurm.nightly.schedule import (
-    REPORTING_MINUTES,
     DAYS,
+    REPORTING_MINUTES,
     check_line,
     schedule_name,
 )
@@ -52,9 +52,7 @@ class Submitted(NamedTuple):
     night: Night
 
 
-def is_deep(
-    history: Path, settings: Nightly, asked: bool | None, now: datetime.datetime
-) -> bool:
+def is_deep(history: Path, settings: Nightly, asked: bool | None, now: datetime.datetime) -> bool:
     """As asked, else: is it the weekly day (of the time the night was planned for), and none was deep yet?
 
     `now` is local, as clocks on the wall: so are the times of the settings.
@@ -89,11 +87,15 @@ def submit_tonight(
         deep = is_deep(history, settings, asked, now)
         profile = settings.deep if deep else settings.profile
         folder = nights.make_folder(history, seconds, profile)
-        night = nights.fresh(seconds, socket.gethostname(), profile, deep, settings.nodes).noted(late)
+        night = nights.fresh(seconds, socket.gethostname(), profile, deep, settings.nodes).noted(
+            late
+        )
         nights.write_night(folder, night)
     try:
         with outside():
-            night = msgspec.structs.replace(night, job=_measuring(history, settings, folder, deep, now))
+            night = msgspec.structs.replace(
+                night, job=_measuring(history, settings, folder, deep, now)
+            )
             nights.write_night(folder, night)
     except RailgaugeError as error:
         nights.write_night(folder, msgspec.structs.replace(night, refused=str(error)))
@@ -151,7 +153,7 @@ def _typed(
 
 
 def waits(settings: Nightly, now: datetime.datetime, limit: int) -> int:
-    """Minutes until the morning, or what the night needs and an hour: by then it has ended or never begins."""
+    """Minutes until the morning, or what the night needs and an hour: who has not begun then never does."""
     next_morning = settings.morning_at.slot(now) + datetime.timedelta(days=1)
     return max(int((next_morning - now).total_seconds() // 60), limit + LEAST_WAIT_MINUTES)
 
