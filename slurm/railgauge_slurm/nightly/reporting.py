@@ -26,7 +26,7 @@ from railgauge_slurm.nightly import nights
 from railgauge_slurm.nightly.nights import Night
 from railgauge_slurm.nightly.retention import Pruning, left_over, prune, pruning, sweep
 from railgauge_slurm.nightly.settings import Nightly
-from railgauge_slurm.nightly.tonight import PATIENCE_SECONDS, outside
+from railgauge_slurm.nightly.tonight import LOCK, PATIENCE_SECONDS, outside
 
 #: Format -> suffix of its file, for each report and for `latest`.
 FORMATS = {"html": "html", "markdown": "md", "junit": "xml", "prometheus": "prom"}
@@ -49,7 +49,7 @@ def report(
     Raises NotMeasuredError (exit 3) where no night of the history can be judged; it then says what became of
     the last ones.
     """
-    with locked(history, "slurm nightly --report", PATIENCE_SECONDS):
+    with locked(history, LOCK, PATIENCE_SECONDS):
         alarms = [*more, *unmeasured(history)]
         try:
             gate = gate_of(history, now=now)

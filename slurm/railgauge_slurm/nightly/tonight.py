@@ -39,6 +39,8 @@ _OPTIONS = (
 REPORT, OTHER = "slurm-report", "slurm-other"
 #: Seconds to wait for another process that changes the history.
 PATIENCE_SECONDS = 120.0
+#: The lock of whoever changes a history: makes a night, reports, removes.
+LOCK = "nightly"
 #: Minutes that a night may wait for its nodes beyond its own limit, where the morning is nearer.
 LEAST_WAIT_MINUTES = 60
 #: What a client of Slurm inside a job has of that job; only these are of the site.
@@ -81,7 +83,7 @@ def submit_tonight(
     Two at once are made one after the other, each in a folder of its own; the second job waits for the end
     of the first one (singleton).
     """
-    with locked(history, "slurm nightly --now", PATIENCE_SECONDS):
+    with locked(history, LOCK, PATIENCE_SECONDS):
         seconds = now.timestamp()
         late = nights.backwards(history, seconds)
         deep = is_deep(history, settings, asked, now)
