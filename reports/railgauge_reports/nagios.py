@@ -6,6 +6,7 @@ value in the class [-0-9.], no unit for what is neither seconds, bytes nor perce
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from railgauge.errors import (
@@ -20,6 +21,7 @@ from railgauge.errors import (
 
 if TYPE_CHECKING:
     from railgauge_reports.acceptance.answer import Result
+    from railgauge_reports.history.answer import Gate
     from railgauge_reports.loaded import LoadedRun
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -71,6 +73,19 @@ def acceptance_line(result: Result) -> str:
         *(f"'{_label(s.name)}'={_number(s.all_seconds)}s;;;0" for s in result.stages),
     ]
     return f"{_head(code(result.verdict.exit_code), text)} | {' '.join(metrics)}"
+
+
+def gate_line(gate: Gate) -> str:
+    """The one line of a history's night: why the verdict is what it is, and how many series are what."""
+    text = "; ".join(filter(None, (gate.warning, *gate.reasons[:2], gate.coverage)))
+    counted = Counter(one.state for one in gate.series)
+    states = ("regression", "changed", "unconfirmed", "outlier", "learning")
+    metrics = [
+        f"series={len(gate.series)};;;0",
+        *(f"{state}={counted[state]};;;0" for state in states),
+        f"missing_nights={sum(night.state == 'missing' for night in gate.nights)};;;0",
+    ]
+    return f"{_head(code(gate.verdict.exit_code), text)} | {' '.join(metrics)}"
 
 
 def failure(error: RailgaugeError) -> str:

@@ -6,6 +6,8 @@ from railgauge_reports.acceptance import show
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.cells import align, some, table
 from railgauge_reports.findings import MOST_LATE, doubts, slow_arrivals
+from railgauge_reports.history import show as history_show
+from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
 from railgauge_reports.verdict import MOST_WRONG, wrong_elements
@@ -38,3 +40,8 @@ def render(run: LoadedRun) -> str:
 def render_acceptance(result: Result) -> str:
     """An acceptance instead of a run."""
     return show.text(result)
+
+
+def render_gate(gate: Gate) -> str:
+    """What the gate says of a history."""
+    return history_show.text(gate)

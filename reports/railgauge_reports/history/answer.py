@@ -181,7 +181,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     `night` is the index of the night that is judged in `nights`, which are in the order of time with
     the gaps between them. `series` are those of that night, the worst first. `reasons` say why the
-    verdict is what it is, the first one for a subject line. `names` are the hosts of the night.
+    verdict is what it is, the first one for a subject line. `judged_at` is the present in seconds since
+    1970, `price` that of a GPU-hour, as the history's settings say.
     """
 
     format: int
@@ -191,6 +192,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reasons: tuple[str, ...]
     judged_at: float
+    price: float | None
     night: int
     nights: tuple[Night, ...]
     epochs: tuple[Epoch, ...]

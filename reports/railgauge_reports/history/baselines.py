@@ -91,6 +91,8 @@ class Baselines:
     def expire(self, night: int) -> tuple[Flags, Indices]:
         """Bring back what was kept until before this night: of which series, and since when."""
         back = (self._last >= 0) & (self._last < night)
+        if not back.any():
+            return back, self._since
         self._values[back] = self._kept_values[back]
         self._carried[back] = self._kept_carried[back]
         self._last[back] = -1

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from railgauge import __version__
 from railgauge.records import FORMAT as JOURNAL_FORMAT
@@ -90,8 +91,8 @@ def _whole(file: _File) -> bool:
     return all(_of(run.numbers, most) and len(run.values) == 2 * len(run.series) for run in runs)
 
 
-def _of(numbers: Sequence[int], most: int) -> bool:
-    return not len(numbers) or (min(numbers) >= 0 and max(numbers) < most)
+def _of(numbers: npt.NDArray[np.int32], most: int) -> bool:
+    return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < most)
 
 
 def _write(path: Path, made: _File) -> None:

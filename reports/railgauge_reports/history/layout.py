@@ -20,8 +20,8 @@ _READ = (PLAN, JOURNAL, ENVIRONMENT, KEPT, FACTS)
 #: Folders below a night that hold no runs of their own.
 _DATA = ("samples", "counters")
 _CONFIRMING = (CONFIRM_SAME, CONFIRM_OTHER)
-#: How deep runs lie below a night: confirm-same / 05-sweep / nodes0016.
-_DEEP = 3
+#: How deep runs lie below a night: confirm-same / again2 / 05-sweep / nodes0016.
+_DEEP = 4
 
 
 class Place(NamedTuple):
@@ -95,8 +95,11 @@ def confirming(night: Path, name: str) -> Laid:
 
 
 def stage_of(path: str) -> str:
-    """`sweep/nodes0016` of the folder `05-sweep/nodes0016`: stages move when a profile is edited."""
-    return re.sub(r"^\d+-", "", path)
+    """`sweep/nodes0016` of the folder `05-sweep/nodes0016`: stages move when a profile is edited.
+
+    Below the folder of confirming runs a second one of a stage lies in `again2/05-sweep`.
+    """
+    return re.sub(r"^(again\d+/)?\d+-", "", path)
 
 
 def signature(night: Path) -> tuple[tuple[str, int, int], ...]:

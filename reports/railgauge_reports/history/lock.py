@@ -4,10 +4,10 @@
         ...
 
 The lock is a file that only one can make: a file of a name of its own is linked to the lock's name, which
-is atomic on NFS, where O_EXCL was not always, and on Lustre. It says who holds it. Where its holder was on this host
-and is gone (no such process, or another one under that number, or the host was started since), it is taken
-over. Of a holder on another host nobody here can tell whether it lives: the error names host, process and
-age. Readers need no lock: what they read is replaced whole, or only grows.
+is atomic on NFS, where O_EXCL was not always, and on Lustre. It says who holds it. Where its holder was on
+this host and is gone (no such process, or another one under that number, or the host was started since), it
+is taken over. Of a holder on another host, or in another container, nobody here can tell whether it lives:
+the error names host, process and age. Readers need no lock: what they read is replaced whole, or only grows.
 """
 
 from __future__ import annotations
@@ -30,11 +30,15 @@ _PAUSE_SECONDS = 0.2
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock; `began` is the start of the process in clock ticks since its host's boot."""
+    """Who holds a lock; `began` is the start of the process in clock ticks since its host's boot.
+
+    `space` is the namespace in which `pid` is a number: containers of one host have their own.
+    """
 
     host: str
     pid: int
     boot: str
+    space: str
     began: int
     since: float
     what: str
@@ -52,7 +56,9 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
         """Was it on this host, and is it no more? Of other hosts: False, nobody knows."""
         if self.host != platform.node():
             return False
-        return self.boot != boot_id() or self.began != _began(self.pid)
+        if self.boot != boot_id():
+            return True
+        return self.space == _space() and self.began != _began(self.pid)
 
 
 class HeldError(NotMeasuredError):
@@ -79,6 +85,7 @@ def locked(folder: Path, what: str, wait: float = 0.0) -> Iterator[None]:
         host=platform.node(),
         pid=os.getpid(),
         boot=boot_id(),
+        space=_space(),
         began=_began(os.getpid()),
         since=time.time(),
         what=what,
@@ -89,6 +96,8 @@ def locked(folder: Path, what: str, wait: float = 0.0) -> Iterator[None]:
         if holder is not None and holder.is_gone:
             _take_away(path, holder)
             continue
+        if holder is None and not path.exists():
+            continue  # it was given back meanwhile
         if time.monotonic() >= until:
             raise _held(path, holder)
         time.sleep(min(_PAUSE_SECONDS, max(0.0, until - time.monotonic())))
@@ -151,9 +160,16 @@ def _held(path: Path, holder: Holder | None) -> HeldError:
 
 
 def _began(pid: int) -> int:
-    """When a process began, in ticks since boot; -1 where there is none. proc(5), /proc/pid/stat, field 22."""
+    """When a process began, in ticks since boot; -1 where there is none (proc(5), stat, field 22)."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return -1
     return int(told.rpartition(")")[2].split()[19])
+
+
+def _space() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""

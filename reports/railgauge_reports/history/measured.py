@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from railgauge.plan import Case, Plan
 from railgauge_reports.frame_parts import records
 from railgauge_reports.history.answer import SeriesKey
 from railgauge_reports.history.metrics import LATENCY_BYTES, MANY, METRICS, Metric
@@ -102,23 +104,34 @@ def _numbers(rows: pd.DataFrame, metric: str, keys: Keys) -> dict[int, int]:
     }
 
 
-def _key(facts: dict[str, object], metric: str) -> SeriesKey:
-    words = [
-        f"root {facts[name]}" if name == "root" else str(facts[name])
-        for name in _VARIANT
-        if facts[name] not in (None, "")
-    ]
+def _key(facts: dict[str, Any], metric: str) -> SeriesKey:
     return SeriesKey(
         cluster=str(facts["cluster"]),
         stage=str(facts["stage"]),
         pattern=str(facts["pattern"]),
         operation=str(facts["operation"]),
-        nbytes=int(str(facts["nbytes"] or 0)),
-        variant=" ".join(words),
-        nodes=int(str(facts["nodes"] or 0)),
-        ranks=int(str(facts["ranks"] or 0)),
+        nbytes=facts["nbytes"] or 0,
+        variant=variant([facts[name] for name in _VARIANT]),
+        nodes=facts["nodes"] or 0,
+        ranks=facts["ranks"] or 0,
         metric=metric,
     )
+
+
+def variant(facts: Sequence[Any]) -> str:
+    """`nccl float32 sum out stream barrier root 0`: the columns _VARIANT in words, None left out."""
+    told = zip(_VARIANT, facts, strict=True)
+    return " ".join(
+        f"root {fact}" if name == "root" else str(fact)
+        for name, fact in told
+        if fact not in (None, "")
+    )
+
+
+def variant_of(plan: Plan, case: Case) -> str:
+    """The same of a planned case, without the setting that its round adds."""
+    facts = (plan.backend, case.dtype, case.op, case.placement, case.call, case.timing)
+    return variant([*facts, case.root, case.algorithm, None])
 
 
 def _chosen(rows: pd.DataFrame, keys: Keys) -> dict[int, dict[int, str]]:

@@ -15,7 +15,7 @@ from railgauge.records import Result
 from railgauge_reports.frames import frame_of_runs
 from railgauge_reports.history import CONFIRM_OTHER, CONFIRM_SAME
 from railgauge_reports.history.facts import facts_of
-from railgauge_reports.history.layout import FACTS, Laid, Place, confirming, laid
+from railgauge_reports.history.layout import FACTS, Laid, Place, confirming, laid, signature
 from railgauge_reports.history.measured import NOTHING, Measured, measured
 from railgauge_reports.history.summary import Keys, NightSummary, RunSummary, Trouble
 from railgauge_reports.stored import StoredRun, read_run
@@ -144,6 +144,7 @@ def _summary(night: Path, parts: dict[str, Laid], reads: Sequence[_Read]) -> Nig
     return NightSummary(
         folder=night.name,
         started=min(began, default=None),
+        touched=max((ns for _, ns, _ in signature(night)), default=0) / 1e9,
         runs=tuple(made["runs"]),
         same=tuple(made["same"]),
         other=tuple(made["other"]),

@@ -61,14 +61,19 @@ def judge(
     values: Floats, median: Floats, mad: Floats, larger: Flags, rule: Rule = RULE
 ) -> Judgement:
     """Values against baselines, all [series]; `larger` is better where it is set."""
+    return against(values, median, mad, larger, smallest_effect(median, mad, rule))
+
+
+def against(
+    values: Floats, median: Floats, mad: Floats, larger: Flags, smallest: Floats
+) -> Judgement:
+    """`judge`, where the smallest effect is known already."""
     with np.errstate(divide="ignore", invalid="ignore"):
         lost = np.where(larger, median - values, values - median)
         scale = np.abs(median)
         worse = np.where(lost == 0, 0.0, lost / scale)
         mads = np.where(lost == 0, 0.0, lost / mad)
-    least = smallest_effect(median, mad, rule)
-    with np.errstate(invalid="ignore"):
-        slow, better = worse >= least, -worse >= least
+        slow, better = worse >= smallest, -worse >= smallest
     return Judgement(worse, mads, slow, better)
 
 

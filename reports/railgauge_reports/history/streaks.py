@@ -6,6 +6,7 @@ Arrays over series. A night on which a series was not measured neither ends a st
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from railgauge_reports.history.rule import Flags, Floats
 
@@ -39,6 +40,9 @@ class Streaks:
 
     def end(self, which: Flags) -> None:
         """No streak any more."""
+        which = which & (self.count > 0)
+        if not which.any():
+            return
         self.values[which] = np.nan
         self.count[which] = 0
         self.since[which] = -1
@@ -48,6 +52,8 @@ class Streaks:
 
     def add(self, which: Flags, values: Floats, worse: bool, night: int) -> None:
         """One more night; a streak of the other side ends."""
+        if not which.any():
+            return
         self.end(which & (self._worse != worse))
         self._worse[which] = worse
         self.since[which & (self.count == 0)] = night
@@ -55,13 +61,15 @@ class Streaks:
         self.values[which, -1] = values[which]
         self.count[which] += 1
 
-    def look(self, which: Flags, p: Floats) -> None:
-        """Something more that was slow, with the p value that it has by itself."""
-        self._largest[which] = np.maximum(self._largest, p)[which]
-        self._looks[which] += 1
+    def look(self, rows: npt.NDArray[np.intp], p: Floats) -> None:
+        """Something more that was slow, of the series `rows`, with the p value that it has by itself."""
+        self._largest[rows] = np.maximum(self._largest[rows], p)
+        self._looks[rows] += 1
 
-    def resume(self, which: Flags, since: np.ndarray[tuple[int], np.dtype[np.int32]]) -> None:
+    def resume(self, which: Flags, since: npt.NDArray[np.int32]) -> None:
         """A streak that somebody had accepted for a time goes on where it began."""
+        if not which.any():
+            return
         self.end(which)
         self._worse[which] = True
         self.count[which] = 1

@@ -71,11 +71,13 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 class NightSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A child folder of a history as it was read; `same` and `other` are its confirming runs.
 
-    `started` is None where nothing in it could be read. `facts` are those of facts.toml.
+    `started` is None where nothing in it could be read; `touched` is when the last of its files changed.
+    `facts` are those of facts.toml.
     """
 
     folder: str
     started: float | None
+    touched: float
     runs: tuple[RunSummary, ...]
     same: tuple[RunSummary, ...] = ()
     other: tuple[RunSummary, ...] = ()
@@ -86,3 +88,8 @@ class NightSummary(msgspec.Struct, frozen=True, kw_only=True):
     def hosts(self) -> tuple[str, ...]:
         """All of its runs, each once, in their order."""
         return tuple(dict.fromkeys(host for run in self.runs for host in run.hosts))
+
+    @property
+    def at(self) -> float:
+        """When it was: as recorded, else as its files say."""
+        return self.touched if self.started is None else self.started

@@ -29,7 +29,7 @@ from railgauge_reports.history.rule import (
     Floats,
     Judgement,
     Rule,
-    judge,
+    against,
     p_values,
     smallest_effect,
 )
@@ -62,6 +62,9 @@ class Scope(enum.IntEnum):
 FLAGGED = (State.IMPROVED, State.OUTLIER, State.UNCONFIRMED, State.CHANGED, State.REGRESSION)
 #: Those that are worse than the baseline, and where nobody has said that it was an accident.
 WORSE = (State.UNCONFIRMED, State.CHANGED, State.REGRESSION)
+#: The same, and those of streaks, as tables: flag of a state.
+_IS_WORSE = np.isin(np.arange(len(State)), WORSE)
+_IS_ON = np.isin(np.arange(len(State)), (State.IMPROVED, *WORSE))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,6 +137,8 @@ def walk(
         row = walker.night(night, values[night], one[night], two[night])
         for name, column in row.items():
             getattr(made, name)[night] = column
+    unset = np.isnan(made.p)
+    made.p[unset] = p_values(made.worse, made.smallest, made.nights, rule)[unset]
     return made
 
 
@@ -198,15 +203,15 @@ class _Walker:
         median, mad, count = self._baselines.told()
         enough = count >= self._rule.least
         held = np.where(enough, median, np.nan)
-        made = [judge(v, held, mad, self._larger, self._rule) for v in (values, same, other)]
-        looks = _Looks(made[0], made[1], made[2], ~np.isnan(values), enough)
         smallest = smallest_effect(held, mad, self._rule)
+        made = [against(v, held, mad, self._larger, smallest) for v in (values, same, other)]
+        looks = _Looks(made[0], made[1], made[2], ~np.isnan(values), enough)
         state = self._states(looks)
-        self._streaks.add(np.isin(state, WORSE), values, True, night)
+        self._streaks.add(_IS_WORSE[state], values, True, night)
         self._streaks.add(state == State.IMPROVED, values, False, night)
         p = self._evidence(state, looks, smallest, count)
         scope = self._scopes(state, looks)
-        since = np.where(np.isin(state, (State.IMPROVED, *WORSE)), self._streaks.since, -1)
+        since = np.where(_IS_ON[state], self._streaks.since, -1)
         state, acked = self._acknowledged(night, state, median)
         self._carry_on(state, values, median)
         return {
@@ -234,26 +239,29 @@ class _Walker:
     def _evidence(
         self, state: npt.NDArray[np.uint8], looks: _Looks, smallest: Floats, count: Counts
     ) -> Floats:
-        """p of every series: of one that is slow, of all looks at it together.
+        """p of those that are slow, of all looks at each together; NaN of the others.
 
         With fresh noise the largest of k p values is below x with probability x^k.
         """
+        made = np.full(state.shape, np.nan)
+        rows = np.flatnonzero(looks.night.slow)
+        if not rows.size:
+            return made
         night, same, other = (
-            p_values(look.worse, smallest, count, self._rule)
+            p_values(look.worse[rows], smallest[rows], count[rows], self._rule)
             for look in (looks.night, looks.same, looks.other)
         )
-        slow = np.isin(state, WORSE)
-        self._streaks.look(slow, night)
-        self._streaks.look(slow & looks.same.slow, same)
-        self._streaks.look(slow & looks.other.slow, other)
-        p = np.where(slow, self._streaks.p, night)
-        refuted = state == State.OUTLIER
-        p[refuted] = np.maximum(night, same)[refuted] ** 2
-        return p
+        slow = _IS_WORSE[state[rows]]
+        self._streaks.look(rows[slow], night[slow])
+        for look, p in ((looks.same, same), (looks.other, other)):
+            again = slow & look.slow[rows]
+            self._streaks.look(rows[again], p[again])
+        made[rows] = np.where(slow, self._streaks.p[rows], np.maximum(night, same) ** 2)
+        return made
 
     def _scopes(self, state: npt.NDArray[np.uint8], looks: _Looks) -> npt.NDArray[np.uint8]:
         """Where regressions are; what an earlier night of the streak showed holds on."""
-        kept, slow = self._streaks.scope, np.isin(state, WORSE)
+        kept, slow = self._streaks.scope, _IS_WORSE[state]
         kept[slow & ~np.isnan(looks.other.worse) & ~looks.other.slow] = Scope.NODES
         kept[slow & looks.other.slow] = Scope.FLEET
         return np.where(state == State.REGRESSION, kept, Scope.UNKNOWN).astype(np.uint8)
@@ -267,7 +275,7 @@ class _Walker:
             until = ack.first if ack.last is None else ack.last
             if not ack.first <= night <= until:
                 continue
-            taken = ack.series & ~self._used[number] & np.isin(state, (State.IMPROVED, *WORSE))
+            taken = ack.series & ~self._used[number] & _IS_ON[state]
             self._used[number] |= taken
             self._baselines.keep(taken, ack.last, self._streaks.since)
             self._shift(taken, median)
@@ -282,7 +290,7 @@ class _Walker:
         taken = (state == State.ACCEPTED) | (state == State.LEARNING)
         self._baselines.accept(taken, values)
         self._streaks.end(taken | (state == State.OUTLIER))
-        self._fresh &= ~(taken | own | np.isin(state, (State.IMPROVED, State.ACKNOWLEDGED)))
+        self._fresh &= ~(taken | own | (state == State.IMPROVED) | (state == State.ACKNOWLEDGED))
 
     def _shift(self, which: Flags, median: Floats) -> None:
         """The nights of these streaks are the level from now on."""
