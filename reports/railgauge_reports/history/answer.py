@@ -57,7 +57,9 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     `scope` where it is slow: "nodes", "fleet" or "" (nobody looked on other nodes). `confirm_same` and
     `confirm_other` are the values of the confirming runs. `hosts` took part.
 
-    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one.
+    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one; so have
+    `medians` and `smallest`, the baseline that the night was held against and the smallest share that
+    would have been flagged (None: there was none yet).
     """
 
     key: SeriesKey
@@ -86,6 +88,8 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()
+    medians: tuple[float | None, ...] = ()
+    smallest: tuple[float | None, ...] = ()
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,20 @@ MOST_SERIES, MOST, MOST_WORDS = 12, 8, 400
 WORSE: tuple[SeriesState, ...] = ("regression", "changed", "unconfirmed", "outlier")
 #: All that are no plain night of a series.
 FLAGGED: tuple[SeriesState, ...] = (*WORSE, "improved", "acknowledged")
+#: What a series of that state is.
+_STATES: dict[SeriesState, str] = {
+    "regression": "slower",
+    "changed": "slower since the environment changed",
+    "unconfirmed": "slower, and nobody looked again",
+    "outlier": "slow, and fine when measured again",
+    "improved": "faster",
+    "acknowledged": "another level, acknowledged",
+    "accepted": "as before",
+    "learning": "learning",
+    "missing": "not measured",
+}
+#: Kinds of `Told` about nights, which stand among the nights.
+_NIGHTS = ("missing", "corrupt")
 SERIES = (
     "series",
     "state",
@@ -38,7 +52,7 @@ def markdown(gate: Gate) -> str:
     left = len(flagged) - len(rows)
     named = [f"named by the night: {found.words}" for found in named_by(gate)[:MOST]]
     odd = [night for night in gate.nights if night.state in ("missing", "corrupt")]
-    alarms = [told.sentence for told in gate.told if told.alarms]
+    alarms = [told.sentence for told in gate.told if told.alarms and told.kind not in _NIGHTS]
     parts = [
         f"# {escaped(headline(gate))}",
         *([f"**{gate.warning}.**"] if gate.warning else []),
@@ -86,50 +100,42 @@ def _told(gate: Gate, group: Sequence[SeriesResult]) -> str:
     if len(group) == 1:
         return sentence
     every = sum(series.key.operation == worst.key.operation for series in gate.series)
-    head = f"{worst.key.operation}: {len(group)} of {every} series {_word(worst)}"
+    head = f"{worst.key.operation}: {len(group)} of {every} series {_STATES[worst.state]}"
     return cut(f"{head}, most of all {sentence}", MOST_WORDS)
 
 
 def from_to(gate: Gate, series: SeriesResult) -> str:
-    """`all_reduce 1G on 8 nodes: 48.0 -> 40.1 GB/s (-16.4 %, 21 MADs) since 2026-10-18 (12 nights), ...`."""
+    """`all_reduce 1G: 48.0 -> 40.1 GB/s (-16.4%, 21 MADs) since 20261018, 12 nights; slow again on ...`."""
     mads = "" if series.mads is None else f", {series.mads:.0f} MADs"
     effect = "" if series.effect is None else f" ({series.effect:+.1%}{mads})"
-    parts = [
-        f"{series.words}: {_value(series.baseline)} -> {_value(series.value)} {series.unit}{effect}",
-        since_words(gate, series),
-        _word(series),
-        again(series),
-    ]
-    return cut(", ".join(filter(None, parts)), MOST_WORDS)
+    moved = f"{_value(series.baseline)} -> {_value(series.value)} {series.unit}{effect}"
+    head = " ".join(filter(None, (f"{series.words}: {moved}", since_words(gate, series))))
+    by = f" by {series.acknowledged}" if series.acknowledged else ""
+    state = "" if series.state == "regression" else f"{_STATES[series.state]}{by}"
+    return cut("; ".join(filter(None, (head, state, again(series)))), MOST_WORDS)
 
 
 def since_words(gate: Gate, series: SeriesResult) -> str:
-    """`since 20261018 (12 nights)`; "" of what has no streak."""
+    """`since 20261018, 12 nights`; "" of what has no streak."""
     if series.since is None:
         return ""
     nights = sum(night.state != "missing" for night in gate.nights[series.since : gate.night + 1])
-    return f"since {gate.nights[series.since].name} ({nights} night{'s' * (nights != 1)})"
-
-
-def _word(series: SeriesResult) -> str:
-    """Its state; where it is, if somebody looked."""
-    where = {"nodes": "these nodes alone", "fleet": "on other nodes too", "": ""}[series.scope]
-    by = (
-        f"by {series.acknowledged}"
-        if series.state == "acknowledged" and series.acknowledged
-        else ""
-    )
-    return " ".join(filter(None, (series.state, by, f"({where})" if where else "")))
+    return f"since {gate.nights[series.since].name}, {nights} night{'s' * (nights != 1)}"
 
 
 def again(series: SeriesResult) -> str:
-    """What the confirming runs measured."""
+    """What the confirming runs measured, on which nodes."""
+    same = "fine" if series.state == "outlier" else "slow" if series.state in WORSE else ""
+    other = {"nodes": "fine", "fleet": "slow", "": ""}[series.scope]
     looked = [
-        f"{_value(value)} on {where} nodes"
-        for value, where in ((series.confirm_same, "the same"), (series.confirm_other, "other"))
+        f"{word or 'measured'} again on {where} nodes ({_value(value, series.unit)})"
+        for value, where, word in (
+            (series.confirm_same, "the same", same),
+            (series.confirm_other, "other", other),
+        )
         if value is not None
     ]
-    return f"measured again: {', '.join(looked)}" if looked else ""
+    return ", ".join(looked)
 
 
 # rows and lines ---------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def over(series: SeriesResult, nights: int) -> Over:
     value, middle, smallest = (
         _column(part, nights) for part in (series.values, series.medians, series.smallest)
     )
+    middle = np.where(np.isfinite(smallest), middle, np.nan)  # of too few nights it is no baseline
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = value / middle - 1
         band = smallest * np.abs(middle)

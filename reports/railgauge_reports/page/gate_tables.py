@@ -28,7 +28,7 @@ def series_table(gate: Gate, ordered: Sequence[SeriesResult]) -> Grid:
     rows = [
         (
             *morning.series_row(gate, series),
-            NOTHING if series.p is None else f"{series.p:.2g}",
+            _chance(series.p),
             morning.again(series) or NOTHING,
         )
         for series in ordered[:MOST_SERIES]
@@ -41,6 +41,11 @@ def series_table(gate: Gate, ordered: Sequence[SeriesResult]) -> Grid:
         rows,
         2,
     )
+
+
+def _chance(p: float | None) -> str:
+    """A p value, never smaller than anybody can mean."""
+    return NOTHING if p is None else "< 1e-9" if p < 1e-9 else f"{p:.2g}"
 
 
 def series_say(gate: Gate) -> str:
@@ -125,7 +130,7 @@ def by_series_table(gate: Gate, moved: Sequence[Shift]) -> Grid | None:
             f"{shift.change.before:.4g} -> {shift.change.after:.4g} {shift.series.unit}",
             f"{shift.change.effect:+.1%}",
             f"{shift.change.low:+.1%} to {shift.change.high:+.1%}",
-            f"{shift.change.p:.2g}",
+            _chance(shift.change.p),
         )
         for shift in moved
     ]

@@ -9,25 +9,42 @@ import pandas as pd
 
 from railgauge_reports.cells import NOTHING, cut, significant
 from railgauge_reports.page.chart import Chart, Grid
-from railgauge_reports.page.nights import ACCEPTED, FLAGGED, MISSING, Track, against, day, points
+from railgauge_reports.page.nights import (
+    ACCEPTED,
+    FLAGGED,
+    MISSING,
+    Track,
+    against,
+    day,
+    points,
+    rings,
+)
 
 #: Rows of the overview, small charts, points of all small charts together.
 MOST_SERIES, MOST_SMALL, MOST_POINTS = 40, 24, 6000
+#: Nights of the overview, and how many of them a thick outline does not hide.
+MOST_NIGHTS, FEW_NIGHTS = 92, 45
+#: The share from which on an effect is drawn at its full depth.
+DEEPEST = 0.2
+_WORSE, _BETTER = "worse than the baseline", "better"
 
 
-def overview(tracks: Sequence[Track]) -> Chart | None:
-    """Every night of many series by how far it lies from its baseline; None where none has a baseline."""
-    shown = tracks[:MOST_SERIES]
+def overview(shown: Sequence[Track], total: int) -> Chart | None:
+    """The last nights of many series by how far they lie from their baselines; None where none has one.
+
+    `total` is how many series there are.
+    """
     parts = []
     for track in shown:
-        nights = track.nights
+        nights = track.nights.tail(MOST_NIGHTS)
         worse = nights["effect"].astype("Float64") * (-1 if track.lower_is_better else 1)
         parts.append(
             pd.DataFrame(
                 {
                     "series": cut(track.title, 60),
                     "night": [day(at) for at in nights["at"]],
-                    "worse": worse.clip(-0.2, 0.2),
+                    "depth": worse.abs().clip(0, DEEPEST),
+                    "side": [_WORSE if share < 0 else _BETTER for share in worse.fillna(0)],
                     "against": [against(effect) for effect in nights["effect"]],
                     "state": nights["state"],
                 }
@@ -36,41 +53,51 @@ def overview(tracks: Sequence[Track]) -> Chart | None:
     if not parts:
         return None
     data = pd.concat(parts, ignore_index=True)
-    if data["worse"].isna().all():
+    if data["depth"].isna().all():
         return None
-    data = data[data["worse"].notna() | (data["state"] != ACCEPTED)]
+    data = data[data["depth"].notna() | (data["state"] != ACCEPTED)]
     order = list(dict.fromkeys(data["series"]))
     every = sorted(set(data["night"]))
     x = alt.X(
         "night:O",
         title=None,
         scale=alt.Scale(domain=every),
-        axis=alt.Axis(labelAngle=-45, labelOverlap=True, grid=False),
+        axis=alt.Axis(
+            labelAngle=0, labelOverlap=True, grid=False, labelExpr="slice(datum.label, 5)"
+        ),
     )
     y = alt.Y("series:N", sort=order, title=None, axis=alt.Axis(labelLimit=300))
-    color = alt.Color(
-        "worse:Q",
-        title="better (+) or worse (-) than the baseline",
-        scale=alt.Scale(scheme="purpleorange", domain=[-0.2, 0.2], reverse=True),
-        legend=alt.Legend(orient="bottom", format="+.0%", gradientLength=220, values=_SCALE),
+    legend = alt.Legend(orient="bottom", title=None, symbolType="square")
+    side = alt.Color(
+        "side:N",
+        scale=alt.Scale(domain=[_WORSE, _BETTER], range=["@accent", "@series-0"]),
+        legend=legend,
     )
+    # of what lies near its baseline hardly anything is drawn, so that light and dark look alike
+    shades = alt.Scale(domain=[0, DEEPEST], range=[0.05, 1])
+    depth = alt.Opacity("depth:Q", scale=shades, legend=None)
     tip = _tips("series", "night", "against", "state")
     base = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y, tooltip=tip)
     layers = [
-        base.transform_filter("isValid(datum.worse)").mark_rect().encode(color=color),
+        base.transform_filter("isValid(datum.depth)").mark_rect().encode(color=side, opacity=depth),
         base.transform_filter(f"datum.state == '{MISSING}'").mark_text(
             text="x", color="@faint", fontSize=11
         ),
         base.transform_filter(f"datum.state == '{FLAGGED}'").mark_rect(
-            filled=False, stroke="@ink", strokeWidth=1.6
+            filled=False, stroke="@ink", strokeWidth=1.6 if len(every) <= FEW_NIGHTS else 0.7
         ),
     ]
-    spec = alt.layer(*layers).properties(height={"step": 18}).to_dict()
-    left = len(tracks) - len(shown)
-    says = "A cell is a night of a series; flagged nights are outlined, x is a missing one."
-    says += (
-        f" The {len(shown)} of {len(tracks)} series that changed most are drawn." if left else ""
+    spec = alt.layer(*layers).properties(height=18 * len(order)).to_dict()
+    says = (
+        "A cell is a night of a series, the stronger the farther from its baseline (full at"
+        f" {DEEPEST:.0%}); flagged ones are outlined, x has no value."
     )
+    if total > len(shown):
+        says += (
+            f" Of {total} series {len(shown)} are drawn: of each operation those that changed most."
+        )
+    if any(len(track.nights) > MOST_NIGHTS for track in shown):
+        says += f" The last {MOST_NIGHTS} nights."
     return Chart(
         "overview", "All series at a glance", says, spec, {"cells": data}, _overview_grid(shown)
     )
@@ -78,9 +105,6 @@ def overview(tracks: Sequence[Track]) -> Chart | None:
 
 def _tips(*names: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:N") for name in names]
-
-
-_SCALE = [-0.2, -0.1, 0, 0.1, 0.2]
 
 
 def _overview_grid(tracks: Sequence[Track]) -> Grid:
@@ -120,8 +144,8 @@ def _overview_grid(tracks: Sequence[Track]) -> Grid:
     return Grid("The last night of each series against its baseline", header, rows, left=2)
 
 
-def small(tracks: Sequence[Track]) -> Chart | None:
-    """Many series as small charts; None where there are none."""
+def small(tracks: Sequence[Track], total: int) -> Chart | None:
+    """Many series as small charts, of `total`; None where there are none."""
     shown = list(tracks[:MOST_SMALL])
     if not shown:
         return None
@@ -144,9 +168,7 @@ def small(tracks: Sequence[Track]) -> Chart | None:
         base.mark_point(filled=True, size=16, opacity=1, color="@series-0").encode(
             y=y, tooltip=tip
         ),
-        base.transform_filter(f"datum.state == '{FLAGGED}'")
-        .mark_point(size=70, strokeWidth=1.5, color="@accent", opacity=1)
-        .encode(y=y),
+        rings(base.encode(y=y), 70),
     ]
     facet = alt.Facet(
         "series:N",
@@ -156,7 +178,7 @@ def small(tracks: Sequence[Track]) -> Chart | None:
     )
     chart = alt.layer(*layers).properties(width=290, height=80).facet(facet, columns=3)
     chart = chart.resolve_scale(y="independent")
-    left = len(tracks) - len(shown)
+    left = total - len(shown)
     says = (
         "Each with a scale of its own; the grey band is the baseline's, a ring is a flagged night."
     )

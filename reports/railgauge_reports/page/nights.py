@@ -58,15 +58,19 @@ def over_nights(track: Track) -> Chart:
     gaps, marks = _gaps(track.nights), _placed(track)
     data = {"nights": told, **({"gaps": gaps} if len(gaps) else {})}
     data |= {"marks": marks} if len(marks) else {}
-    y = alt.Y("value:Q", title=track.unit, scale=alt.Scale(domain=_domain(track.nights)))
-    layers = _ground(track.unit, len(gaps) > 0)
+    scale = alt.Scale(domain=_domain(track.nights), zero=False, nice=False)
+
+    def y(name: str) -> alt.Y:
+        return alt.Y(f"{name}:Q", title=track.unit, scale=scale)
+
+    layers = _ground(y("low"), y("middle"), len(gaps) > 0)
     layers += [_rule(kind) for kind in _DASH if (marks["kind"] == kind).any()]
-    layers += [_label(line) for line in sorted(set(marks["line"]))]
-    base = alt.Chart(alt.NamedData("nights")).encode(x=_time(), y=y)
-    ring = base.transform_filter(f"datum.state == '{FLAGGED}'")
+    places = sorted(set(zip(marks["line"], marks["align"], strict=True)))
+    layers += [_label(*place) for place in places]
+    base = alt.Chart(alt.NamedData("nights")).encode(x=_time(), y=y("value"))
     layers += [
         base.mark_line(strokeWidth=1.5, color="@series-0", opacity=0.7),
-        ring.mark_point(size=150, strokeWidth=2, color="@accent", opacity=1),
+        rings(base, 150),
         base.mark_point(filled=True, size=34, opacity=1).encode(
             color=alt.Color("state:N", legend=None, scale=_STATES),
             shape=alt.Shape("state:N", legend=None, scale=_SHAPES),
@@ -95,22 +99,25 @@ _TOOLTIP = [
 ]
 
 
+def rings(base: alt.Chart, size: int) -> Any:
+    """Around flagged values. Of the others they are not drawn: a layer without data has no scale."""
+    drawn = alt.condition(f"datum.state == '{FLAGGED}'", alt.value(1), alt.value(0))
+    ring = base.mark_point(size=size, strokeWidth=2, color="@accent", filled=False)
+    return ring.encode(opacity=drawn)
+
+
 def _time() -> alt.X:
     axis = alt.Axis(format="%b %d", grid=False, labelSeparation=8)
     return alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=axis)
 
 
-def _ground(unit: str, gaps: bool) -> list[alt.Chart]:
+def _ground(low: alt.Y, middle: alt.Y, gaps: bool) -> list[alt.Chart]:
     """The band and middle of the baseline, and nights that there are none of."""
     base = alt.Chart(alt.NamedData("nights")).transform_filter("isValid(datum.low)")
     base = base.encode(x=_time(), detail="stretch:N")
     made = [
-        base.mark_area(opacity=0.13, color="@ink").encode(
-            y=alt.Y("low:Q", title=unit), y2="high:Q"
-        ),
-        base.mark_line(strokeWidth=1, strokeDash=[4, 3], color="@faint").encode(
-            y=alt.Y("middle:Q", title=unit)
-        ),
+        base.mark_area(opacity=0.13, color="@ink").encode(y=low, y2="high:Q"),
+        base.mark_line(strokeWidth=1, strokeDash=[4, 3], color="@faint").encode(y=middle),
     ]
     if gaps:
         lost = alt.Chart(alt.NamedData("gaps"))
@@ -129,26 +136,31 @@ def _rule(kind: MarkKind) -> Any:
     )
 
 
-def _label(line: int) -> Any:
-    base = alt.Chart(alt.NamedData("marks")).transform_filter(f"datum.line == {line}")
+def _label(line: int, align: Literal["left", "right"]) -> Any:
+    here = f"datum.line == {line} && datum.align == '{align}'"
+    base = alt.Chart(alt.NamedData("marks")).transform_filter(here)
     place = alt.value(-8 - _LINE_PIXELS * line)
-    text = base.mark_text(align="left", dx=-2, fontSize=11, clip=False)
+    text = base.mark_text(align=align, dx=2 if align == "right" else -2, fontSize=11, clip=False)
     return text.encode(x=_time(), y=place, text="label:N")
 
 
 def _placed(track: Track) -> pd.DataFrame:
-    """Marks with the line of their label, so that neighbours do not stand on each other."""
+    """Marks with the line and the side of their label: neighbours do not stand on each other."""
     at = track.nights["at"]
-    width = (float(at.max() - at.min()) or 1.0) * _LABEL_SHARE if len(at) else 1.0
+    first, span = (float(at.min()), float(at.max() - at.min()) or 1.0) if len(at) else (0.0, 1.0)
+    width = span * _LABEL_SHARE
     free = [-np.inf] * _LINES
     rows = []
     for mark in sorted(track.marks, key=lambda mark: mark.at):
-        line = next((k for k, end in enumerate(free) if end <= mark.at), _LINES - 1)
-        free[line] = mark.at + width
-        rows.append(
-            (_ms(mark.at), mark.kind, cut(mark.label, MOST_LABEL), cut(mark.label, 200), line, day(mark.at))
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=["at", "kind", "label", "whole", "line", "night"])
+        right = mark.at > first + span - width  # it would run out of the plot
+        begin = mark.at - width if right else mark.at
+        line = next((k for k, end in enumerate(free) if end <= begin), _LINES - 1)
+        free[line] = begin + width
+        label, align = cut(mark.label, MOST_LABEL), "right" if right else "left"
+        told = cut(mark.label, 200)
+        rows.append((_ms(mark.at), mark.kind, label, told, line, align, day(mark.at)))
+    columns = ["at", "kind", "label", "whole", "line", "align", "night"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def points(nights: pd.DataFrame) -> pd.DataFrame:
