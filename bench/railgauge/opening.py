@@ -14,7 +14,6 @@ import numpy as np
 
 from railgauge import __version__, environment
 from railgauge.compiled import stamp_nanoseconds
-from railgauge.errors import RailgaugeError
 from railgauge.hardware import links, rails
 from railgauge.journal import Folder
 from railgauge.plan import Plan, cases
@@ -22,7 +21,7 @@ from railgauge.records import FORMAT, Run, encode_runs
 from railgauge.sampler import Sampler
 from railgauge.tally import Tally
 from railgauge.topology import absent
-from railgauge.world import Backend, World
+from railgauge.world import Backend, World, by_rank_0
 
 
 class Done(NamedTuple):
@@ -55,21 +54,13 @@ class Opening:
 
     def claim(self, resume: bool) -> list[Done]:
         """Take the folder; what it holds already. Raises what rank 0 found wrong on all ranks."""
-        claimed: list[Done] | RailgaugeError = []
-        if self.world.rank == 0:
-            try:
-                finished = self.folder.claim(self.plan, resume)
-                claimed = [
-                    Done(r.case.index, r.round, any(g.wrong for g in r.groups), r.seconds)
-                    for r in finished
-                ]
-            except RailgaugeError as error:
-                claimed = error
-        claimed = self.world.broadcast(claimed)
-        if isinstance(claimed, RailgaugeError):
-            claimed.agreed = True
-            raise claimed
-        return claimed
+        return by_rank_0(self.world, lambda: self._claim(resume))
+
+    def _claim(self, resume: bool) -> list[Done]:
+        finished = self.folder.claim(self.plan, resume)
+        return [
+            Done(r.case.index, r.round, any(g.wrong for g in r.groups), r.seconds) for r in finished
+        ]
 
     def facts(self, communicator_seconds: float) -> Facts | None:
         """What every rank and node is; None on all ranks but the first."""

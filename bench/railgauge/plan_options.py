@@ -12,11 +12,11 @@ from railgauge import patterns, plans
 from railgauge.backends import Offers, offers_of
 from railgauge.cluster import Cluster, check_cluster, read_cluster
 from railgauge.errors import UsageError
+from railgauge.leaves.source import leaves_of
 from railgauge.pair_lists import read_pairs
 from railgauge.plan import Plan, read_matrix, read_plan
 from railgauge.plan_rules import applicable, validate
 from railgauge.simulation.faults import drawn, read_faults
-from railgauge.topology import read_leaves
 from railgauge.units import parse_factor, parse_size, parse_sizes, size_range
 
 DEFAULT_RANKS = 2
@@ -57,7 +57,7 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
 
     It is for as many ranks as there are in the `world` (None: not started yet), else as were
     typed, else as a plan file says; that file must agree. What was typed wins over its other
-    fields. Raises UsageError.
+    fields. `typed["leaves"]` is text, or the leaves themselves. Raises UsageError.
     """
     fields: dict[str, Any] = {}
     if typed["plan"] is not None:
@@ -85,7 +85,9 @@ def plan_from(typed: Mapping[str, Any], world: int | None = None) -> tuple[Plan,
         and {"both": ("out", "in")}.get(typed["placement"], (typed["placement"],)),
         "loads": names_of(typed["load"]),
         "load_bytes": _size(typed["load_bytes"], "--load-bytes"),
-        "leaves": None if typed["leaves"] is None else read_leaves(Path(typed["leaves"])),
+        "leaves": leaves_of(typed["leaves"])
+        if isinstance(typed["leaves"], str)
+        else typed["leaves"],
         "pairs": None if typed["pairs"] is None else read_pairs(Path(typed["pairs"])),
         "sizes": sizes(typed),
         "matrix": None if typed["matrix"] is None else read_matrix(Path(typed["matrix"])),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from railgauge import patterns
+from railgauge.allocation import check_hosts
 from railgauge.clocks import BOOT_ID, Clocks
 from railgauge.compiled import compile_loops
 from railgauge.errors import (
@@ -45,7 +46,7 @@ from railgauge.sampling import Beside, sample
 from railgauge.statistics import Summary
 from railgauge.tally import Tally
 from railgauge.topology import located
-from railgauge.world import Backend, Communicator, Measuring, World, together
+from railgauge.world import Backend, Communicator, Measuring, World, by_rank_0, together
 
 MEMORY_SHARE = 0.8  # of what a host has available may be taken by buffers
 ENDINGS = {
@@ -88,6 +89,7 @@ class Runner:
         self._measured, self._measured_before = 0, -1
         hosts = {place.node: place.host for place in world.places}
         self._hosts = [hosts[node] for node in sorted(hosts)]
+        by_rank_0(world, lambda: check_hosts(self._hosts, world.size))
         self.where = located(plan.leaves, self._hosts, (place.node for place in world.places))
         patterns.check_places(plan.schedule, self.where)
         node = world.places[world.rank].node

@@ -101,6 +101,21 @@ def together(world: World, work: Callable[[], T]) -> T:
     raise raised
 
 
+def by_rank_0(world: World, work: Callable[[], T]) -> T:
+    """What `work` returns on rank 0, which alone does it; where it raises a RailgaugeError, that on all."""
+    made: T | RailgaugeError | None = None
+    if world.rank == 0:
+        try:
+            made = work()
+        except RailgaugeError as error:
+            made = error
+    told: T | RailgaugeError = world.broadcast(made)
+    if isinstance(told, RailgaugeError):
+        told.agreed = True
+        raise told
+    return told
+
+
 def on_rank_0(world: World, said: T | None) -> list[T] | None:
     """What ranks have to say, node by node, on rank 0 (None elsewhere); all ranks call it.
 

@@ -13,6 +13,10 @@ from railgauge_reports.processes import execute, quoted
 PATIENCE = 60.0
 
 
+#: Variables that change how Slurm's programs show things (scontrol(1)): cut lines off, other dates.
+SHOWN_OTHERWISE = ("SLURM_TOPO_LEN", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
+
+
 class RefusedError(UsageError):
     """Slurm said no: a partition that does not exist, an account, a limit. `said` is its own words."""
 
@@ -33,8 +37,9 @@ def ask(argv: Sequence[str], next_command: str, timeout: float = PATIENCE) -> st
             "  expected: Slurm's programs, as on a login node\n"
             "  next: on a host that has them (module load slurm), the same command"
         )
+    plain = {name: value for name, value in os.environ.items() if name not in SHOWN_OTHERWISE}
     try:
-        done = execute(argv, os.environ, timeout)
+        done = execute(argv, plain, timeout)
     except HangError:
         raise NotMeasuredError(
             f"{argv[0]}: no answer within {timeout:g} s.\n"

@@ -31,7 +31,8 @@ _help = {
     "duration": "Repeat all rounds for so many seconds (the last repetition is finished): a soak.",
     "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
     "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",
-    "leaves": "Leaf switches and their hosts: Slurm's topology.conf, or lines `leaf0: node[0-3]`.",
+    "leaves": "Leaf switches and their hosts: `slurm` asks Slurm (slurm:NAME: of several topologies), else a"
+    " file: topology.conf, topology.yaml, output of scontrol show topology, lines `leaf0: node[0-3]`, TOML.",
     "pairs": "Who meets whom in pattern listed: a file of lines `round host host`.",
     "victims": "Share of the ranks that are measured in pattern victim.  [default: 0.2]",
     "load": "What the others do meanwhile, a round each: alltoall, incast, broadcast, storage:PATH."

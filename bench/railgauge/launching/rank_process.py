@@ -28,6 +28,7 @@ from railgauge.launching.launchers import (
     started,
 )
 from railgauge.launching.watchdog import CONTROL, Watchdog
+from railgauge.leaves.source import asks_slurm, leaves_of
 from railgauge.plan import Plan
 from railgauge.plan_options import parse_variable, plan_from
 from railgauge.terminal import Printer
@@ -205,10 +206,11 @@ def _check(typed: Mapping[str, Any]) -> float:
     if typed["dry_run"]:
         raise UsageError("--dry-run measures nothing.\n  next: run it without a launcher")
     check_start(typed["ranks"])
+    later = asks_slurm(typed["leaves"])  # one rank asks Slurm, once they can talk
     try:
-        plan, _ = plan_from(typed, found.size)
+        plan, _ = plan_from({**typed, "leaves": None} if later else typed, found.size)
     except UsageError:
-        if typed["plan"] is None and typed["matrix"] is None:
+        if typed["plan"] is None and typed["matrix"] is None and not later:
             raise
         return DEFAULT_TIMEOUT  # a file may be amiss on this host alone: _run says it
     return plan.timeout
@@ -249,8 +251,11 @@ def _run(
     communicator_seconds: float,
 ) -> tuple[int, Path]:
     from railgauge.run import Runner
-    from railgauge.world import together
+    from railgauge.world import by_rank_0, together
 
+    if asks_slurm(typed["leaves"]):
+        asked: str = typed["leaves"]
+        typed = {**typed, "leaves": by_rank_0(world, lambda: leaves_of(asked))}
     # a rank's own copy of a file may be amiss
     plan, left = together(world, lambda: plan_from(typed, world.size))
     output = Path(world.broadcast(typed["output"] or default_output()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,8 +11,8 @@ import msgspec
 from railgauge.backends import offers_of
 from railgauge.cluster import check_cluster, read_cluster
 from railgauge.errors import UsageError
+from railgauge.leaves.source import leaves_of
 from railgauge.plan_options import modelled
-from railgauge.topology import read_leaves
 from railgauge_reports.acceptance.planning import Asked
 
 DEFAULT_RANKS = 2
@@ -23,7 +22,7 @@ def asked_from(typed: Mapping[str, Any]) -> Asked:
     """What is asked of all stages alike; raises UsageError."""
     backend = typed["backend"] or "mpi"
     offers = offers_of(backend)
-    leaves = None if typed["leaves"] is None else read_leaves(Path(typed["leaves"]))
+    leaves = None if typed["leaves"] is None else leaves_of(typed["leaves"])
     if offers.alone:
         for option in ("launcher", "python", "ranks", "ranks_per_node"):
             if typed.get(option) is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from railgauge.errors import UsageError
-from railgauge.topology import expanded
+from railgauge.host_lists import expanded
 from railgauge_reports.pack.redaction.addresses import addresses
 from railgauge_reports.pack.redaction.json_text import String
 from railgauge_reports.pack.redaction.ours import VERSIONS, is_plain, is_weak
