@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from railgauge_reports.history.gate import gate_of
-from railgauge_reports.history.lock import locked
 
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
 from railgauge_reports import formats
 from railgauge_reports.acceptance import KEPT
 from railgauge_reports.commands.report import write
 from railgauge_reports.history.answer import Gate, Told
+from railgauge_reports.history.gate import gate_of
+from railgauge_reports.history.lock import locked
 from railgauge_reports.history.rule import RULE
 from railgauge_reports.history.verdicts import INCONCLUSIVE, worst
 from railgauge_slurm import jobs
@@ -33,6 +33,8 @@ FORMATS = {"html": "html", "markdown": "md", "junit": "xml", "prometheus": "prom
 LATEST = "latest"
 #: States of a job that is still to end.
 WAITING, RUNNING = ("PENDING", "REQUEUED", "REQUEUE_HOLD"), ("RUNNING", "COMPLETING", "CONFIGURING")
+#: A schedule may be so much early.
+SLACK_SECONDS = 1800.0
 #: Nights without a measurement that are told of one by one.
 MOST_UNMEASURED = 3
 
@@ -50,13 +52,13 @@ def report(
     the last ones.
     """
     with locked(history, LOCK, PATIENCE_SECONDS):
-        alarms = [*more, *unmeasured(history)]
+        alarms = [*more, *unmeasured(history), *silent(history, settings, now)]
         try:
             gate = gate_of(history, now=now)
         except NotMeasuredError as error:
             told = "".join(f"\n  {sentence}" for sentence in alarms)
             raise NotMeasuredError(f"{error}{told}") from None
-        gate = with_alarms(gate, alarms)
+        gate = with_alarms(priced(gate, settings), alarms)
         files = write_reports(history, gate)
         if settings is not None:
             _prune(history, settings, gate, now, tell)
@@ -79,6 +81,13 @@ def with_alarms(gate: Gate, sentences: Sequence[str]) -> Gate:
     )
 
 
+def priced(gate: Gate, settings: Nightly | None) -> Gate:
+    """With the price of a GPU-hour, where only the settings of the nightly have one."""
+    if settings is None or gate.price is not None:
+        return gate
+    return msgspec.structs.replace(gate, price=settings.price)
+
+
 # what became of nights ------------------------------------------------------------------------------
 
 
@@ -97,6 +106,20 @@ def unmeasured(history: Path) -> list[str]:
         left = len(found) - MOST_UNMEASURED
         return [*found[:MOST_UNMEASURED], f"{left} more nights before them measured nothing"]
     return found
+
+
+def silent(history: Path, settings: Nightly | None, now: float) -> list[str]:
+    """A sentence where the time of a night went by without one: no schedule ran, or its host was down."""
+    if settings is None:
+        return []
+    slot = settings.night_at.slot(datetime.datetime.fromtimestamp(now).astimezone()).timestamp()
+    times = [at for folder in nights.nights_of(history) if (at := nights.time_of(folder))]
+    late = min((abs(at - slot) for at in times), default=0.0)
+    if not times or min(times) > slot or any(at >= slot for at in times) or late < SLACK_SECONDS:
+        return []
+    return [
+        f"no night was submitted at {settings.at}: {nights.stamp(max(times))} was the last time"
+    ]
 
 
 def became(folder: Path) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from railgauge_reports.history.lock import locked
 
 from railgauge.errors import RailgaugeError
 from railgauge.launching.launchers import python_module
+from railgauge_reports.history.lock import locked
 from railgauge_slurm import jobs, scripts
 from railgauge_slurm.commands.submit import command as submit_command
 from railgauge_slurm.job_options import JobOptions
