@@ -78,7 +78,7 @@ def acceptance_line(result: Result) -> str:
 def gate_line(gate: Gate) -> str:
     """The one line of a history's night: why the verdict is what it is, and how many series are what."""
     text = "; ".join(filter(None, (gate.warning, *gate.reasons[:2], gate.coverage)))
-    counted = Counter(one.state for one in gate.series)
+    counted = Counter(str(one.state) for one in gate.series)
     states = ("regression", "changed", "unconfirmed", "outlier", "learning")
     metrics = [
         f"series={len(gate.series)};;;0",

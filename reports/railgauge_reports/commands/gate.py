@@ -74,7 +74,11 @@ def command(history: Path, as_nagios: bool, **typed: Any) -> int:
     if typed["output"] is not None:
         from railgauge_reports.commands.report import write
 
-        write(typed["output"], made)
+        output: Path = typed["output"]
+        more = formats.beside_gate(name, gate)
+        if more is not None:
+            write(output.with_name(f"{output.stem}{formats.beside_suffix(name)}"), more)
+        write(output, made)
         click.echo(str(typed["output"]))
     else:
         click.echo(made, nl=False)

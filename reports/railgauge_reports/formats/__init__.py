@@ -4,8 +4,9 @@ A format is a module with one function, `render(run: LoadedRun) -> str | bytes`;
 its docstring says what it is for. A new file in this folder is a new format. Where one file does not
 hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
 of a second file that `--output` writes under that suffix (None: the first one holds everything). A
-format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`, one that
-can show what the gate says of a night `render_gate(gate: Gate) -> str | bytes` (and `beside_gate`).
+format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`, and one
+that can show what the gate says of a history `render_gate(gate: Gate) -> str | bytes` (and
+`beside_gate(gate) -> bytes | None`, as `beside`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     from railgauge_reports.history.answer import Gate
     from railgauge_reports.loaded import LoadedRun
 
-    RenderAcceptance = Callable[[Result], str | bytes]
     RenderGate = Callable[[Gate], str | bytes]
+    RenderAcceptance = Callable[[Result], str | bytes]
     Render = Callable[[LoadedRun], str | bytes]
 
-#: What a format may show besides a run: the function that does, what it is called, what to do without.
-ACCEPTANCE = ("render_acceptance", "an acceptance", "the run folders inside have all formats")
-GATE = ("render_gate", "a gate", "the nights inside have more: railgauge report NIGHT")
+ACCEPTANCE, GATE = "render_acceptance", "render_gate"
 
 
 def names() -> list[str]:
@@ -64,31 +63,26 @@ def beside_gate(name: str, gate: Gate) -> bytes | None:
 
 def acceptance_renderer(name: str) -> RenderAcceptance:
     """The `render_acceptance` of that format; raises UsageError where it has none."""
-    return cast("RenderAcceptance", _other_renderer(name, *ACCEPTANCE))
+    what = "shows runs, and not an acceptance"
+    return cast("RenderAcceptance", _other(name, ACCEPTANCE, what, "the run folders inside have"))
 
 
 def gate_renderer(name: str) -> RenderGate:
     """The `render_gate` of that format; raises UsageError where it has none."""
-    return cast("RenderGate", _other_renderer(name, *GATE))
+    what = "shows runs, and not a history"
+    return cast("RenderGate", _other(name, GATE, what, "railgauge report NIGHT has"))
 
 
-def gate_names() -> list[str]:
-    """The formats that can show what the gate says; imports all formats."""
-    return [name for name in names() if hasattr(_module(name), GATE[0])]
-
-
-def _other_renderer(
-    name: str, function: str, what: str, instead: str
-) -> Callable[..., str | bytes]:
+def _other(name: str, function: str, what: str, instead: str) -> object:
+    """That function of a format; raises UsageError where it has none."""
     renderer(name)  # an unknown name is answered there
-    found = getattr(_module(name), function, None)
+    found: object = getattr(_module(name), function, None)
     if found is None:
         able = [each for each in names() if hasattr(_module(each), function)]
         raise UsageError(
-            f"--format {name}: shows runs, and not {what}.\n"
-            f"  allowed: {', '.join(able)}\n  next: {instead}"
+            f"--format {name}: {what}.\n  allowed: {', '.join(able)}\n  next: {instead} all formats"
         )
-    return cast("Callable[..., str | bytes]", found)
+    return found
 
 
 def _module(name: str) -> ModuleType:

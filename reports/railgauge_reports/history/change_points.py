@@ -20,9 +20,10 @@ to import than 300 series take here. It is the oracle of the tests.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -89,8 +90,8 @@ def change_points(
     variance = max(_step_spread(calm), math.log1p(magnitude) / 10, 1e-9) ** 2
     cuts = partition(calm, PRICE * math.log(len(calm)) * variance)
     return tuple(
-        _change(logs, nights, *around, inflation, confidence)
-        for *around, inflation in _credible(logs, calm, cuts, magnitude, 1 - confidence)
+        _change(logs, nights, cut, confidence)
+        for cut in _credible(logs, calm, cuts, magnitude, 1 - confidence)
     )
 
 
@@ -136,41 +137,53 @@ def partition(values: Values, price: float, fewest: int = FEWEST) -> list[int]:
     return cuts[::-1]
 
 
+class _Cut(NamedTuple):
+    """A cut between two segments (indices; `end` is past the last), and what its test says."""
+
+    start: int
+    cut: int
+    end: int
+    p: float
+    inflation: float  # of the variance, by the likeness of neighbours
+
+
 def _credible(
     logs: Values, calm: Values, cuts: list[int], magnitude: float, alpha: float
-) -> list[tuple[int, int, int, float, float]]:
-    """(start, cut, end, p, inflation) of the cuts that are left when those that are not credible went.
+) -> list[_Cut]:
+    """The cuts that are left when those that are not credible, and then those that are too small, went.
 
     Of those, the one goes first whose going costs the least squares, not the one with the largest p:
     where noise has cut the neighbourhood of a true change into short pieces, all p are large.
     """
+
+    @functools.cache  # a cut that goes changes its neighbours alone
+    def statistic(start: int, cut: int, end: int) -> float:
+        return rank_statistic(logs[start:end], cut - start)
+
+    @functools.cache
+    def gain(start: int, cut: int, end: int) -> float:
+        step = float(calm[cut:end].mean() - calm[start:cut].mean())
+        return step**2 * (cut - start) * (end - cut) / (end - start)
+
     cuts = list(cuts)
     while cuts:
         inflation = _inflation(calm, cuts)
         around = list(zip([0, *cuts], cuts, [*cuts[1:], len(logs)], strict=False))
         chances = [
-            chance_of_largest(
-                rank_statistic(logs[start:end], cut - start) / math.sqrt(inflation), end - start
-            )
-            for start, cut, end in around
+            chance_of_largest(statistic(*place) / math.sqrt(inflation), place[2] - place[0])
+            for place in around
         ]
-        weak = [k for k, p in enumerate(chances) if p > alpha]
-        small = [k for k, place in enumerate(around) if _size(logs, *place) < magnitude]
-        if not weak and not small:
-            return [(*place, p, inflation) for place, p in zip(around, chances, strict=True)]
-        del cuts[min(weak or small, key=lambda k: _gain(calm, *around[k]))]
+        out = [k for k, p in enumerate(chances) if p > alpha]
+        out = out or [k for k, place in enumerate(around) if _size(logs, *place) < magnitude]
+        if not out:
+            return [_Cut(*place, p, inflation) for place, p in zip(around, chances, strict=True)]
+        del cuts[min(out, key=lambda k: gain(*around[k]))]
     return []
 
 
 def _size(logs: Values, start: int, cut: int, end: int) -> float:
     """By what share the median changes at a cut."""
     return abs(math.expm1(np.median(logs[cut:end]) - np.median(logs[start:cut])))
-
-
-def _gain(calm: Values, start: int, cut: int, end: int) -> float:
-    """By how much the sum of squares grows without a cut."""
-    step = float(calm[cut:end].mean() - calm[start:cut].mean())
-    return step**2 * (cut - start) * (end - cut) / (end - start)
 
 
 def _inflation(calm: Values, cuts: list[int]) -> float:
@@ -181,7 +194,7 @@ def _inflation(calm: Values, cuts: list[int]) -> float:
     """
     residuals = [part - part.mean() for part in np.split(calm, cuts)]
     power = sum(float(part @ part) for part in residuals)
-    if power <= 0:
+    if power <= len(calm) * 1e-18:  # what is left is rounding
         return 1.0
     lagged = sum(float(part[1:] @ part[:-1]) for part in residuals)
     # each segment's own mean takes about one part in its length off the correlation
@@ -219,33 +232,24 @@ def chance_of_largest(statistic: float, n: int, fewest: int = FEWEST) -> float:
     return min(1.0, density * (span * (1 - 1 / square) + 4 / square))
 
 
-def _change(
-    logs: Values,
-    nights: npt.NDArray[np.intp],
-    start: int,
-    cut: int,
-    end: int,
-    p: float,
-    inflation: float,
-    confidence: float,
-) -> Change:
-    """The change at `cut`, between the nights from `start` and those up to `end`."""
+def _change(logs: Values, nights: npt.NDArray[np.intp], cut: _Cut, confidence: float) -> Change:
+    """What a cut says, with the numbers of the nights."""
     from scipy import stats
 
-    before, after = logs[start:cut], logs[cut:end]
+    before, after = logs[cut.start : cut.cut], logs[cut.cut : cut.end]
     pairs = np.sort((after[:, None] - before[None, :]).ravel())
     sizes = len(before), len(after)
-    spread = math.sqrt(inflation * sizes[0] * sizes[1] * (sum(sizes) + 1) / 12)
+    spread = math.sqrt(cut.inflation * sizes[0] * sizes[1] * (sum(sizes) + 1) / 12)
     # the pairs that the test does not reject (Hollander, Wolfe, Chicken, Nonparametric Statistical
     # Methods, 4.3); a cut that is credible has some left on either side
     outside = max(int(len(pairs) / 2 - stats.norm.isf((1 - confidence) / 2) * spread), 0)
     return Change(
-        night=int(nights[cut]),
-        last=int(nights[cut - 1]),
+        night=int(nights[cut.cut]),
+        last=int(nights[cut.cut - 1]),
         before=math.exp(np.median(before)),
         after=math.exp(np.median(after)),
         effect=math.expm1(np.median(pairs)),
         low=math.expm1(pairs[outside]),
         high=math.expm1(pairs[len(pairs) - 1 - outside]),
-        p=p,
+        p=cut.p,
     )

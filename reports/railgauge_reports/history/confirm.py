@@ -1,7 +1,7 @@
 """Confirming runs: what is flagged on a night is measured again, on the same nodes or on others.
 
-Only the cases that are flagged, and one run of each plan that has them. The runs lie inside the night, so that
-the next gate finds them: `NIGHT/confirm-same/...` and `NIGHT/confirm-other/...`.
+Only the cases that are flagged, and one run of each plan that has them. The runs lie inside the night, so
+that the next gate finds them: `NIGHT/confirm-same/...` and `NIGHT/confirm-other/...`.
 """
 
 from __future__ import annotations

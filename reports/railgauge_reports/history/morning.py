@@ -6,9 +6,10 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from railgauge_reports.cells import NOTHING, cut, escaped, pipes, significant, some
+from railgauge_reports.cells import NOTHING, cut, escaped, pipes, some
 from railgauge_reports.history.answer import Gate, Night, SeriesResult, SeriesState
 from railgauge_reports.history.named import Named, named_by
+from railgauge_reports.history.naming import told
 
 #: Series that are told of one by one, other lines of a kind, characters of a sentence.
 MOST_SERIES, MOST, MOST_WORDS = 12, 8, 400
@@ -28,6 +29,11 @@ _STATES: dict[SeriesState, str] = {
     "learning": "learning",
     "missing": "not measured",
 }
+_SCOPES = {
+    "nodes": "these nodes alone, others are fine",
+    "fleet": "not these nodes alone, others are slow too",
+    "": "on other nodes nobody looked",
+}
 #: Kinds of `Told` about nights, which stand among the nights.
 _NIGHTS = ("missing", "corrupt")
 SERIES = (
@@ -40,7 +46,7 @@ SERIES = (
     "since",
     "smallest effect seen",
 )
-NIGHTS = ("night", "state", "series", "flagged", "exit", "again", "epoch", "why")
+NIGHTS = ("night", "state", "why", "series", "flagged", "exit", "again", "epoch")
 ACKS = ("series", "night", "author", "expires", "state", "covers", "reason")
 EPOCHS = ("since", "nights", "what changed", "slower series", "accepted by")
 
@@ -85,13 +91,13 @@ def changes(gate: Gate) -> list[str]:
         for series in gate.of_state(state):
             key = (series.state, series.since, series.scope, series.key.operation)
             alike.setdefault(key, []).append(series)
-    told = [_told(gate, group) for group in alike.values()]
+    made = [_told(gate, group) for group in alike.values()]
     last = gate.epochs[-1] if gate.epochs else None
     if last is not None and last.is_new and last.changes:
         since = gate.nights[last.night].name
         what = ", ".join(change.sentence() for change in last.changes)
-        told.append(cut(f"the environment, since {since}: {what}", MOST_WORDS))
-    return some(told, MOST_SERIES, "changes are in the JSON")
+        made.append(cut(f"the environment, since {since}: {what}", MOST_WORDS))
+    return some(made, MOST_SERIES, "changes are in the JSON")
 
 
 def _told(gate: Gate, group: Sequence[SeriesResult]) -> str:
@@ -108,11 +114,12 @@ def from_to(gate: Gate, series: SeriesResult) -> str:
     """`all_reduce 1G: 48.0 -> 40.1 GB/s (-16.4%, 21 MADs) since 20261018, 12 nights; slow again on ...`."""
     mads = "" if series.mads is None else f", {series.mads:.0f} MADs"
     effect = "" if series.effect is None else f" ({series.effect:+.1%}{mads})"
-    moved = f"{_value(series.baseline)} -> {_value(series.value)} {series.unit}{effect}"
+    moved = f"{told(series.key, series.baseline)} -> {told(series.key, series.value)}{effect}"
     head = " ".join(filter(None, (f"{series.words}: {moved}", since_words(gate, series))))
     by = f" by {series.acknowledged}" if series.acknowledged else ""
     state = "" if series.state == "regression" else f"{_STATES[series.state]}{by}"
-    return cut("; ".join(filter(None, (head, state, again(series)))), MOST_WORDS)
+    where = _SCOPES[series.scope] if series.state == "regression" else ""
+    return cut("; ".join(filter(None, (head, state, again(series), where))), MOST_WORDS)
 
 
 def since_words(gate: Gate, series: SeriesResult) -> str:
@@ -128,7 +135,7 @@ def again(series: SeriesResult) -> str:
     same = "fine" if series.state == "outlier" else "slow" if series.state in WORSE else ""
     other = {"nodes": "fine", "fleet": "slow", "": ""}[series.scope]
     looked = [
-        f"{word or 'measured'} again on {where} nodes ({_value(value, series.unit)})"
+        f"{word or 'measured'} again on {where} nodes ({told(series.key, value)})"
         for value, where, word in (
             (series.confirm_same, "the same", same),
             (series.confirm_other, "other", other),
@@ -146,8 +153,8 @@ def series_row(gate: Gate, series: SeriesResult) -> tuple[str, ...]:
     return (
         series.words,
         series.state,
-        _value(series.baseline, series.unit),
-        _value(series.value, series.unit),
+        told(series.key, series.baseline),
+        told(series.key, series.value),
         NOTHING if series.effect is None else f"{series.effect:+.1%}",
         NOTHING if series.mads is None else f"{series.mads:.1f}",
         NOTHING if series.since is None else gate.nights[series.since].name,
@@ -158,17 +165,25 @@ def series_row(gate: Gate, series: SeriesResult) -> tuple[str, ...]:
 def night_row(night: Night) -> tuple[str, ...]:
     """Of NIGHTS."""
     looked = ("same" * night.confirmed_same, "other" * night.confirmed_other)
-    flagged = ", ".join(f"{count} {state}" for state, count in night.flagged.items() if count)
+    flagged = ", ".join(f"{n} {state}" for state, n in night.flagged.items() if state in FLAGGED)
     return (
         night.name,
         night.state,
+        why(night) or NOTHING,
         str(night.series) if night.series else NOTHING,
         flagged or NOTHING,
         NOTHING if night.exit_code is None else str(night.exit_code),
         " and ".join(filter(None, looked)) or NOTHING,
         NOTHING if night.epoch is None else str(night.epoch),
-        cut("; ".join(night.why), MOST_WORDS) or NOTHING,
     )
+
+
+def why(night: Night) -> str:
+    """The first reason for its state, and how many more there are."""
+    if not night.why:
+        return ""
+    left = len(night.why) - 1
+    return cut(night.why[0], 200) + (f" (and {left} more)" if left else "")
 
 
 def ack_rows(gate: Gate) -> list[tuple[str, ...]]:
@@ -208,8 +223,8 @@ def epoch_lines(gate: Gate) -> list[str]:
 def counted_nights(gate: Gate) -> str:
     """`24 nights accepted, 5 flagged, 1 missing`."""
     counts = Counter(night.state for night in gate.nights)
-    told = [f"{count} {state}" for state, count in counts.most_common()]
-    return f"{len(gate.nights)} night{'s' * (len(gate.nights) != 1)}: {', '.join(told)}"
+    states = [f"{count} {state}" for state, count in counts.most_common()]
+    return f"{len(gate.nights)} night{'s' * (len(gate.nights) != 1)}: {', '.join(states)}"
 
 
 def at(seconds: float) -> str:
@@ -223,13 +238,7 @@ def named_rows(found: Iterable[Named]) -> list[tuple[str, ...]]:
 
 
 def _odd(night: Night) -> str:
-    return cut(f"night {night.name} {night.state}: {'; '.join(night.why)}".rstrip(": "), MOST_WORDS)
-
-
-def _value(value: float | None, unit: str = "") -> str:
-    if value is None:
-        return NOTHING
-    return f"{significant(value)}{f' {unit}' if unit else ''}"
+    return f"night {night.name} {night.state}: {why(night)}".rstrip(": ")
 
 
 def _section(title: str, parts: list[str]) -> list[str]:
@@ -237,5 +246,5 @@ def _section(title: str, parts: list[str]) -> list[str]:
 
 
 def _bullets(sentences: Iterable[str]) -> list[str]:
-    told = "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
-    return [told] if told else []
+    lines = "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
+    return [lines] if lines else []

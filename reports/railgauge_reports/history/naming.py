@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from railgauge.units import format_seconds, format_size
-from railgauge_reports.cells import significant
+from railgauge_reports.cells import NOTHING, significant
 from railgauge_reports.history.answer import SeriesKey
 from railgauge_reports.history.metrics import METRICS
 
@@ -45,8 +47,8 @@ def words_of(key: SeriesKey) -> str:
 
 def told(key: SeriesKey, value: float | None) -> str:
     """A value with its unit."""
-    if value is None:
-        return "-"
+    if value is None or math.isnan(value):
+        return NOTHING
     unit = METRICS[key.metric].unit
     if unit == "s":
         return format_seconds(value)

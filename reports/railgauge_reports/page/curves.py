@@ -22,7 +22,7 @@ _SIZE_LABEL = (
     " : datum.value >= 1048576 ? datum.value / 1048576 + 'M'"
     " : datum.value >= 1024 ? datum.value / 1024 + 'K' : datum.value + ''"
 )
-_TIME_LABEL = (
+TIME_LABEL = (
     "datum.value >= 1 ? format(datum.value, '~g') + ' s'"
     " : datum.value >= 0.001 ? format(datum.value * 1000, '~g') + ' ms'"
     " : format(datum.value * 1000000, '~g') + ' us'"
@@ -183,7 +183,7 @@ def percentiles(series: pd.DataFrame) -> Chart | None:
                 "seconds:Q",
                 title="time of an iteration",
                 scale=alt.Scale(type="log"),
-                axis=alt.Axis(labelExpr=_TIME_LABEL, values=_decades(data["seconds"])),
+                axis=alt.Axis(labelExpr=TIME_LABEL, values=_decades(data["seconds"])),
             ),
             color=alt.Color("percentile:N", sort=order, legend=legend(order)),
             strokeDash=alt.StrokeDash("percentile:N", sort=order, legend=None),

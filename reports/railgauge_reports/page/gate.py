@@ -29,7 +29,8 @@ from railgauge_reports.page.gate_tables import (
     weekly_table,
 )
 
-MOST_NOTES = 60
+#: Notes, and acknowledgements of the first screen.
+MOST_NOTES, _MOST_ACKS = 60, 3
 #: Series whose nights are looked through for what the overview and the small charts morning.
 MOST_TRACKS = 120
 _SEVERITY: dict[str, Severity] = {
@@ -73,6 +74,7 @@ def gate_page(gate: Gate) -> GatePage:
     """The page of a gate. Reads the folders of two nights for who they name."""
     found, moved = named_by(gate), shifts(gate)
     drawn = drawn_of(gate, moved)
+    steps = [cut(f"{n.target}: {n.next}", 600) for n in found[:1] if n.next]
     measured = sum(series.value is not None for series in gate.series)
     return GatePage(
         warning=gate.warning,
@@ -85,8 +87,8 @@ def gate_page(gate: Gate) -> GatePage:
         planned=len(gate.series),
         facts=_facts(gate),
         worst=tuple(_findings(gate, found)),
-        commands=gate.next_commands,
-        advice=frozenset(c for c in gate.next_commands if c.startswith("(")),
+        commands=(*gate.next_commands, *steps),
+        advice=frozenset(steps),
         drawn=drawn,
         weekly=weekly_table(gate, moved),
         weekly_says=weekly_says(moved),
@@ -127,8 +129,12 @@ def _findings(gate: Gate, found: Sequence[Named]) -> Iterator[Finding]:
                 )
     if len(told) > WORST:
         yield Finding(f"{len(told) - WORST} more changes stand below", "note")
-    for alarm in [told_.sentence for told_ in gate.told if told_.alarms][:WORST]:
-        yield Finding(cut(alarm, 400), "warning")
+    for one in [one for one in gate.told if one.alarms or one.kind == "missing"][:WORST]:
+        yield Finding(cut(one.sentence, 400), "warning" if one.alarms else "note")
+    for line in morning.epoch_lines(gate)[:1]:
+        yield Finding(f"Environment since {line}", "note")
+    for ack in gate.acks[:_MOST_ACKS]:
+        yield Finding(cut(f"Acknowledged: {ack.sentence}", 400), "note")
 
 
 def _facts(gate: Gate) -> tuple[Fact, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,7 @@ import pandas as pd
 from railgauge_reports.cells import cut
 from railgauge_reports.history import morning
 from railgauge_reports.history.answer import Gate, SeriesResult
+from railgauge_reports.history.naming import told
 from railgauge_reports.history.tracks import Shift, over
 from railgauge_reports.page import glance, nights
 from railgauge_reports.page.chart import Chart
@@ -108,6 +110,7 @@ def track_of(gate: Gate, series: SeriesResult, moved: Sequence[Shift], number: i
         unit=series.unit,
         says=cut(_says(series), 600),
         nights=frame,
+        told=functools.partial(told, series.key),
         marks=tuple(_marks(gate, series, moved)),
         lower_is_better=not series.larger_is_better,
     )

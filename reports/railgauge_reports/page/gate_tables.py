@@ -69,7 +69,7 @@ def nights_table(gate: Gate) -> Grid:
     rows = [morning.night_row(night) for night in reversed(gate.nights) if night.name in kept]
     left = len(gate.nights) - len(rows)
     more = f"; {left} older ones that were accepted are in the JSON" if left else ""
-    return Grid(f"Nights, the latest first{more}", morning.NIGHTS, rows, 2)
+    return Grid(f"Nights, the latest first{more}", morning.NIGHTS, rows, 3)
 
 
 def named_table(found: Sequence[Named]) -> Grid | None:

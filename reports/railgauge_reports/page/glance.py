@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from railgauge_reports.cells import NOTHING, cut, significant
+from railgauge_reports.cells import NOTHING, cut
 from railgauge_reports.page.chart import Chart, Grid
 from railgauge_reports.page.nights import (
     ACCEPTED,
@@ -16,6 +16,7 @@ from railgauge_reports.page.nights import (
     Track,
     against,
     day,
+    labelled,
     points,
     rings,
 )
@@ -118,13 +119,12 @@ def _overview_grid(tracks: Sequence[Track]) -> Grid:
         rows.append(
             (
                 track.title,
-                track.unit,
                 *(
                     (NOTHING, NOTHING, NOTHING)
                     if last is None
                     else (
-                        significant(last["middle"]),
-                        significant(last["value"]),
+                        track.told(last["middle"]),
+                        track.told(last["value"]),
                         against(last["effect"]),
                     )
                 ),
@@ -133,7 +133,6 @@ def _overview_grid(tracks: Sequence[Track]) -> Grid:
         )
     header = (
         "series",
-        "unit",
         "baseline",
         "last night",
         "effect",
@@ -141,7 +140,7 @@ def _overview_grid(tracks: Sequence[Track]) -> Grid:
         "flagged",
         "missing",
     )
-    return Grid("The last night of each series against its baseline", header, rows, left=2)
+    return Grid("The last night of each series against its baseline", header, rows, left=1)
 
 
 def small(tracks: Sequence[Track], total: int) -> Chart | None:
@@ -151,19 +150,23 @@ def small(tracks: Sequence[Track], total: int) -> Chart | None:
         return None
     each = max(20, MOST_POINTS // len(shown))
     parts = [
-        points(track.nights.tail(each)).assign(series=cut(track.title, 60))
+        points(track).tail(each).assign(series=cut(track.title, 60))
         for track in shown
     ]  # fmt: skip
-    kept = ["series", "at", "night", "value", "low", "high", "stretch", "state", "against"]
+    kept = ["series", "at", "night", "value", "shown", "low", "high", "stretch", "state", "against"]
     data = pd.concat(parts, ignore_index=True)[kept]
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    units = {track.unit for track in shown}
+    same = labelled(units.pop() if len(units) == 1 else "") | {"title": None}
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False), **same)
     ticks = alt.Axis(format="%b %d", tickCount=3, grid=False)
     x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=ticks)
     base = alt.Chart(alt.NamedData("small")).encode(x=x)
     band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.13, color="@ink")
-    tip = [*_tips("night", "against", "state"), alt.Tooltip("value:Q", format=".4~g")]
+    tip = [*_tips("night", "against", "state"), alt.Tooltip("shown:N", title="value")]
     layers = [
-        band.encode(y=alt.Y("low:Q", title=None), y2="high:Q", detail="stretch:N"),
+        band.encode(
+            y=alt.Y("low:Q", scale=alt.Scale(zero=False), **same), y2="high:Q", detail="stretch:N"
+        ),
         base.mark_line(strokeWidth=1.2, color="@series-0").encode(y=y),
         base.mark_point(filled=True, size=16, opacity=1, color="@series-0").encode(
             y=y, tooltip=tip

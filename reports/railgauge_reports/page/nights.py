@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from railgauge_reports.cells import NOTHING, cut, significant
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.cells import NOTHING, cut
+from railgauge_reports.page.chart import Chart, Grid, Spec
+from railgauge_reports.page.curves import TIME_LABEL
 
 DAY = 86_400
 #: Nights in the table below a chart: the latest of those where nothing happened, and all the others first.
@@ -40,7 +43,8 @@ class Track:
 
     `nights` has a row a night, in time: `at` (seconds of the epoch), `value` (NaN: missing), `low`, `middle`
     and `high` of the baseline (NaN: none yet), `effect` (share of the middle), `state`, `why`, `run`.
-    `name` is that of its chart. Higher values are better unless `lower_is_better`.
+    `name` is that of its chart, `told` writes a value with its unit. Higher is better unless
+    `lower_is_better`.
     """
 
     name: str
@@ -48,24 +52,38 @@ class Track:
     unit: str
     says: str
     nights: pd.DataFrame
+    told: Callable[[float | None], str]
     marks: tuple[Mark, ...] = ()
     lower_is_better: bool = False
 
 
 def over_nights(track: Track) -> Chart:
     """A series with its baseline, epochs, change points, acknowledgements, flagged and missing nights."""
-    told = points(track.nights)
+    told = points(track)
     gaps, marks = _gaps(track.nights), _placed(track)
     data = {"nights": told, **({"gaps": gaps} if len(gaps) else {})}
     data |= {"marks": marks} if len(marks) else {}
-    scale = alt.Scale(domain=_domain(track.nights), zero=False, nice=False)
+    places = sorted(set(zip(marks["line"], marks["align"], strict=True)))
+    kinds = tuple(kind for kind in _DASH if (marks["kind"] == kind).any())
+    spec = _spec(track.unit, len(gaps) > 0, kinds, tuple(places))
+    return Chart(track.name, track.title, track.says, spec, data, _grid(track))
+
+
+@functools.cache
+def _spec(
+    unit: str,
+    gaps: bool,
+    kinds: tuple[MarkKind, ...],
+    places: tuple[tuple[int, Literal["left", "right"]], ...],
+) -> Spec:
+    """The layers of one kind of chart; altair takes most of a second to check them."""
+    scale = alt.Scale(zero=False, nice=False, padding=10)
 
     def y(name: str) -> alt.Y:
-        return alt.Y(f"{name}:Q", title=track.unit, scale=scale)
+        return alt.Y(f"{name}:Q", scale=scale, **labelled(unit))
 
-    layers = _ground(y("low"), y("middle"), len(gaps) > 0)
-    layers += [_rule(kind) for kind in _DASH if (marks["kind"] == kind).any()]
-    places = sorted(set(zip(marks["line"], marks["align"], strict=True)))
+    layers = _ground(y("low"), y("middle"), gaps)
+    layers += [_rule(kind) for kind in kinds]
     layers += [_label(*place) for place in places]
     base = alt.Chart(alt.NamedData("nights")).encode(x=_time(), y=y("value"))
     layers += [
@@ -77,8 +95,8 @@ def over_nights(track: Track) -> Chart:
             tooltip=_TOOLTIP,
         ),
     ]
-    spec = alt.layer(*layers).properties(height=240).to_dict()
-    return Chart(track.name, track.title, track.says, spec, data, _grid(track))
+    made: Spec = alt.layer(*layers).properties(height=240).to_dict()
+    return made
 
 
 _STATES = alt.Scale(
@@ -91,12 +109,19 @@ _DASH: dict[MarkKind, list[int]] = {"epoch": [6, 3], "change": [1, 0], "ack": [2
 _COLOR: dict[MarkKind, str] = {"epoch": "@ink", "change": "@accent", "ack": "@series-2"}
 _TOOLTIP = [
     alt.Tooltip("night:N"),
-    alt.Tooltip("value:Q", format=".4~g"),
+    alt.Tooltip("shown:N", title="value"),
     alt.Tooltip("against:N", title="against baseline"),
     alt.Tooltip("band:N", title="baseline band"),
     alt.Tooltip("state:N"),
     alt.Tooltip("why:N"),
 ]
+
+
+def labelled(unit: str) -> dict[str, Any]:
+    """Title and labels of an axis: seconds are written as people read them."""
+    if unit == "s":
+        return {"title": "time", "axis": alt.Axis(labelExpr=TIME_LABEL)}
+    return {"title": unit or None}
 
 
 def rings(base: alt.Chart, size: int) -> Any:
@@ -163,21 +188,22 @@ def _placed(track: Track) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def points(nights: pd.DataFrame) -> pd.DataFrame:
-    known = nights["low"].notna()
-    middles = nights["middle"].where(known)
+def points(track: Track) -> pd.DataFrame:
+    """A row a night; over missing nights the baseline goes on as it was."""
+    nights, band = track.nights, track.nights[["low", "middle", "high"]]
+    band = band.where(nights["state"] != MISSING, band.ffill())
+    known = band["low"].notna()
     return pd.DataFrame(
         {
             "at": [_ms(at) for at in nights["at"]],
             "night": [day(at) for at in nights["at"]],
             "value": nights["value"].astype("Float64"),
-            "low": nights["low"].astype("Float64"),
-            "middle": middles.astype("Float64"),
-            "high": nights["high"].astype("Float64"),
+            "shown": [track.told(value) for value in nights["value"]],
+            **{name: band[name].astype("Float64") for name in band},
             # a band does not run through nights without one
             "stretch": (known != known.shift()).cumsum().astype("int64"),
             "against": [against(effect) for effect in nights["effect"]],
-            "band": [_band(*pair) for pair in zip(nights["low"], nights["high"], strict=True)],
+            "band": [_band(track, *pair) for pair in zip(band["low"], band["high"], strict=True)],
             "state": nights["state"],
             "why": [cut(str(why), 160) for why in nights["why"]],
         }
@@ -197,16 +223,6 @@ def _gaps(nights: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([row[:3] for row in rows], columns=columns)
 
 
-def _domain(nights: pd.DataFrame) -> list[float]:
-    """From the lowest to the highest of values and bands, and a little more."""
-    parts = nights[["value", "low", "high"]].to_numpy(float, na_value=np.nan)
-    if not np.isfinite(parts).any():
-        return [0.0, 1.0]
-    low, high = float(np.nanmin(parts)), float(np.nanmax(parts))
-    more = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return [float(f"{end:.5g}") for end in (low - more, high + more)]
-
-
 def _grid(track: Track) -> Grid:
     """What happened first counts: nights that are not accepted, and then the latest of the others."""
     nights = track.nights
@@ -218,8 +234,8 @@ def _grid(track: Track) -> Grid:
         (
             day(night["at"]),
             str(night["state"]),
-            significant(night["value"]),
-            _band(night["low"], night["high"]),
+            track.told(night["value"]),
+            _band(track, night["low"], night["high"]),
             against(night["effect"]),
             cut(str(night["why"]), 200),
             str(night["run"]),
@@ -227,17 +243,16 @@ def _grid(track: Track) -> Grid:
         for night in shown.to_dict("records")
     ]
     left = len(nights) - len(shown)
-    caption = f"{track.title}, {track.unit} by night (UTC)"
+    caption = f"{track.title}, by night (UTC)"
     caption += (
         f"; {left} more nights are in the rows beside the page and in the JSON" if left else ""
     )
-    header = ("night", "state", track.unit, "baseline band", "effect", "why", "run")
-    # words stand in the first two columns alone: of the last two a reader wants the beginning
+    header = ("night", "state", "value", "baseline band", "effect", "why", "run")
     return Grid(caption, header, rows, left=2)
 
 
-def _band(low: float, high: float) -> str:
-    return NOTHING if pd.isna(low) else f"{significant(low)} - {significant(high)}"
+def _band(track: Track, low: float, high: float) -> str:
+    return NOTHING if pd.isna(low) else f"{track.told(low)} - {track.told(high)}"
 
 
 def against(effect: float) -> str:

@@ -51,6 +51,11 @@ _COUNT = click.IntRange(min=1)
 @click.option("--variable", "variables", multiple=True, help="NAME=VALUE of the jobs. Repeatable.")
 @click.option("--waivers", help="A TOML file of waivers.")
 @click.option("--option", "options", multiple=True, help="Of railgauge slurm submit. Repeatable.")
+@click.option("--adaptive/--no-adaptive", default=None, help="Look closer at suspects.  [default: do]")
+@click.option(
+    "--drain", metavar="advise|apply|off", help="Nodes that a night is sure of.  [default: advise]"
+)
+@click.option("--max-drain", type=float, help="Percent of the partition.  [default: 2]")
 @click.option("--at", help="When a night begins.  [default: 02:00]")
 @click.option("--morning", help="When it is reported, come what may.  [default: 07:00]")
 @click.option("--weekly", help="The day of the deep night, or never.  [default: sun]")

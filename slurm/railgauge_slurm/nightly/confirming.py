@@ -28,7 +28,7 @@ USABLE = "idle,alloc,mix,comp,resv,planned"
 def confirm_same(
     history: Path, folder: Path, settings: Nightly, tell: Callable[[str], None]
 ) -> None:
-    """In the night's own allocation: measure what it flags once more; where it is slow again, ask for others.
+    """In the night's own allocation: measure what it flags once more; still slow, ask for other nodes.
 
     A night that could not measure at all, as where a launch failed, is tried once more first.
     """

@@ -7,20 +7,26 @@ refused, never began or died is in the report because it is a folder without a m
 from __future__ import annotations
 
 import datetime
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError
+from railgauge.launching.launchers import python_module
 from railgauge_reports import formats
-from railgauge_reports.acceptance import KEPT
+from railgauge_reports.acceptance import KEPT, algebra
+from railgauge_reports.acceptance.faults import faults_of
+from railgauge_reports.acceptance.judge import judge, read_acceptance
 from railgauge_reports.commands.report import write
 from railgauge_reports.history.answer import Gate, Told
 from railgauge_reports.history.gate import gate_of
 from railgauge_reports.history.lock import locked
 from railgauge_reports.history.rule import RULE
 from railgauge_reports.history.verdicts import INCONCLUSIVE, worst
+from railgauge_reports.processes import execute
 from railgauge_slurm import jobs
 from railgauge_slurm.nightly import nights
 from railgauge_slurm.nightly.nights import Night
@@ -35,6 +41,10 @@ LATEST = "latest"
 WAITING, RUNNING = ("PENDING", "REQUEUED", "REQUEUE_HOLD"), ("RUNNING", "COMPLETING", "CONFIGURING")
 #: A schedule may be so much early.
 SLACK_SECONDS = 1800.0
+#: What the acceptance of a night may find that counts, whatever its history.
+COUNTING = (algebra.FAIL, algebra.WRONG, algebra.HANG)
+MOST_FAULTS = 6
+DRAIN_SECONDS = 300.0
 #: Nights without a measurement that are told of one by one.
 MOST_UNMEASURED = 3
 
@@ -58,7 +68,8 @@ def report(
         except NotMeasuredError as error:
             told = "".join(f"\n  {sentence}" for sentence in alarms)
             raise NotMeasuredError(f"{error}{told}") from None
-        gate = with_alarms(priced(gate, settings), alarms)
+        gate = with_alarms(priced(gate, settings), [*alarms, *faults(history, gate)])
+        gate = advised(gate, drain_commands(history, settings, gate, tell))
         files = write_reports(history, gate)
         if settings is not None:
             _prune(history, settings, gate, now, tell)
@@ -86,6 +97,51 @@ def priced(gate: Gate, settings: Nightly | None) -> Gate:
     if settings is None or gate.price is not None:
         return gate
     return msgspec.structs.replace(gate, price=settings.price)
+
+
+def advised(gate: Gate, commands: Sequence[str]) -> Gate:
+    """With further commands to type next, ahead of the gate's own."""
+    return msgspec.structs.replace(gate, next_commands=(*commands, *gate.next_commands))
+
+
+# who is at fault -----------------------------------------------------------------------------------------
+
+
+def faults(history: Path, gate: Gate) -> list[str]:
+    """What the night's own acceptance accuses, waived findings left out: no history is needed to see that."""
+    folder = history / gate.tonight.folder
+    if not (folder / KEPT).exists():
+        return []
+    try:
+        found = faults_of(judge(read_acceptance(folder)))
+    except RailgaugeError as error:
+        return [str(error).splitlines()[0]]
+    accused = [fault for fault in found if fault.hosts and fault.verdict in COUNTING]
+    told = [f"{fault.brief()}: {fault.sentence()}" for fault in accused[:MOST_FAULTS]]
+    left = len(accused) - len(told)
+    return [*told, *([f"{left} more nodes or paths are accused by the night"] if left > 0 else [])]
+
+
+def drain_commands(
+    history: Path, settings: Nightly | None, gate: Gate, tell: Callable[[str], None]
+) -> list[str]:
+    """Commands that drain who the night confirmed; with `drain = "apply"` they are carried out.
+
+    `railgauge slurm drain` decides, and keeps to the cap. Where it cannot, that is told and nothing is drained.
+    """
+    if settings is None or settings.drain == "off" or gate.simulated:
+        return []
+    night = history / gate.tonight.folder
+    words = ["slurm", "drain", str(night), f"--max-drain={settings.max_drain:g}%"]
+    words += [f"--partition={settings.partition}"] if settings.partition else []
+    words += ["--apply"] if settings.drain == "apply" else []
+    with outside():
+        done = execute(python_module("railgauge", *words), os.environ, DRAIN_SECONDS)
+    for line in done.stderr.splitlines():
+        tell(f"drain: {line}")
+    if done.returncode or not done.stdout.strip():
+        return []
+    return [shlex.join(["railgauge", *words])] if settings.drain == "advise" else []
 
 
 # what became of nights ------------------------------------------------------------------------------

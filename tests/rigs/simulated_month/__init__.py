@@ -1,22 +1,25 @@
 """A month of nights on a modelled cluster, each an acceptance in a folder of its own, with known events.
 
-Every night is made by `railgauge accept --backend simulated` with a seed of its own, so that its noise is its
-own. A modelled run begins when it is computed: the builder moves the times in its files to the night that it
-stands for, and writes the versions of that night into its environment. Everything else is as it was recorded.
+Every night is made as `railgauge accept --backend simulated` makes it, with a seed and so a noise of its own.
+A modelled run begins when it is computed: the builder moves the times in its files to the night
+that it stands for, and writes the versions of that night into its environment. Everything else is as it was
+recorded.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import io
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from railgauge.cli import main
+from railgauge_reports.acceptance.asking import asked_from
+from railgauge_reports.acceptance.drive import Drive
+from railgauge_reports.acceptance.kept import fresh
+from railgauge_reports.acceptance.launching import Modelled
 
 CLUSTER = """# 8 nodes of 2 GPUs under two leaves
 nodes = 8
@@ -58,6 +61,8 @@ counters = []
 """
 #: What the nodes of a night run, until an event says otherwise: facts of `environment.json`.
 SOFTWARE = {"kernel": "6.8.0-45", "versions": {"nvidia-nccl-cu13": "2.28.9"}}
+#: Options of `railgauge accept` that are left out.
+_NOT_ASKED = ("nodes", "faults", "leaves", "launcher", "ranks", "ranks_per_node")
 #: Keys of journals and accept.json that hold seconds of the epoch.
 _TIMES = frozenset({"started", "finished"})
 
@@ -75,8 +80,9 @@ class Fault:
 class Month:
     """What happens when; nights are counted from 1.
 
-    `software` maps a night to the facts of the nodes that are others from then on. A corrupt night has a
-    journal that is no text; of a missing one there is no folder.
+    `software` maps a night to the facts of the nodes that are others from then on. A corrupt night has
+    journals that are no text; of a missing one there is no folder. What is `again` was measured once more, on
+    the same nodes and on spare ones, which have no faults.
     """
 
     nights: int = 30
@@ -86,6 +92,7 @@ class Month:
     software: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     missing: frozenset[int] = frozenset()
     corrupt: frozenset[int] = frozenset()
+    again: frozenset[int] = frozenset()
     cluster: str = CLUSTER
     profile: str = PROFILE
     stages: tuple[str, ...] = ("local", "pairs", "sweep")
@@ -100,66 +107,70 @@ class Month:
         return f"{self.first + datetime.timedelta(days=night - 1):%Y%m%d}"
 
 
-#: A NIC of node0005 is throttled from night 18 on, NCCL is another from night 10 on, night 24 is missing,
-#: night 21 cannot be read; a GPU of node0002 is slow from night 26 on, which somebody may acknowledge.
+#: NCCL is another from night 10 on, a NIC of node0005 is throttled from night 18 on, night 21 cannot be
+#: read, night 24 is missing, and NVLink is slower from night 26 on, which somebody may acknowledge.
 EVENTFUL = Month(
     faults=(
-        Fault('kind = "slow_nic"\nnode = "node0005"\nnic = 1\nshare = 0.7', first=18),
-        Fault('kind = "slow_gpu"\nnode = "node0002"\ngpu = 0\nlate_seconds = 0.0\nshare = 0.8', 26),
+        Fault('kind = "slow_nic"\nnode = "node0005"\nnic = 1\nshare = 0.8', 18),
+        Fault('kind = "slow_gpu"\ngpu = 0\nlate_seconds = 0.0\nshare = 0.95\ncount = 7', 26),
     ),
     software={10: {"versions": {"nvidia-nccl-cu13": "2.29.2"}}},
     missing=frozenset({24}),
     corrupt=frozenset({21}),
+    again=frozenset({18, 26}),
 )
 
 
 def build(history: Path, month: Month = EVENTFUL) -> dict[int, Path]:
     """Write the nights into `history` (made here); night -> its folder, of those that there are."""
     history.mkdir(parents=True)
-    return {
-        night: one_night(history / month.name(night), month, night)
-        for night in range(1, month.nights + 1)
-        if night not in month.missing
-    }
+    made = {}
+    for night in range(1, month.nights + 1):
+        if night not in month.missing:
+            folder = made[night] = history / month.name(night)
+            one_night(folder, month, night, night)
+    return made
 
 
-def one_night(
-    folder: Path, month: Month, night: int, seed: int | None = None, after: float = 0.0
-) -> Path:
-    """An acceptance in `folder`, `after` seconds later than the night; another `seed` is another noise."""
+def one_night(folder: Path, month: Month, night: int, seed: int) -> None:
+    """The acceptance of a night, with what was measured again."""
+    accept(folder, month, night, seed)
+    if night in month.again:
+        accept(folder / "confirm-same", month, night, seed + 1000, after=3600.0)
+        cluster = f'name = "spare"\n{month.cluster}'
+        spare = dataclasses.replace(month, faults=(), cluster=cluster)
+        accept(folder / "confirm-other", spare, night, seed + 2000, after=7200.0)
+    if night in month.corrupt:
+        for journal in sorted(folder.rglob("journal.jsonl")):
+            journal.write_bytes(bytes(range(256)) * 8)
+
+
+def accept(folder: Path, month: Month, night: int, seed: int, after: float = 0.0) -> None:
+    """An acceptance in `folder`, `after` seconds after the night began; another seed is another noise."""
     inputs = folder.with_name(f".{folder.name}.inputs")
     inputs.mkdir()
+    planted = [fault.text for fault in month.faults if fault.first <= night <= fault.last]
+    files = {"cluster.toml": month.cluster}
+    if planted:
+        files["faults.toml"] = "".join(f"[[faults]]\n{text}\n" for text in planted)
+    typed: dict[str, Any] = dict.fromkeys(_NOT_ASKED)
+    for name, text in files.items():
+        (inputs / name).write_text(text)
+        typed[name.partition(".")[0]] = (
+            inputs / name if name == "faults.toml" else str(inputs / name)
+        )
+    typed["backend"] = "simulated"
+    typed["overrides"] = tuple(f"{stage}.seed={seed}" for stage in month.stages)
     try:
-        words = _words(inputs, month, night, night if seed is None else seed)
-        quiet = io.StringIO()
-        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            code = main(["accept", *words, "--output", str(folder)])
-        if not (folder / "accept.json").exists():
-            raise RuntimeError(f"night {night} was not made ({code}):\n{quiet.getvalue()}")
+        kept = fresh("simulated month", month.profile, asked_from(typed), False, time.time())
+        folder.mkdir()
+        Drive(folder, kept, Modelled(lambda: False), lambda _: None).run()
     finally:
         for file in inputs.iterdir():
             file.unlink()
         inputs.rmdir()
     move(folder, month.began(night) + after)
     rewrite_software(folder, software_of(month, night))
-    if night in month.corrupt:
-        for journal in sorted(folder.rglob("journal.jsonl")):
-            journal.write_bytes(bytes(range(256)) * 8)
-    return folder
-
-
-def _words(inputs: Path, month: Month, night: int, seed: int) -> list[str]:
-    """Arguments of `railgauge accept`, and the files that they name."""
-    planted = [fault.text for fault in month.faults if fault.first <= night <= fault.last]
-    files = {"cluster.toml": month.cluster, "profile.toml": month.profile}
-    if planted:
-        files["faults.toml"] = "".join(f"[[faults]]\n{text}\n" for text in planted)
-    for name, text in files.items():
-        (inputs / name).write_text(text)
-    words = [str(inputs / "profile.toml"), "--backend", "simulated"]
-    words += ["--cluster", str(inputs / "cluster.toml")]
-    words += ["--faults", str(inputs / "faults.toml")] if planted else []
-    return words + [word for stage in month.stages for word in ("--set", f"{stage}.seed={seed}")]
 
 
 def software_of(month: Month, night: int) -> dict[str, Any]:
