@@ -16,16 +16,8 @@ from railgauge.load import Load
 from railgauge.loop import CHECKED_ITERATIONS, MISSED
 from railgauge.patterns import Flow, Group, Round, group_of
 from railgauge.plan import OVERLAPPING, Case, Plan, case_traffic
-from railgauge.records import (
-    Block,
-    Counted,
-    FlowBlock,
-    GroupResult,
-    Pressure,
-    Result,
-    Wrong,
-    encode_ranks,
-)
+from railgauge.rank_lists import encode_ranks
+from railgauge.records import Block, Counted, FlowBlock, GroupResult, Pressure, Result, Wrong
 from railgauge.samples import Rows, in_seconds
 from railgauge.sampling import Outcome
 from railgauge.statistics import Summary, jain, summarise

@@ -14,7 +14,7 @@ Format history (`Run.format`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -246,26 +246,6 @@ class End(msgspec.Struct, tag="end", tag_field="record", frozen=True, kw_only=Tr
 
 
 Record = Run | Result | Gap | Note | End
-
-
-def encode_ranks(ranks: Iterable[int]) -> str:
-    """`0-3,8`: ascending ranks as inclusive ranges."""
-    runs: list[list[int]] = []
-    for rank in ranks:
-        if runs and rank == runs[-1][1] + 1:
-            runs[-1][1] = rank
-        else:
-            runs.append([rank, rank])
-    return ",".join(f"{a}-{b}" if b > a else str(a) for a, b in runs)
-
-
-def decode_ranks(text: str) -> list[int]:
-    """The ranks of `encode_ranks`."""
-    ranks: list[int] = []
-    for item in filter(None, text.split(",")):
-        first, _, last = item.partition("-")
-        ranks.extend(range(int(first), int(last or first) + 1))
-    return ranks
 
 
 def encode_runs(values: Sequence[int]) -> tuple[tuple[int, int], ...]:

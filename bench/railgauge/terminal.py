@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from railgauge.backends import offers_of
-from railgauge.records import End, Gap, Note, Record, Result, Run, decode_ranks
+from railgauge.rank_lists import decode_ranks
+from railgauge.records import End, Gap, Note, Record, Result, Run
 from railgauge.samples import bandwidths, compute_slowdown, overlap_share
 from railgauge.statistics import Summary
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from railgauge.patterns import ISOLATED
-from railgauge.records import encode_ranks
+from railgauge.rank_lists import encode_ranks
 from railgauge.samples import seconds, stacks
 from railgauge_reports.frame_parts import Cells, Parts, masked, records
 from railgauge_reports.group_table import table_of

@@ -53,7 +53,7 @@ def line(run: LoadedRun) -> str:
     verdict, judged = run.verdict, judged_of(run)
     first = [finding.sentence for finding in judged.findings if finding.severity != "note"][:1]
     text = "; ".join(filter(None, (run.warning, *first, verdict.coverage.sentence())))
-    return f"{_head(code(verdict.exit_code), text)} | {' '.join(_metrics(run))}"
+    return f"{head(code(verdict.exit_code), text)} | {' '.join(_metrics(run))}"
 
 
 def acceptance_line(result: Result) -> str:
@@ -72,7 +72,7 @@ def acceptance_line(result: Result) -> str:
         f"node_hours={_number(result.node_hours)};;;0",
         *(f"'{_label(s.name)}'={_number(s.all_seconds)}s;;;0" for s in result.stages),
     ]
-    return f"{_head(code(result.verdict.exit_code), text)} | {' '.join(metrics)}"
+    return f"{head(code(result.verdict.exit_code), text)} | {' '.join(metrics)}"
 
 
 def gate_line(gate: Gate) -> str:
@@ -90,10 +90,11 @@ def gate_line(gate: Gate) -> str:
 
 def failure(error: RailgaugeError) -> str:
     """The one line of a run that cannot be read."""
-    return _head(UNKNOWN, str(error).partition("\n")[0])
+    return head(UNKNOWN, str(error).partition("\n")[0])
 
 
-def _head(state: int, text: str) -> str:
+def head(state: int, text: str) -> str:
+    """`RAILGAUGE CRITICAL: text`, in one line without a bar."""
     from railgauge_reports.cells import cut
 
     plain = " ".join(text.replace("|", "/").split())  # a bar begins the performance data

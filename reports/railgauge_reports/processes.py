@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from railgauge.errors import HangError
-from railgauge.launching.launch import end_with_parent
+from railgauge.linux.parents import end_with_parent
 
 QUOTED_LINES = 12
 #: What a process is sent to end it, and the seconds it then has. `railgauge run` ends its ranks between

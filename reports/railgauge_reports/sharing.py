@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from railgauge.records import Moved, Result, decode_ranks, encode_ranks
+from railgauge.rank_lists import decode_ranks, encode_ranks
+from railgauge.records import Moved, Result
 from railgauge_reports.stored import Start, StoredRun
 
 WHOLE = "host"  # the device that is the host as a whole (railgauge.counting.Place)

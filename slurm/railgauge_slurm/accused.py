@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from railgauge.errors import UsageError
 from railgauge.journal import JOURNAL
 from railgauge.topology import some
 from railgauge_reports.acceptance import KEPT, is_acceptance
 from railgauge_reports.localise.suspects import CONFIRMED, REFUTED, certainty
+from railgauge_slurm.accusation import Accusation, Accused, PassedOver
 
 if TYPE_CHECKING:
     from railgauge_reports.acceptance.faults import Fault
@@ -43,40 +44,6 @@ class Suspected(Protocol):
     def verified(self) -> str: ...
     @property
     def alternatives(self) -> tuple[str, ...]: ...
-
-
-class Accused(NamedTuple):
-    """A host at fault: `code` for the reason, `effect` the share of bandwidth that it lost (0: no figure)."""
-
-    host: str
-    code: str
-    sentence: str
-    confirmed: bool
-    effect: float = 0.0
-
-
-class PassedOver(NamedTuple):
-    """Who or what was found and drains nothing, and why."""
-
-    who: str
-    why: str
-
-
-class Accusation(NamedTuple):
-    """What a folder says: the surest first. `good` are hosts that were tested and of whom nothing is said."""
-
-    folder: Path
-    measured: float
-    warning: str
-    partition: str
-    accused: tuple[Accused, ...] = ()
-    passed: tuple[PassedOver, ...] = ()
-    good: frozenset[str] = frozenset()
-
-    @property
-    def run(self) -> str:
-        """What a reason calls it."""
-        return self.folder.resolve().name
 
 
 def read(folder: Path) -> Accusation:

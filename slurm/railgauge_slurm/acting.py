@@ -26,8 +26,11 @@ NOT_ALLOWED = ("invalid user id", "access/permission denied", "permission denied
 NEXT_ALLOWED = "the same as an operator (sacctmgr: AdminLevel=Operator), SlurmUser or root"
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A command to Slurm: `done` unless it was refused, as `said`, or this process ended before it."""
+class Done(msgspec.Struct, frozen=True, kw_only=True, rename={"node": "hostname"}):
+    """A command to Slurm: `done` unless it was refused, as `said`, or this process ended before it.
+
+    `node` is Slurm's name for the host; in the file it has a key that packs redact.
+    """
 
     host: str
     node: str

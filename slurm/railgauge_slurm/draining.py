@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from railgauge.errors import UsageError
-from railgauge_slurm.accused import Accusation, Accused, PassedOver
+from railgauge_slurm.accusation import Accusation, Accused, PassedOver
 from railgauge_slurm.nodes import (
     NAME,
     Node,

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from railgauge.errors import NotMeasuredError, unknown
-from railgauge_slurm.programs import ask
+from railgauge_slurm.prefix import PREFIX
+from railgauge_slurm.programs import PATIENCE, ask
 
-#: What every reason of ours begins with; nodes held for another one are somebody else's.
-PREFIX = "railgauge:"
 MOST_WORD = 64
 #: What Slurm takes as a name, and no list of hosts can be hidden in.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -59,9 +58,9 @@ def day_of(moment: float) -> str:
     return time.strftime("%Y%m%d", time.gmtime(moment))
 
 
-def all_nodes() -> tuple[Node, ...]:
+def all_nodes(timeout: float = PATIENCE) -> tuple[Node, ...]:
     """Every node of the cluster; raises NotMeasuredError and RefusedError."""
-    return parsed(ask([*_SHOW, "nodes"], _NEXT))
+    return parsed(ask([*_SHOW, "nodes"], _NEXT, timeout))
 
 
 def parsed(text: str) -> tuple[Node, ...]:

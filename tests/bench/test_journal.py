@@ -19,6 +19,7 @@ from railgauge.journal import (
     sample_path,
 )
 from railgauge.plan import Plan, cases
+from railgauge.rank_lists import decode_ranks, encode_ranks
 from railgauge.records import (
     FORMAT,
     Batch,
@@ -30,8 +31,6 @@ from railgauge.records import (
     Overlap,
     Result,
     Run,
-    decode_ranks,
-    encode_ranks,
     encode_runs,
 )
 

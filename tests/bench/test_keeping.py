@@ -16,7 +16,8 @@ from railgauge.journal import Folder, block_end, sample_path
 from railgauge.keeping import Keeper
 from railgauge.patterns import Group, Round, group_of
 from railgauge.plan import Plan, cases
-from railgauge.records import GroupResult, encode_ranks
+from railgauge.rank_lists import encode_ranks
+from railgauge.records import GroupResult
 from railgauge.samples import group_samples, seconds
 from railgauge.sampling import Outcome
 from railgauge.world import Place, on_rank_0

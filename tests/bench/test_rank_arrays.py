@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from railgauge.errors import NotMeasuredError
 from railgauge.rank_arrays import count_ranks, decode_all
-from railgauge.records import decode_ranks, encode_ranks
+from railgauge.rank_lists import decode_ranks, encode_ranks
 
 TEXTS = st.lists(st.sets(st.integers(0, 300)).map(lambda ranks: encode_ranks(sorted(ranks))))
 

@@ -14,6 +14,7 @@ from railgauge import patterns
 from railgauge.counting import Kind, Place, source_named
 from railgauge.journal import Folder
 from railgauge.plan import Case, Plan, cases
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Block,
@@ -27,7 +28,6 @@ from railgauge.records import (
     Result,
     Run,
     Wrong,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.topology import located

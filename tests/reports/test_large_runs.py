@@ -9,7 +9,8 @@ import pytest
 
 from railgauge.errors import NotMeasuredError
 from railgauge.journal import JOURNAL
-from railgauge.records import Wrong, decode_ranks
+from railgauge.rank_lists import decode_ranks
+from railgauge.records import Wrong
 from railgauge.samples import bandwidths, group_samples, seconds
 from railgauge.statistics import summarise
 from railgauge.units import NANOSECONDS

@@ -18,7 +18,8 @@ from railgauge_reports.acceptance import algebra
 from railgauge_reports.acceptance.answer import Finding
 from railgauge_reports.acceptance.faults import Fault
 from railgauge_reports.localise.suspects import Suspect
-from railgauge_slurm.accused import Accusation, Accused, PassedOver, _sorted_out, _weighed
+from railgauge_slurm.accusation import Accusation, Accused, PassedOver
+from railgauge_slurm.accused import _sorted_out, _weighed
 from railgauge_slurm.draining import parse_cap, to_drain, to_undrain
 from railgauge_slurm.nodes import Node, called, parsed, reason_of
 
@@ -288,7 +289,7 @@ case "$*" in
   *"show nodes") cat {folder}/nodes ;;
   *"show partitions") echo "PartitionName=bench Default=YES" ;;
   *) for word; do printf '%s|' "$word"; done >> {folder}/asked; echo >> {folder}/asked
-     grep -q "$3" {folder}/refused 2>/dev/null && {{ echo "$(cat {folder}/said)" >&2; exit 1; }}; true ;;
+     grep -q "$2" {folder}/refused 2>/dev/null && {{ echo "$(cat {folder}/said)" >&2; exit 1; }}; true ;;
 esac
 """
 
@@ -332,12 +333,12 @@ def test_applied_it_is_asked_of_slurm_and_kept_beside_the_run(stand_in, night, c
     assert main(["slurm", "drain", str(night.parent), "--apply", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert [(a["node"], a["done"]) for a in made["actions"]] == [("node2", True)]
-    assert (
-        stand_in / "asked"
-    ).read_text() == f"scontrol|update|nodename=node2|state=drain|{DRAIN}|\n"
+    assert (stand_in / "asked").read_text() == f"update|nodename=node2|state=drain|{DRAIN}|\n"
     main(["slurm", "drain", str(night), "--apply"])  # Slurm still shows it idle
     kept = json.loads((night / "drain.json").read_text())
-    assert [(entry["node"], entry["done"]) for entry in kept["actions"]] == [("node2", True)] * 2
+    assert [(entry["hostname"], entry["done"]) for entry in kept["actions"]] == [
+        ("node2", True)
+    ] * 2
 
 
 def test_refused_by_slurm_it_is_said_who_may_and_what_was_done(stand_in, night, capsys):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from railgauge.records import encode_ranks
+from railgauge.rank_lists import encode_ranks
 
 NAMED = 8  # of the outliers, so many are named
 

@@ -24,7 +24,7 @@ from railgauge.auditing.manifest import EMPTY, Manifest
 from railgauge.auditing.profiles import asked_for
 from railgauge.auditing.records import FORMAT, Finding, Read, Report, Taken
 from railgauge.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
-from railgauge.records import encode_ranks
+from railgauge.rank_lists import encode_ranks
 
 FABRIC = ("devices", "link")  # subjects that need an RDMA device
 

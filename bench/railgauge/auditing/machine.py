@@ -19,10 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from railgauge import counting
 from railgauge.auditing.manifest import EMPTY, Manifest
+from railgauge.counting import Reading
 from railgauge.hardware.links import natural
 from railgauge.launching.launchers import LOCAL_RANK_VARIABLES, launcher_rank
-from railgauge.linux import dcb, ethtool
+from railgauge.linux import dcb, ethtool, kernel_log
 from railgauge.linux.sysfs import entries, raw
 
 #: (PCI vendor, class) of GPUs: NVIDIA's, AMD's display controllers and processing accelerators.
@@ -152,6 +154,19 @@ class Kernel:
         found = os.statvfs(path)
         return found.f_blocks * found.f_frsize
 
+    def filesystem_free(self, path: Path) -> tuple[int, int]:
+        """(bytes that others than root may still use, size) of the file system there; raises OSError."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+    def messages(self) -> list[tuple[float, str]]:
+        """The kernel's log; raises OSError."""
+        return kernel_log.messages()
+
+    def nvml(self, sysfs: Path) -> list[Reading]:
+        """What NVML says of every GPU; raises OSError."""
+        return list(counting.source_named("nvml").read(counting.Roots(sysfs)))
+
     def release(self) -> str:
         """`uname -r`."""
         return platform.release()
@@ -275,6 +290,14 @@ class Machine:
         except (OSError, ValueError) as error:
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
             return Unknown(f"DCB of {netdev}: {why}", f"sudo mlnx_qos -i {netdev}")
+
+    @functools.cached_property
+    def nvml(self) -> dict[str, Reading] | Unknown:
+        """NVML's counters and states, by PCI address (`gpuN` of one that NVML does not hand out)."""
+        try:
+            return {reading.place.device: reading for reading in self.kernel.nvml(self.sysfs)}
+        except OSError as error:
+            return Unknown(f"NVML: {error.strerror or error}", "nvidia-smi")
 
     @functools.cached_property
     def variables(self) -> dict[str, tuple[str, str]]:

@@ -53,6 +53,10 @@ def _judge_present(value: Any, asked: Asked) -> Judged:
         return Judged(
             "FAIL", "every device of the manifest", f"missing: {', '.join(value['missing'])}"
         )
+    wanted = asked.manifest.nics
+    if wanted is not None:
+        right = len(active) >= wanted
+        return rated(right, "FAIL", f"{wanted} ports ACTIVE (manifest)", shown)
     if not asked.rdma:
         return outside("no RDMA device, and no profile that wants one")
     return rated(bool(active), "FAIL", f"RDMA ports that are ACTIVE ({asked.profile})", shown)
@@ -118,7 +122,7 @@ def _rails_for_gpus(machine: Machine) -> Any:
 
 
 def _judge_rails(value: Any, asked: Asked) -> Judged:
-    if asked.manifest.devices:
+    if asked.manifest.devices or asked.manifest.nics is not None:
         return outside("the manifest says it")
     expected = f"{value['ports']} ports of {value['Gbps']} Gb/s, as such nodes are built"
     return rated(value["fast"] >= value["ports"], "WARN", expected, f"{value['fast']} such ports")

@@ -67,11 +67,12 @@ def _rate(machine: Machine) -> Iterable[Item]:
         yield from none_of(NO_RDMA)
 
 
-def _judge_rate(value: Any, _asked: Asked) -> Judged:
+def _judge_rate(value: Any, asked: Asked) -> Judged:
     found = f"{value['Gbps']:g} Gb/s" + (f" ({value['width']})" if value["width"] else "")
-    if value["wanted"] is None:
+    wanted = asked.manifest.rate_Gbps if value["wanted"] is None else value["wanted"]
+    if wanted is None:
         return told("a manifest would say", found)
-    return rated(value["Gbps"] >= value["wanted"], "FAIL", f"{value['wanted']:g} Gb/s", found)
+    return rated(value["Gbps"] >= wanted, "FAIL", f"{wanted:g} Gb/s", found)
 
 
 def _speeds(_machine: Machine, port: Port) -> Any:

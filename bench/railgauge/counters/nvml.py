@@ -26,6 +26,8 @@ FIELDS: Mapping[str, tuple[str, Kind]] = {
     "retired_pages_uncorrected": ("RETIRED_DBE", Kind(canonical=("memory_retired",))),
     "remapped_rows_corrected": ("REMAPPED_COR", Kind(canonical=("memory_retired",))),
     "remapped_rows_uncorrected": ("REMAPPED_UNC", Kind(canonical=("memory_retired",))),
+    "remapping_pending": ("REMAPPED_PENDING", Kind(arithmetic="state")),
+    "retirement_pending": ("RETIRED_PENDING", Kind(arithmetic="state")),
     "remapping_failed": ("REMAPPED_FAILURE", Kind(arithmetic="state", canonical=("memory_worn",))),
     "pcie_replays": ("PCIE_REPLAY_COUNTER", Kind(canonical=("pcie_replay",))),
     "pcie_replay_rollovers": ("PCIE_REPLAY_ROLLOVER_COUNTER", Kind(canonical=("pcie_replay",))),

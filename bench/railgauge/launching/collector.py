@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from railgauge.records import encode_ranks
+from railgauge.rank_lists import encode_ranks
 
 GRACE_SECONDS = 1.0  # for answers
 NAMED_RANKS = 8  # of those accused, the first ones are listed with host and pid

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import os
 import re
@@ -23,6 +22,7 @@ from railgauge.errors import HangError, InterruptedRunError, NotMeasuredError, R
 from railgauge.launching.collector import GRACE_SECONDS, Collector
 from railgauge.launching.launchers import embedded_library, no_mpi, one_host
 from railgauge.launching.watchdog import CONTROL, shared_memory
+from railgauge.linux.parents import end_with_parent
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 LOOK_SECONDS = 0.2
@@ -304,8 +304,3 @@ def _signal(pid: int, number: signal.Signals) -> None:
             os.kill(pid, number)
         else:
             os.killpg(-pid, number)
-
-
-def end_with_parent() -> None:
-    """In the child: be sent SIGTERM when the parent dies (prctl PR_SET_PDEATHSIG = 1)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

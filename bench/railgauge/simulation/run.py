@@ -24,6 +24,7 @@ from railgauge.gather import pressure_of, result_of, with_fairness
 from railgauge.journal import Folder
 from railgauge.patterns import Flow, Group, Round
 from railgauge.plan import Case, Plan, cases
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Choice,
@@ -35,7 +36,6 @@ from railgauge.records import (
     Record,
     Result,
     Run,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.repeating import repeated, repetitions

@@ -8,7 +8,8 @@ from railgauge.journal import Folder, sample_path
 from railgauge.needs import columns_of
 from railgauge.patterns import Round
 from railgauge.plan import Case, Plan
-from railgauge.records import Block, FlowBlock, encode_ranks
+from railgauge.rank_lists import encode_ranks
+from railgauge.records import Block, FlowBlock
 from railgauge.samples import Rows
 from railgauge.simulation.stamps import Stamps
 from railgauge.simulation.times import Loaded

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from railgauge.patterns import PAIRWISE
-from railgauge.records import decode_ranks
+from railgauge.rank_lists import decode_ranks
 from railgauge_reports.acceptance import checklist
 from railgauge_reports.acceptance.answer import Coverage, StageResult
 from railgauge_reports.acceptance.planning import Asked

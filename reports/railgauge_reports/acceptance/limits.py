@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from railgauge.records import decode_ranks
+from railgauge.rank_lists import decode_ranks
 from railgauge.units import format_seconds, format_size
 from railgauge_reports.acceptance.algebra import FAIL, INCONCLUSIVE
 from railgauge_reports.acceptance.answer import Finding, HeldLimit

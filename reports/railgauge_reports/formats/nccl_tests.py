@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from railgauge.records import decode_ranks
+from railgauge.rank_lists import decode_ranks
 from railgauge_reports.frame_parts import records as _records
 from railgauge_reports.group_table import table_of
 from railgauge_reports.groups import group_text

@@ -20,6 +20,7 @@ from railgauge.journal import PLAN, Folder
 from railgauge.operations import entry_of
 from railgauge.patterns import ISOLATED, circle
 from railgauge.plan import Case, Plan
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Block,
@@ -32,7 +33,6 @@ from railgauge.records import (
     Result,
     Run,
     Wrong,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.units import NANOSECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from railgauge.records import decode_ranks
+from railgauge.rank_lists import decode_ranks
 from railgauge.units import format_size
 from railgauge_reports.cells import NOTHING, significant
 from railgauge_reports.counters import events

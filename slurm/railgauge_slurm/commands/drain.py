@@ -13,7 +13,7 @@ import msgspec
 from railgauge.errors import EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
-    from railgauge_slurm.accused import Accusation
+    from railgauge_slurm.accusation import Accusation
     from railgauge_slurm.acting import Done
     from railgauge_slurm.draining import Decided
 
@@ -119,7 +119,8 @@ def _talk(said: Accusation | None, decided: Decided, partition: str) -> None:
     if decided.limit:
         where = f" in partition {partition}" if partition else ""
         lines.append(f"at most {decided.limit}{where}, {decided.held} held already")
-    lines += [f"{action.node}: {action.why}" for action in decided.actions]
+    verb = "drain" if decided.limit else "give back"
+    lines += [f"{verb} {action.node}: {action.why}" for action in decided.actions]
     lines += [f"left alone: {entry.who}: {entry.why}" for entry in decided.left]
     lines += [] if decided.actions else ["nothing to do"]
     for line in lines:

@@ -17,6 +17,7 @@ from railgauge.auditing.machine import Kernel, Machine
 from railgauge.auditing.manifest import EMPTY, Manifest
 from railgauge.auditing.reading import readings
 from railgauge.auditing.records import Finding, Report, Taken
+from railgauge.counting import Place, Reading
 from railgauge.linux import dcb, ethtool
 
 GEN5 = {"current_link_speed": "32.0 GT/s PCIe", "max_link_speed": "32.0 GT/s PCIe"}
@@ -50,6 +51,16 @@ def configuration(acs: int = 0, ats: int = 0, control: int = 0x5936) -> bytes:
     return bytes(data)
 
 
+def gpu_reading(address: str, unknown: dict[str, str] | None = None, **values: int) -> Reading:
+    """What NVML says of a GPU; a value that is not named stands at 0."""
+    names = (
+        *("ecc_uncorrected", "remapping_pending", "retirement_pending", "remapping_failed"),
+        *("reason_hw_slowdown", "reason_hw_thermal", "reason_hw_power_brake", "reason_idle"),
+    )
+    zero = {} if unknown else dict.fromkeys(names, 0)
+    return Reading(Place("nvml", address), zero | values, unknown or {})
+
+
 class FakeKernel(Kernel):
     """Answers as told; an exception among the answers is raised."""
 
@@ -61,6 +72,9 @@ class FakeKernel(Kernel):
         self.limits: dict[str, int | None] = {"MEMLOCK": None, "NOFILE": 1 << 20, "STACK": 8 << 20}
         self.cpus = frozenset(range(4))
         self.shm: Any = 64 << 30
+        self.free: Any = (60 << 30, 64 << 30)
+        self.log: Any = [(5.0, "NVRM: loading NVIDIA UNIX Open Kernel Module"), (6.0, "eth0: up")]
+        self.gpus: Any = None
         self.uname = "6.8.0-50-generic"
         self.nccl = "2.27.3"
 
@@ -91,6 +105,17 @@ class FakeKernel(Kernel):
 
     def filesystem_nbytes(self, _path: Path) -> int:
         return self._told(self.shm)
+
+    def filesystem_free(self, _path: Path) -> tuple[int, int]:
+        return self._told(self.free)
+
+    def messages(self) -> list[tuple[float, str]]:
+        return self._told(self.log)
+
+    def nvml(self, sysfs: Path) -> list[Reading]:
+        every = sorted((sysfs / "bus/pci/devices").glob("*/class"))
+        gpus = [file.parent.name for file in every if file.read_text().startswith("0x0302")]
+        return self._told([gpu_reading(a) for a in gpus] if self.gpus is None else self.gpus)
 
     def release(self) -> str:
         return self.uname
@@ -179,7 +204,8 @@ class Node:
             self.port(rail), state="4: ACTIVE", phys_state="5: LinkUp", rate="400 Gb/sec (4X NDR)"
         )
         self.files(self.port(rail), link_layer=self.layer, lid="0x12", sm_lid="0x1", sm_sl="0")
-        self.write(f"{self.port(rail)}/counters/link_downed", 0)
+        for counter in ("link_downed", "symbol_error", "port_xmit_discards"):
+            self.write(f"{self.port(rail)}/counters/{counter}", 0)
         self.write(f"sys/kernel/config/rdma_cm/{device}/ports/1/default_roce_tos", "106")
         gids = {0: ("fe80::1", "IB/RoCE v1"), 1: ("fe80::1", "RoCE v2")}
         gids |= {
@@ -212,6 +238,7 @@ class Node:
         self.write("proc/sys/net/ipv4/tcp_ecn", 2)
         self.write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never")
         self.write("sys/module/mlx5_core/version", "24.10-1.1.4")
+        self.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc")
         self.write("etc/systemd/logind.conf", "[Login]\n#RemoveIPC=yes\nRemoveIPC=no")
         self.write("sys/devices/system/node/node0/cpulist", "0-3")
         self.write("sys/devices/system/node/node1/cpulist", "4-7")
@@ -258,6 +285,12 @@ class Audit:
         for finding in self.report.findings:
             made.setdefault(finding.check, set()).add(finding.status)
         return made
+
+
+@pytest.fixture(name="gpu_reading")
+def _gpu_reading() -> Callable[..., Reading]:
+    """`gpu_reading("0000:14:00.0", ecc_uncorrected=1)`: what NVML says of a GPU."""
+    return gpu_reading
 
 
 @pytest.fixture(name="configuration")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 
 import msgspec
 import pytest
@@ -113,6 +114,10 @@ def gids(**entries):
 def no_links(node):
     for path in node.root.glob("sys/devices/pci0000:10/**/*link*"):
         path.unlink()
+
+
+def no_network(node):
+    shutil.rmtree(node.root / "sys/class/net")
 
 
 def no_modules(node):
@@ -339,7 +344,65 @@ BROKEN = [
     ("modules", write("proc/modules", "ib_core 1 0 - Live 0x0"), "FAIL", "rdma_cm"),
 ]
 
+CLOCK = "sys/devices/system/clocksource/clocksource0/current_clocksource"
+GPUS = ("0000:14:00.0", "0000:1c:00.0")
+
+
+def gpus(unknown=None, **values):
+    """NVML says so of the second GPU."""
+
+    def change(node):
+        node.kernel.gpus = [node.gpu_reading(GPUS[0]), node.gpu_reading(GPUS[1], unknown, **values)]
+
+    return change
+
+
+def xid(seconds, number):
+    text = f"NVRM: Xid (PCI:0000:14:00): {number}, pid='<unknown>', name=<unknown>"
+    return lambda node: setattr(node.kernel, "log", [(seconds, text)])
+
+
+BROKEN += [
+    ("rdma_devices", manifest(nics=3), "FAIL", "2 ports active"),
+    ("port_rate", manifest(rate_Gbps=800), "FAIL", "400 Gb/s"),
+    (
+        "network_devices",
+        both(manifest(netdevs=("eth0", "eth1")), write("{net}/operstate", "lowerlayerdown")),
+        *("FAIL", "lowerlayerdown, 400 Gb/s"),
+    ),
+    ("network_devices", manifest(netdevs=("bond0",)), "FAIL", "absent"),
+    ("port_errors", write("{port}/counters/symbol_error", 11), "WARN", "symbol_error 10.6 a day"),
+    (
+        "port_errors",
+        both(manifest(errors_per_day=5), write("{port}/counters/port_xmit_discards", 6)),
+        *("FAIL", "port_xmit_discards 5.76 a day"),
+    ),
+    ("pci_answers", write("{gpu}/config", b"\xff" * 64), "FAIL", "fallen off the bus"),
+    ("shared_memory_free", kernel(free=(3 << 30, 64 << 30)), "FAIL", "3.2 of 68.7 GB free"),
+    ("clocksource", write(CLOCK, "hpet"), "WARN", "hpet"),
+    ("clocksource", manifest(clocksource="kvm-clock"), "FAIL", "tsc"),
+    ("gpus_answer", gpus({"*": "GPU is lost"}), "FAIL", "1 of 2; 0000:1c:00.0: GPU is lost"),
+    ("gpus_answer", kernel(gpus=[]), "WARN", "0 of 2; 0000:14:00.0: not shown"),
+    ("gpu_memory", gpus(ecc_uncorrected=2), "FAIL", "ecc_uncorrected 2"),
+    ("gpu_memory", gpus(remapping_pending=1), "FAIL", "remapping_pending 1"),
+    ("gpu_clocks", gpus(reason_hw_power_brake=1), "FAIL", "hw_power_brake 1"),
+    ("gpu_xid", xid(89000, 79), "FAIL", "Xid 79 on 0000:14:00 1 times"),
+    ("gpu_xid", xid(80000, 79), "WARN", "Xid 79"),
+]
+
 HIDDEN = [
+    ("network_devices", both(manifest(netdevs=("eth0",)), no_network), "No such file"),
+    ("port_errors", remove("{port}/counters/*"), "No such file"),
+    ("port_errors", remove("proc/uptime"), "No such file"),
+    ("pci_answers", remove("{gpu}/config"), "No such file"),
+    ("shared_memory_free", kernel(free=DENIED), "no permission"),
+    ("shared_memory_free", kernel(free=(0, 0)), "has no size"),
+    ("clocksource", remove(CLOCK), "No such file"),
+    ("gpus_answer", kernel(gpus=OSError(0, "NVML does not start", "NVML")), "does not start"),
+    ("gpu_memory", gpus({"*": "GPU is lost"}), "GPU is lost"),
+    ("gpu_clocks", kernel(gpus=OSError(0, "NVML does not start", "NVML")), "does not start"),
+    ("gpu_xid", kernel(log=DENIED), "no permission"),
+    ("gpu_xid", both(xid(80000, 79), remove("proc/uptime")), "No such file"),
     ("port_state", remove("{port}/state"), "No such file"),
     ("port_rate", write("{port}/rate", "unknown"), "not a number: 'unknown'"),
     ("netdev_speed", write("{net}/speed", -1), "gives no speed"),
@@ -412,8 +475,8 @@ HIDDEN = [
 
 
 @pytest.fixture(autouse=True)
-def _configuration(node, configuration):
-    node.configuration = configuration
+def _configuration(node, configuration, gpu_reading):
+    node.configuration, node.gpu_reading = configuration, gpu_reading
 
 
 def test_a_healthy_node_has_no_failure_and_no_warning_but_for_its_number_of_rails(node):
@@ -424,6 +487,14 @@ def test_a_healthy_node_has_no_failure_and_no_warning_but_for_its_number_of_rail
     unknown = {f.check for f in audit.report.findings if f.status == "UNKNOWN"}
     assert unknown == {"peer_memory_errors"}
     assert (audit.report.verdict, audit.report.exit_code) == ("PASS", 0)
+
+
+def test_network_devices_that_the_site_names_are_up(node):
+    node.manifest = Manifest(netdevs=("eth0", "eth1"), nics=2, rate_Gbps=400)
+    audit = node.audit()
+    for check in ("network_devices", "rdma_devices", "port_rate"):
+        assert audit.worst(check).status == "PASS"
+    assert audit.worst("rails_for_gpus").status == "NOT APPLICABLE"
 
 
 def test_a_node_of_eight_rails_has_what_its_gpus_want(make_node):
@@ -472,7 +543,8 @@ def test_every_check_has_a_case_that_passes_one_that_is_bad_and_one_that_is_unkn
         "gpu_nic_distance",
     }  # tests of their own
     unknown = {check for check, *_ in HIDDEN} | {"subnet_manager", "gpu_nic_distance"}
-    assert set(every) - good == NEVER_READ | {"rails_for_gpus"}  # which wants eight
+    # one wants eight, the other a manifest
+    assert set(every) - good == NEVER_READ | {"rails_for_gpus", "network_devices"}
     assert {n for n, c in every.items() if c.worst != "INFO"} - bad == NEVER_READ | {"dcbx_owner"}
     switches = {name for name in every if name.startswith("nccl_")}  # variables can always be read
     assert set(every) - unknown - switches - NEVER_READ <= ALWAYS_READ

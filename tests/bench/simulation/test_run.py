@@ -13,7 +13,8 @@ from railgauge.errors import EXIT_HANG, EXIT_INTERRUPTED, EXIT_PASS, HangError
 from railgauge.journal import Folder, read_block, read_journal
 from railgauge.plan import Plan, cases
 from railgauge.plan_rules import validate
-from railgauge.records import Block, End, Note, Result, Run, decode_ranks
+from railgauge.rank_lists import decode_ranks
+from railgauge.records import Block, End, Note, Result, Run
 from railgauge.samples import group_samples, seconds
 from railgauge.simulation import faults
 from railgauge.simulation.cost import simulated_seconds

@@ -19,6 +19,7 @@ from railgauge.gather import result_of
 from railgauge.journal import Folder
 from railgauge.patterns import Round
 from railgauge.plan import Plan, cases
+from railgauge.rank_lists import encode_ranks
 from railgauge.records import (
     FORMAT,
     Block,
@@ -29,7 +30,6 @@ from railgauge.records import (
     Moved,
     Result,
     Run,
-    encode_ranks,
     encode_runs,
 )
 from railgauge.topology import located
