@@ -38,6 +38,14 @@ def run_command(
     return [*launcher, *run, *arguments, "--output", str(folder)]
 
 
+def journal_bytes(folder: Path) -> int:
+    """How long the journal of a run folder is, 0 where there is none: it grows as soon as a run begins."""
+    try:
+        return (folder / JOURNAL).stat().st_size
+    except OSError:
+        return 0
+
+
 def measure(
     command: Sequence[str],
     folder: Path,
@@ -50,6 +58,7 @@ def measure(
     What it printed is kept beside the folder, in a .txt. `again` is the command that goes on. Raises
     HangError after `timeout` seconds.
     """
+    before = journal_bytes(folder)
     try:
         done = execute(command, os.environ, timeout)
     except OSError as missing:
@@ -58,7 +67,7 @@ def measure(
     said = done.stderr or done.stdout
     folder.with_suffix(".txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     code = done.returncode
-    if (folder / JOURNAL).exists():
+    if journal_bytes(folder) > before:  # else its last word is of an earlier launch
         # launchers rewrite codes: the truth is in the folder
         try:
             code = judge(read(folder)).exit_code

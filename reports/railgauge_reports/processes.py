@@ -15,6 +15,10 @@ QUOTED_LINES = 12
 #: What a process is sent to end it, and the seconds it then has. `railgauge run` ends its ranks between
 #: two chunks at the first SIGTERM and at once at the second; killed, it would leave them behind for a while.
 ENDING = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
+#: Launchers that kill their ranks at SIGTERM, and what they hand on to them instead, which `railgauge run`
+#: takes for SIGTERM. srun 22.05 answers SIGTERM with "forcing job termination" (seen on a real Slurm).
+HANDED_ON = {"srun": signal.SIGUSR2}
+HANDED_ON_SECONDS = 30.0
 
 
 def execute(
@@ -43,12 +47,18 @@ def execute(
             "  next: a larger --timeout, or fewer --iterations"
         ) from None
     finally:
-        _end(process)
+        _end(process, stopping(command))
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    for number, seconds in ENDING:
+def stopping(command: Sequence[str]) -> signal.Signals:
+    """The signal at which a command, a launcher or one without, ends what it runs between two chunks."""
+    return HANDED_ON.get(os.path.basename(command[0]), signal.SIGTERM)
+
+
+def _end(process: subprocess.Popen[str], first: signal.Signals) -> None:
+    handed_on = () if first == signal.SIGTERM else ((first, HANDED_ON_SECONDS),)
+    for number, seconds in (*handed_on, *ENDING):
         if process.poll() is not None:
             break
         with contextlib.suppress(ProcessLookupError):

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from railgauge.errors import UsageError
+from railgauge_reports.processes import stopping
 
 Count = Annotated[int, Meta(ge=1)]
 #: sbatch reads a line with one of these words as the border of a heterogeneous job, wherever they stand.
@@ -74,6 +75,11 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         number = "%A_%a" if self.blocks else "%j"
         return f"{self.folder.replace('%', '%%')}/slurm-{number}.out"
+
+    @property
+    def stop(self) -> str:
+        """The signal that the command takes for "end between two chunks": USR2 of srun, else TERM."""
+        return stopping(self.command).name.removeprefix("SIG")
 
     def folders(self) -> tuple[str, ...]:
         """The folder of the measurement, or of every block."""

@@ -87,11 +87,14 @@ def hand_over(output: Path, name: str) -> int:
 
 
 class Signals:
-    """Remembers that the run was asked to stop; a chunk later all ranks agree to."""
+    """Remembers that the run was asked to stop; a chunk later all ranks agree to.
+
+    SIGUSR2 is what srun hands on: it kills its ranks at SIGTERM.
+    """
 
     def __init__(self) -> None:
         self.seen = False
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def forget(self) -> None:

@@ -14,7 +14,7 @@ from railgauge.errors import EXIT_NOT_MEASURED, EXIT_PASS, RailgaugeError
 from railgauge.journal import PLAN, Folder, write_synced
 from railgauge.launching.launchers import python_module
 from railgauge.plan import Plan
-from railgauge_reports.launched import measure, run_command
+from railgauge_reports.launched import journal_bytes, measure, run_command
 from railgauge_reports.processes import execute, quoted
 from railgauge_reports.stored import read_run
 
@@ -73,6 +73,20 @@ class Launched:
         self._python = python
 
     def run(self, plan: Plan, folder: Path) -> Ended:
+        """A launcher whose ranks did not come as far as the journal is tried once more.
+
+        Now and then MPI does not start under srun, by pmi2 (Slurm 22.05 with MPICH 5.0.2, a request read in two
+        pieces) and by pmix (open-mpi/ompi issue 12495): that says nothing of the fabric.
+        """
+        before = journal_bytes(folder)
+        first = self._run(plan, folder)
+        began = journal_bytes(folder) > before or not self._launcher
+        if began or first.exit_code != EXIT_NOT_MEASURED:
+            return first
+        code, message = self._run(plan, folder)
+        return Ended(code, message or f"at the second try; the first: {first.message}")
+
+    def _run(self, plan: Plan, folder: Path) -> Ended:
         file = folder.parent / f"{folder.name}.{PLAN}"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_synced(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
