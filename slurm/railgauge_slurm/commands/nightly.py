@@ -51,7 +51,9 @@ _COUNT = click.IntRange(min=1)
 @click.option("--variable", "variables", multiple=True, help="NAME=VALUE of the jobs. Repeatable.")
 @click.option("--waivers", help="A TOML file of waivers.")
 @click.option("--option", "options", multiple=True, help="Of railgauge slurm submit. Repeatable.")
-@click.option("--adaptive/--no-adaptive", default=None, help="Look closer at suspects.  [default: do]")
+@click.option(
+    "--adaptive/--no-adaptive", default=None, help="Look closer at suspects.  [default: do]"
+)
 @click.option(
     "--drain", metavar="advise|apply|off", help="Nodes that a night is sure of.  [default: advise]"
 )
@@ -287,7 +289,6 @@ def _dry_run(folder: Path, typed: Mapping[str, Any]) -> int:
 
 def _would_go(folder: Path, settings: Nightly, now: float) -> list[str]:
     from railgauge_reports.history.gate import gate_of
-
     from railgauge_slurm.nightly.reporting import planned_pruning
 
     try:

@@ -45,7 +45,7 @@ def confirm_same(
 
 
 def again(folder: Path, tell: Callable[[str], None]) -> None:
-    """Go on with an acceptance of which a run could not be measured: its launcher failed, its node was busy."""
+    """Go on with an acceptance of which a run could not be measured: a launch failed, a node was busy."""
     kept = read_kept(folder)
     if not any(ran.exit_code == EXIT_NOT_MEASURED for ran in kept.ran):
         return
@@ -61,7 +61,7 @@ def launcher_of(folder: Path) -> tuple[str, ...]:
 
 
 def _ask_others(history: Path, folder: Path, settings: Nightly, gate: Gate) -> str:
-    """Submit the run on other nodes and a report after it; says so, or why there are no such nodes."""
+    """Submit the run on other nodes and a report after it; what was done, or why there are none."""
     if gate.simulated:
         return "not confirmed on other nodes: a modelled cluster has none"
     hosts = gate.tonight.hosts

@@ -35,7 +35,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     """slurm-night.json: what was asked of Slurm, by whom, and what came of it besides measurements.
 
     `submitted` is the clock of `host`. `job` "" and `refused`: why Slurm took none. `report` and `other` are
-    the ids of the jobs that report, and that confirm on other nodes. `notes` are sentences for people.
+    the ids of the jobs that report, and that confirm on other nodes. `acted`: nodes were drained for it, or
+    would have been: that is done once. `notes` are sentences for people.
     """
 
     format: int
@@ -49,6 +50,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     report: str = ""
     other: str = ""
     refused: str = ""
+    acted: bool = False
     notes: tuple[str, ...] = ()
 
     def noted(self, *sentences: str) -> Night:

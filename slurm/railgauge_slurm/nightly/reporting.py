@@ -117,7 +117,7 @@ def faults(history: Path, gate: Gate) -> list[str]:
     except RailgaugeError as error:
         return [str(error).splitlines()[0]]
     accused = [fault for fault in found if fault.hosts and fault.verdict in COUNTING]
-    told = [f"{fault.brief()}: {fault.sentence()}" for fault in accused[:MOST_FAULTS]]
+    told = [fault.brief() for fault in accused[:MOST_FAULTS]]
     left = len(accused) - len(told)
     return [*told, *([f"{left} more nodes or paths are accused by the night"] if left > 0 else [])]
 
@@ -125,23 +125,28 @@ def faults(history: Path, gate: Gate) -> list[str]:
 def drain_commands(
     history: Path, settings: Nightly | None, gate: Gate, tell: Callable[[str], None]
 ) -> list[str]:
-    """Commands that drain who the night confirmed; with `drain = "apply"` they are carried out.
+    """What to type to drain who the night is sure of; with `drain = "apply"` it is done, once a night.
 
-    `railgauge slurm drain` decides, and keeps to the cap. Where it cannot, that is told and nothing is drained.
+    `railgauge slurm drain` decides, and keeps to the cap; where it cannot, that is told. A night that has been
+    acted on is only advised on: its nodes may have been repaired since.
     """
     if settings is None or settings.drain == "off" or gate.simulated:
         return []
-    night = history / gate.tonight.folder
-    words = ["slurm", "drain", str(night), f"--max-drain={settings.max_drain:g}%"]
+    folder = history / gate.tonight.folder
+    words = ["slurm", "drain", str(folder), f"--max-drain={settings.max_drain:g}%"]
     words += [f"--partition={settings.partition}"] if settings.partition else []
-    words += ["--apply"] if settings.drain == "apply" else []
+    night = nights.read_night(folder)
+    acting = settings.drain == "apply" and night is not None and not night.acted
+    if night is not None and acting:
+        nights.write_night(folder, msgspec.structs.replace(night, acted=True))
     with outside():
-        done = execute(python_module("railgauge", *words), os.environ, DRAIN_SECONDS)
+        own = python_module("railgauge", *words, *["--apply"] * acting)
+        done = execute(own, os.environ, DRAIN_SECONDS)
     for line in done.stderr.splitlines():
         tell(f"drain: {line}")
-    if done.returncode or not done.stdout.strip():
+    if done.returncode or acting or not done.stdout.strip():
         return []
-    return [shlex.join(["railgauge", *words])] if settings.drain == "advise" else []
+    return [shlex.join(["railgauge", *words])]
 
 
 # what became of nights ------------------------------------------------------------------------------
