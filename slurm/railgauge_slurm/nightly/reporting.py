@@ -127,8 +127,8 @@ def drain_commands(
 ) -> list[str]:
     """What to type to drain who the night is sure of; with `drain = "apply"` it is done, once a night.
 
-    `railgauge slurm drain` decides, and keeps to the cap; where it cannot, that is told. A night that has been
-    acted on is only advised on: its nodes may have been repaired since.
+    `railgauge slurm drain` decides, and keeps to the cap; where it cannot, that is told. A night that has
+    been acted on is only advised on: its nodes may have been repaired since.
     """
     if settings is None or settings.drain == "off" or gate.simulated:
         return []
