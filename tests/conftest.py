@@ -60,6 +60,7 @@ def rig() -> Callable[[str], ModuleType]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # a dataclass looks its module up
         spec.loader.exec_module(module)
         return module
 

@@ -1,7 +1,7 @@
 """Run folder -> pandas: one row per case, round and group, and one row per iteration.
 
 Everything measured is a pure function of the journal and the raw samples. A value that cannot be
-had is NA, never 0.
+had is NA, never 0. Of a run whose samples were dropped (`thinned`) the rows are those kept in their place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from railgauge_reports.groups import Groups
 from railgauge_reports.lossless.paused import Pauses, pauses_of
 from railgauge_reports.result_columns import measured_columns, paused_columns, planned_columns
 from railgauge_reports.stored import Measured, Missed, Pair, StoredRun, read_run
+from railgauge_reports.thinned import is_thinned, kept_rows
 
 #: Columns that every later version keeps, in this order (the contract of `--format csv`).
 CONTRACT = {
@@ -127,11 +128,19 @@ def frame_of_runs(runs: Sequence[StoredRun]) -> pd.DataFrame:
     One frame of a thousand small runs costs little more than one of its own for ten of them.
     """
     parts = Parts({"run": "Int64"} | COLUMNS)
+    thinned: list[pd.DataFrame] = []
     for number, stored in enumerate(runs):
+        if is_thinned(stored.folder):
+            thinned.append(kept_rows(stored.folder, number, COLUMNS))
+            continue
         part = partial(_part, stored, pauses_of(stored))
         for rows, cells in _in_order(part, stored):
             parts.add(rows, {"run": number} | cells)
-    return _with_impact(parts.frame())
+    frame = _with_impact(parts.frame())
+    if not thinned:
+        return frame
+    whole = [part for part in (frame, *thinned) if len(part)] or [frame]
+    return pd.concat(whole).sort_values("run", kind="stable", ignore_index=True)
 
 
 def _part(stored: StoredRun, paused: Pauses, pair: Pair) -> tuple[int, dict[str, Cells]]:

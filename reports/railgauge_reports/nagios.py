@@ -85,7 +85,7 @@ def gate_line(gate: Gate) -> str:
         *(f"{state}={counted[state]};;;0" for state in states),
         f"missing_nights={sum(night.state == 'missing' for night in gate.nights)};;;0",
     ]
-    return f"{_head(code(gate.verdict.exit_code), text)} | {' '.join(metrics)}"
+    return f"{head(code(gate.verdict.exit_code), text)} | {' '.join(metrics)}"
 
 
 def failure(error: RailgaugeError) -> str:

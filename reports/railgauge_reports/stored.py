@@ -27,6 +27,7 @@ from railgauge.schedules import Round
 from railgauge.topology import Topology, located
 from railgauge_reports.group_table import compact
 from railgauge_reports.nodes import RecordedNode, nodes_of
+from railgauge_reports.thinned import THINNED, is_thinned
 
 Pair = tuple[int, int]  # index of the case, index of the round
 
@@ -215,6 +216,8 @@ def read_run(folder: Path, called: Path | None = None) -> StoredRun:
             notes[record.text] = None
         else:
             end = record
+    if is_thinned(folder):
+        notes[THINNED] = None
     return StoredRun(
         folder=folder,
         plan=read_stored_plan(folder),
