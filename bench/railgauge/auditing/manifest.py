@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from railgauge.decoding import NOT_FITTING, told
 from railgauge.errors import UsageError, unknown
 
 PROFILES = ("ib", "roce-lossless", "roce-ecn-only", "roce-lossy", "efa")
@@ -63,10 +64,10 @@ def read_manifest(path: Path) -> Manifest:
             f"--manifest {path}: {error.strerror or error}.\n"
             "  expected: a TOML file that this user may read"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_FITTING as error:
         raise UsageError(
-            f"--manifest {path}: {error}.\n"
-            "  expected: TOML with profile, priorities, dscp, mtu, gpus and [devices.NAME]"
+            f"--manifest {path}: {told(error, Manifest)}\n"
+            "  next: correct the file (TOML: profile, priorities, dscp, mtu, gpus, [devices.NAME])"
         ) from error
     if made.profile is not None and made.profile not in PROFILES:
         said = f"change it in {path}, or railgauge audit --profile NAME, which wins over it"
