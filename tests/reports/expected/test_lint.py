@@ -202,6 +202,7 @@ def test_toml_json_and_csv_say_the_same(tmp_path):
     texts = {
         "a.toml": toml,
         "a.json": json.dumps({**default, "threshold": rows}),
+        "p.json": json.dumps({**default, "thresholds": rows}),
         "b.json": json.dumps([default | row for row in rows]),
         "a.csv": "\n".join([",".join(names), *lines]),
     }
