@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from railgauge import clusters
+from railgauge.decoding import NOT_FITTING, told
 from railgauge.errors import UsageError
 from railgauge.hardware.bounds import payload_share
 from railgauge.topology import Leaves, Topology, located
@@ -161,8 +162,10 @@ def read_toml(path: Path, option: str, kind: type[Any]) -> Any:
             f"{option} {path}: cannot be read ({error.strerror or error}).\n"
             "  expected: a TOML file, or a name that ships\n  next: railgauge list"
         ) from None
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise UsageError(f"{option} {path}: {error}\n  next: correct the file") from None
+    except NOT_FITTING as error:
+        raise UsageError(
+            f"{option} {path}: {told(error, kind)}\n  next: correct the file"
+        ) from None
 
 
 def check_cluster(cluster: Cluster, where: str) -> Cluster:

@@ -14,6 +14,7 @@ import msgspec
 from railgauge import patterns
 from railgauge.backends import Offers, offers_of
 from railgauge.cluster import Cluster
+from railgauge.decoding import told
 from railgauge.dtypes import dtype_named
 from railgauge.errors import UsageError, unknown
 from railgauge.operations import OPERATIONS, Operation, entry_of
@@ -282,7 +283,7 @@ def read_plan(path: Path) -> dict[str, object]:
                 )
         msgspec.convert({"ranks": 1} | raw, Plan)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"--plan {path}: {error}\n  next: correct the file") from None
+        raise UsageError(f"--plan {path}: {told(error, Plan)}\n  next: correct the file") from None
     return raw
 
 

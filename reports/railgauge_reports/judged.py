@@ -19,11 +19,11 @@ from railgauge_reports.expected.machine import Machine, machine_of
 from railgauge_reports.expected.question import Question, curve, question_of
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
-from railgauge_reports.localise.localiser import localise_run
 from railgauge_reports.localise.suspects import CONFIRMED, Suspect
 from railgauge_reports.lossless import told
 from railgauge_reports.pairs import Pairs, pairs_of
 from railgauge_reports.series import series_frame
+from railgauge_reports.suspected import suspected
 from railgauge_reports.verdict import WrongElement, wrong_elements
 
 Severity = Literal["fail", "warning", "note"]
@@ -89,10 +89,11 @@ def judged_of(run: LoadedRun) -> Judged:
     Slow pairs are told of where nobody is suspected of them.
     """
     pairs = pairs_of(run)
-    suspects = suspects_of(run)
+    accused = suspected(run)
+    suspects = accused.suspects
     found = [*_wrong(run), *map(_suspected, suspects), *_reasons(run), *_fabric(run)]
     found += [*([] if suspects else _slow_pairs(run, pairs)), *_late(run)]
-    found += [Finding(note, "note") for note in (*run.stored.notes, *doubts(run))]
+    found += [Finding(note, "note") for note in (*run.stored.notes, *doubts(run), *accused.notes)]
     once: dict[str, Finding] = {}
     for finding in found:
         once.setdefault(finding.sentence, finding)
@@ -100,12 +101,6 @@ def judged_of(run: LoadedRun) -> Judged:
     expected, unexpected = expected_of(run)
     short = _below(run, expected) if expected else _behind(pairs)
     return Judged(tuple(ranked), suspects, expected, unexpected, short, pairs)
-
-
-def suspects_of(run: LoadedRun) -> tuple[Suspect, ...]:
-    """Who is suspected, named or one of a few; nobody where no pairs were measured."""
-    found = localise_run(run.stored, run.rows)
-    return () if found is None else (*found.suspects, *found.classes)
 
 
 def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:

@@ -126,7 +126,10 @@ def test_a_report_of_many_groups_stays_short_and_says_where_the_rest_is(large_ru
             in made
         )
         assert len(made.splitlines()) < 260
-        assert made.count("67108864") == 200
+        rows = [
+            line for line in made.splitlines() if "railgauge" not in line and "67108864" in line
+        ]
+        assert len(rows) == 200
     slow = run.rows[run.rows["hosts"].str.contains("node00007")]
     assert all(f" {group} " in table.render(run) for group in slow["group"])
     assert "node00031 8 more in the run folder |" in markdown.render(run)

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import msgspec
 
+from railgauge.decoding import NOT_FITTING, told
 from railgauge.errors import UsageError, unknown
 
 PROFILES = ("ib", "roce-lossless", "roce-ecn-only", "roce-lossy", "efa")
@@ -75,10 +76,11 @@ def read_manifest(path: Path, option: str = "--manifest") -> Manifest:
             f"{option} {path}: {error.strerror or error}.\n"
             "  expected: a TOML file that this user may read"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_FITTING as error:
         raise UsageError(
-            f"{option} {path}: {error}.\n"
-            f"  expected: TOML with {', '.join(FIELDS)} and [devices.NAME]"
+            f"{option} {path}: {told(error, Manifest)}
+"
+            f"  next: correct the file (TOML with {', '.join(FIELDS)} and [devices.NAME])"
         ) from error
     return checked(made, f"{option} {path}")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import msgspec
 from msgspec import Meta
 
+from railgauge.decoding import told
 from railgauge.errors import UsageError, unknown
 from railgauge.plan import Plan
 from railgauge.units import parse_size, parse_sizes
@@ -135,7 +136,9 @@ def parse(name: str, text: str) -> Profile:
     try:
         profile = msgspec.toml.decode(text, type=Profile)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"PROFILE {name}: {error}\n  next: correct the file") from None
+        raise UsageError(
+            f"PROFILE {name}: {told(error, Profile)}\n  next: correct the file"
+        ) from None
     if profile.fabric is not None:
         check_profile(profile.fabric)
     _check_plan(name, "plan", profile.plan)
@@ -208,8 +211,12 @@ def _check_plan(name: str, where: str, fields: dict[str, Any]) -> None:
             raise unknown(f"field of PROFILE {name}: {where}", field, allowed, "edit the file")
     try:
         msgspec.convert({"ranks": 2} | plan_fields(fields), Plan)
-    except (msgspec.ValidationError, UsageError) as error:
-        _refuse(name, where, str(error).splitlines()[0], "fields of a plan of railgauge run")
+    except UsageError as error:
+        raise UsageError(f"PROFILE {name}: {where}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"PROFILE {name}: {where}: {told(error, Plan)}\n  next: correct the file"
+        ) from None
 
 
 def plan_fields(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from railgauge.decoding import NOT_FITTING, told
 from railgauge.errors import UsageError
 
 MOST_BYTES = 1 << 20
@@ -58,9 +59,9 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
         if len(raw) > MOST_BYTES:
             raise UsageError(f"--waivers {path}: longer than {MOST_BYTES} B")
         return msgspec.toml.decode(raw, type=_File).waivers
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (OSError, *NOT_FITTING) as error:
         raise UsageError(
-            f"--waivers {path}: {getattr(error, 'strerror', None) or error}.\n"
-            '  expected: tables [[waivers]] with finding = "stage/finding/host", author, reason and'
+            f"--waivers {path}: {getattr(error, 'strerror', None) or told(error, _File)}\n"
+            '  the file has: tables [[waivers]] with finding = "stage/finding/host", author, reason and'
             " expires = 2027-01-31\n  next: correct the file"
         ) from None

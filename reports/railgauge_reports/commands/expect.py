@@ -23,7 +23,10 @@ DEFAULT_OPERATION = "all_reduce"
 @click.option(
     "--run", type=click.Path(path_type=Path), help="Take the machine from this run folder."
 )
-@click.option("--operation", help="Operations, comma separated.  [default: all_reduce; the run's]")
+@click.option(
+    "--operation",
+    help="Operations, comma separated; all: every one.  [default: all_reduce; the run's]",
+)
 @click.option("--nodes", type=int, help="Nodes that take part.  [default: all]")
 @click.option("--ranks", "-n", type=int, help="Ranks, one a GPU.  [default: all GPUs of the nodes]")
 @click.option(
@@ -76,7 +79,14 @@ def _sections(typed: dict[str, Any]) -> list[dict[str, Any]]:
     asked = names_of(typed["operation"])
     if asked == ():
         raise UsageError("--operation: names none.\n  next: railgauge list")
+    if asked == ("all",):
+        asked = _every_operation()
     sizes = sizes_of(typed)
+    if sizes and not any(sizes):
+        raise UsageError(
+            "--sizes: 0 bytes alone have no bandwidth to expect.\n"
+            "  expected: sizes of 1 B to 1 PiB\n  next: --sizes 8,1M"
+        )
     if typed["run"] is not None:
         return _of_run(typed, asked, sizes)
     if typed["cluster"] is None:
@@ -108,11 +118,24 @@ def _told(
     nodes, ranks = typed["nodes"], typed["ranks"]
     if nodes is None and ranks is not None:
         nodes = min(cluster.nodes, -(-ranks // cluster.node.gpus))
-    found = []
+    found: list[dict[str, Any]] = []
     for name in operations:
-        question = question_of(cluster, name, nodes, ranks, typed["algorithm"], pattern)
+        try:
+            question = question_of(cluster, name, nodes, ranks, typed["algorithm"], pattern)
+        except UsageError:
+            if tuple(operations) != _every_operation():
+                raise
+            continue  # of all, those that this pattern and algorithm have
         found.append(section(question, [size for size in sizes if size], unknown))
+    if not found:
+        question_of(cluster, operations[0], nodes, ranks, typed["algorithm"], pattern)  # says why
     return found
+
+
+def _every_operation() -> tuple[str, ...]:
+    from railgauge.operations import OPERATIONS
+
+    return tuple(OPERATIONS)
 
 
 def _of_run(

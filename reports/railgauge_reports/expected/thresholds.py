@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from railgauge.decoding import told
 from railgauge.errors import UsageError
 from railgauge.units import parse_size
 
@@ -140,9 +141,13 @@ def _rows(suffix: str, text: str) -> list[Any]:
         return decoded
     if not isinstance(decoded, dict):
         return []
-    rows = decoded.pop("threshold", [])
-    rows = rows if isinstance(rows, list) else [rows]
+    # [[threshold]] as TOML writes it, or a list by its plural, as JSON is written
+    rows = [one for key in ("threshold", "thresholds") for one in _listed(decoded.pop(key, []))]
     return [{**decoded, **row} if isinstance(row, dict) else row for row in rows]
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
 
 
 def _threshold(path: Path, place: int, row: Any) -> Threshold:
@@ -153,7 +158,7 @@ def _threshold(path: Path, place: int, row: Any) -> Threshold:
     try:
         made = msgspec.convert(row, Threshold, strict=False)
     except (msgspec.ValidationError, TypeError) as error:
-        raise _wrong(path, f"{where}: {error}") from None
+        raise _wrong(path, f"{where}: {told(error, Threshold)}") from None
     if not math.isfinite(made.value):
         raise _wrong(path, f"{where}: value {made.value} is no limit")
     if made.unit is not None and made.unit not in UNITS:

@@ -1,7 +1,8 @@
-"""One JSON object: run, verdict, exit_code, coverage, notes, fabric, rows; null for missing values."""
+"""One JSON object: run, verdict, exit_code, coverage, notes, suspects, fabric, rows; null: missing."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -14,12 +15,13 @@ from railgauge_reports.history import show as history_show
 from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
+from railgauge_reports.suspected import suspected
 from railgauge_reports.verdict import wrong_elements
 
 
 def head(run: LoadedRun) -> dict[str, Any]:
     """Everything but the rows, as JSON's own types."""
-    verdict, stored = run.verdict, run.stored
+    verdict, stored, accused = run.verdict, run.stored, suspected(run)
     covered = msgspec.to_builtins(verdict.coverage)
     started = msgspec.to_builtins(stored.last)
     del started["record"]  # the journal's tag
@@ -36,7 +38,11 @@ def head(run: LoadedRun) -> dict[str, Any]:
         "exit_code": verdict.exit_code,
         "coverage": {**covered, "sentence": verdict.coverage.sentence()},
         "reasons": list(verdict.reasons),
-        "notes": [*stored.notes, *doubts(run)],
+        "notes": [*stored.notes, *doubts(run), *accused.notes],
+        "suspects": [
+            {**dataclasses.asdict(suspect), "sentence": suspect.sentence()}
+            for suspect in accused.suspects
+        ],
         "slow_arrivals": slow_arrivals(run),
         "fabric": told.as_data(run.fabric),
         "wrong": [

@@ -24,6 +24,7 @@ from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric
 from railgauge_reports.machine import machine_facts
 from railgauge_reports.stored import StoredRun
+from railgauge_reports.suspected import suspected
 from railgauge_reports.verdict import MOST_WRONG, wrong_elements
 
 MOST_COUNTERS = MOST_FLOWS = 30
@@ -33,12 +34,14 @@ MOST_BYES = 5
 def render(run: LoadedRun) -> str:
     """CommonMark with pipe tables."""
     stored, verdict = run.stored, run.verdict
+    accused = suspected(run)
     parts = [
         f"# railgauge: {verdict.word}",
         *([f"**{run.warning}.**"] if run.warning else []),
         f"{verdict.coverage.sentence()}.",
         *_bullets(verdict.reasons),
         *_section("Wrong data", _wrong(stored)),
+        *_section("Suspects", _bullets([*accused.sentences(), *accused.next_tests])),
         *_section("Late arrivals", _bullets(slow_arrivals(run, MOST_LATE))),
         *_section("Results", _results(run)),
         *_section("Flows", _flows(stored)),

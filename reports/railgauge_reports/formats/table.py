@@ -10,6 +10,7 @@ from railgauge_reports.history import show as history_show
 from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.lossless import told
+from railgauge_reports.suspected import suspected
 from railgauge_reports.verdict import MOST_WRONG, wrong_elements
 
 
@@ -31,9 +32,11 @@ def render(run: LoadedRun) -> str:
     notes = [f"note: {note}" for note in (*stored.notes, *doubts(run))]
     late = [f"late: {sentence}" for sentence in slow_arrivals(run, MOST_LATE)]
     warned = [f"warning: {sentence}" for sentence in told.warnings(run.fabric)]
-    sentences = [*verdict.reasons, *evidence, *late, *warned, f"fabric: {told.summary(run.fabric)}"]
+    accused = suspected(run)
+    sentences = [*verdict.reasons, *evidence, *accused.sentences(), *late, *warned]
+    sentences.append(f"fabric: {told.summary(run.fabric)}")
     sentences += notes
-    commands = [f"next: {command}" for command in verdict.next_commands]
+    commands = [f"next: {command}" for command in (*accused.next_tests, *verdict.next_commands)]
     return "\n".join([*lines, "", *sentences, *commands]).replace("\n\n\n", "\n\n") + "\n"
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from railgauge import plugins
 from railgauge.errors import UsageError, unknown
+from railgauge_reports.importing.encoded import blocks
 from railgauge_reports.importing.found import Found
-from railgauge_reports.importing.lines import blocks, cleaned, head_of
+from railgauge_reports.importing.lines import cleaned, head_of
 from railgauge_reports.importing.source import NOTHING, TABLE, Source
 
 #: Bytes around a mark that are looked at to tell tools apart.

@@ -18,12 +18,13 @@ _NAME = re.compile(r"(.+?) \((\d+) B\)")
 _HINT = re.compile(r"this application must be run on at least \d+ nodes|\bnetwork_(?:load_)?test\b")
 _UNITS = {"usec": (MICRO, False), "MiB/s/rank": (MIB, True)}
 _BESIDE = re.compile(r"Network Tests running with Congestion Tests(?: \(\s*(.*?)\s*\))?")
+_ISOLATED = "Isolated Network Tests"
 _KEY_RESULTS = "Key Results"
 _LAST = {"Network": "Multiple Alltoall", "NetworkLoad": _KEY_RESULTS}
 
 
 def looks_like(text: str) -> int:
-    if _TITLE.search(text) or "Isolated Network Tests" in text:
+    if _TITLE.search(text) or _ISOLATED in text:
         return TABLE
     return HINT if _HINT.search(text) else NOTHING
 
@@ -41,12 +42,13 @@ class _Reader:
         self.found = found
         self.program, self.section, self.setting = "", "", ""
         self.columns: list[str] = []
+        self.canaries: set[str] = set()  # measured, and not yet among the key results
         self.ending = False
 
     def line(self, text: str, line: int) -> None:
         run = self.found.run
         if found := _TITLE.match(text):
-            self.program = found[1]
+            self.program, self.canaries = found[1], set()
             run = self.found.begin(f"GPCNeT {found[2]} {found[1].lower()}", line)
             run.told = "the mean over ranks; its 99 % is not kept"
         elif (found := _RANKS.search(text)) and run is not None:
@@ -77,7 +79,12 @@ class _Reader:
         assert found is not None
         is_key = _KEY_RESULTS in self.section
         ends = _LAST.get(self.program, "")
-        self.ending = is_key if ends == _KEY_RESULTS else found[1].strip() == ends
+        name = found[1].strip()
+        if self.section.startswith(_ISOLATED):
+            self.canaries.add(name)
+        elif is_key:
+            self.canaries.discard(name)
+        self.ending = is_key and not self.canaries if ends == _KEY_RESULTS else name == ends
         if len(cells) != (3 if is_key else len(self.columns)) or not text.endswith("|"):
             self.found.partial(line, f"{len(cells)} of {len(self.columns)} cells")
             return

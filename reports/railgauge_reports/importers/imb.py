@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.imb_table import columns_of, row_of
-from railgauge_reports.importing.rows import MEGA, MICRO, What, dtype_of, number, whole
+from railgauge_reports.importing.rows import MEGA, MICRO, What, dtype_of, may_be_row, number, whole
 from railgauge_reports.importing.source import HINT, NOTHING, TABLE, Source
 from railgauge_reports.importing.trouble import lines_of
 
@@ -129,6 +129,8 @@ class _Reader:
             cells = text.split()
             if all(number(cell) is not None for cell in cells) and len(cells) < len(columns):
                 self.found.partial(line, f"{len(cells)} of {len(columns)} cells")
+            elif may_be_row(text):
+                self.found.partial(line, f"not a row of numbers: {text!r}")
             return
         run = self.found.current(TOOL, line)
         what = self._what(row)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.launched import ranks_in
 from railgauge_reports.importing.osu_table import cells_of, columns_of, row_of
-from railgauge_reports.importing.rows import MEGA, MICRO, MILLI, What, dtype_of, number, whole
+from railgauge_reports.importing.rows import (
+    MEGA,
+    MICRO,
+    MILLI,
+    What,
+    dtype_of,
+    may_be_row,
+    number,
+    whole,
+)
 from railgauge_reports.importing.source import HINT, NOTHING, TABLE, Source
 from railgauge_reports.importing.trouble import TROUBLED, lines_of
 
@@ -197,17 +206,24 @@ class _Reader:
         columns = self.columns or []
         row = row_of(text, columns)
         if row is None:
-            cells = cells_of(text, len(columns))
-            alone = cells and len(" ".join(cells)) == len(" ".join(text.split()))
-            if alone and whole(cells[0]) is not None and len(cells) < len(columns):
-                self.found.partial(line, f"{len(cells)} of {len(columns)} cells")
-                return True
-            return False
+            return self._damaged(text, columns, line)
         size = whole(row.get("size", "0"))
         printed = number(row.get("pure", row.get("average", "")))
         if size is None or printed is None:
-            return False
+            return self._damaged(text, columns, line)
         self._put(row, size, printed, line)
+        return True
+
+    def _damaged(self, text: str, columns: Sequence[str], line: int) -> bool:
+        """Whether it is a row all the same: cut short, a NaN, torn by what another process printed."""
+        cells = cells_of(text, len(columns))
+        alone = cells and len(" ".join(cells)) == len(" ".join(text.split()))
+        if alone and whole(cells[0]) is not None and len(cells) < len(columns):
+            self.found.partial(line, f"{len(cells)} of {len(columns)} cells")
+        elif "size" in columns and may_be_row(text):
+            self.found.partial(line, f"not a row of numbers: {text!r}")
+        else:
+            return False
         return True
 
     def _put(self, row: Mapping[str, str], size: int, printed: float, line: int) -> None:

@@ -11,18 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.errors import NotMeasuredError
+from railgauge_reports.importing.encoded import blocks
 
-BLOCK = 1 << 20
 #: A longer line is no row of any tool: the rest of it is passed over.
 MOST_LINE = 1 << 16
-_COMPRESSED = {
-    b"\x1f\x8b": "gunzip",
-    b"(\xb5/\xfd": "unzstd",
-    b"\xfd7zXZ": "unxz",
-    b"BZh": "bunzip2",
-    b"PK\x03\x04": "unzip",
-}
 _CONTROLS = bytes({*range(1, 32), 127} - set(b"\t\n\r\f\x1b\b"))
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PREFIX = re.compile(
@@ -31,7 +24,11 @@ _PREFIX = re.compile(
     (?:[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ +\d+\ [\d:]{8}\ \d{4})?  # mpirun --timestamp-output
     \[[\w.@-]*?\d+,\d+\](?:<std(?:out|err)>)?:?\ ?             # [1,0]<stdout>: of Open MPI and PRRTE
     | \[\d+\]\ (?!NCCL)                                       # [0] of hydra -prepend-rank
-    | \d{1,7}:\ (?=[\ \#\d\tA-Z|])                         # 0: of srun --label
+    | (?:[A-Za-z][\w.-]*\d[\w.-]*\ )?\d{1,7}:(?:\ |$)            # 0: of srun --label, nid0001 0: of PALS
+    | [A-Za-z][\w.-]*\d[\w.-]*:\                                # node01: of pdsh and clush
+    | \[[A-Za-z_]+\d+\]:\ ?                                    # [default0]: of torchrun --tee, [rank0]:
+    | [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ (?:[\w.-]+\ [\w./-]+\[\d+\]:\ ?)?  # ts, journalctl
+    | \d\d:\d\d:\d\d(?:[.,]\d+)?\                            # a time alone
     | \[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:?\ (?:std(?:out|err)\ [FP]\ )?
     | \[pod/[^\]]+\]\ ?                                       # kubectl logs --prefix
     | [A-Za-z][\w.-]*\ +\|\ ?(?=[\ \#\d])                     # docker compose logs
@@ -80,29 +77,11 @@ class Lines:
         return (rest + more)[:MOST_LINE], True
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, a block at a time; NotMeasuredError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                yield block
-    except OSError as error:
-        raise NotMeasuredError(
-            f"{path}: {error.strerror or error}.\n"
-            f"  expected: a file that this user may read\n  next: ls -l {path}"
-        ) from None
-
-
 def head_of(path: Path, most: int = 1 << 16) -> bytes:
-    """The beginning of a file; raises where it is empty, compressed or no text."""
+    """The beginning of a file; raises where it is empty or no text, or has to be unpacked first."""
     head = next(blocks(path), b"")[:most]
     if not head.strip():
         raise NotMeasuredError(f"{path}: empty; expected what a benchmark printed")
-    for magic, command in _COMPRESSED.items():
-        if head.startswith(magic):
-            raise UsageError(f"{path}: compressed.\n  next: {command} {path}")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UsageError(f"{path}: UTF-16.\n  next: iconv -f UTF-16 -t UTF-8 {path} > FILE")
     if _is_binary(head):
         raise NotMeasuredError(
             f"{path}: binary, begins with {head[:8].hex(' ')}.\n"

@@ -221,17 +221,19 @@ class Tables:
             self.torn = None
 
     def _put(self, of: Identity, values: tuple[str, ...], line: int) -> list[_Put]:
-        """Keep a whole row; the series that its values went to."""
+        """Keep a whole row; the series that its values went to. One whose time is no number is not whole."""
         run = self._open(line)
-        run.rows += 1
+        none = [values[block[0]] for block in self.layout.blocks if _is_no_time(values[block[0]])]
+        if none:
+            self.found.partial(line, f"the time {none[0]} is no number")
+        else:
+            run.rows += 1
         self.stage = max(self.stage, headers.TITLED)
         dtype = dtype_of(of.type)
         made = []
         for place, (time, algbw, busbw, check) in enumerate(self.layout.blocks):
             printed = number(values[time])
             if printed is None:
-                if values[time] != "N/A":
-                    self.found.warn(line, f"the time {values[time]} is none")
                 continue
             what = what_of(of, "in" if place else "out")
             unit = MILLI if self.layout.milli else MICRO
@@ -355,6 +357,10 @@ class Tables:
         listed = max((*run.hosts, *run.devices), default=-1) + 1
         identify(run, program, listed, unchecked, evidence, self.found)
         self.found.end()
+
+
+def _is_no_time(printed: str) -> bool:
+    return printed != "N/A" and number(printed) is None
 
 
 class _Put(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import math
+import re
 from typing import Literal
 
 import msgspec
@@ -89,6 +90,17 @@ def number(text: str) -> float | None:
 def whole(text: str) -> int | None:
     """A whole number that is not negative and not absurdly long, else None."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+_ROWLIKE = re.compile(r"\d+\s+(?:.*\d|[-+]?(?:nan|inf|n/a)\b)", re.IGNORECASE)
+
+
+def may_be_row(text: str) -> bool:
+    """A line that begins like a row: a size, and something that holds a digit or is no number.
+
+    Prose that begins with a number (`12 monkeys`) is none; a damaged row, or one whose value is NaN, is one.
+    """
+    return _ROWLIKE.match(text) is not None
 
 
 #: Names of element types in other tools, ours otherwise.

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from railgauge.errors import NotMeasuredError
-from railgauge_reports.importing.lines import Lines, blocks, cleaned
+from railgauge_reports.importing.encoded import blocks
+from railgauge_reports.importing.lines import Lines, cleaned
 
 #: How sure `looks_like` is: not at all, a program or an error of the tool, its table, its table and its name.
 NOTHING, HINT, TABLE, NAMED = 0, 1, 2, 3

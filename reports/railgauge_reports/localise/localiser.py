@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -207,6 +208,9 @@ def _plan(
 def _with_next(suspect: Suspect, plan: Verification, table: PairTable) -> Suspect:
     cost = plan.cost(table.seconds_a_round)
     command = f"{table.again or 'railgauge run'} --pattern listed --pairs FILE --rounds {len(plan.rounds)}"
+    if table.folder:
+        listing = f"railgauge report {shlex.quote(table.folder)} --format pairs --output FILE"
+        command = f"{listing}; {command}"  # its exit code is the verdict of the run
     if suspect.kind in ("node", "nic", "class"):
         partners = plan.partners(suspect.nodes[0]) if suspect.nodes else []
         words = (

@@ -30,7 +30,8 @@ class PairTable:
     is ALL_RAILS where a row is of the whole node. `gbps` is NaN where nothing valid was measured: such
     a row is untested, never good. `forth` (a to b) and `back` (b to a) are rates of one direction, where
     they are known. `leaf_of` is [nodes]. `again` is a command that measures in the same way, to be
-    followed by a pattern; `seconds_a_round` what a round took. Raises ValueError for arrays that do
+    followed by a pattern, `folder` what a report calls the run ("": it is in none); `seconds_a_round` what
+    a round took. Raises ValueError for arrays that do
     not fit together.
     """
 
@@ -45,6 +46,7 @@ class PairTable:
     forth: Floats | None = None
     back: Floats | None = None
     again: str = ""
+    folder: str = ""
     seconds_a_round: float | None = None
 
     def __post_init__(self) -> None:
@@ -108,6 +110,7 @@ def pair_table(
         forth=forth,
         back=back,
         again=f"{run.again} --operation {shown['operation']} --sizes {shown['nbytes']}",
+        folder=str(run.called),
         seconds_a_round=float(np.median(took)) if took else None,
     )
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from railgauge.cli import main
+from railgauge.operations import OPERATIONS
 
 
 @pytest.fixture
@@ -48,6 +49,29 @@ def test_where_nothing_is_published_it_says_no_reference(typed):
     _, out, _ = typed("--cluster", "h100", "--nodes", "5", "--sizes", "1M")
     assert "no reference: nothing published" in out
     assert typed("--cluster", "h100", "--nodes", "5", "--reference")[0] == 6
+
+
+def test_all_operations_are_those_that_the_pattern_has(typed):
+    code, out, _ = typed(
+        "--cluster", "h100", "--nodes", "2", "--operation", "all", "--sizes", "1M", "--json"
+    )
+    made = {one["operation"]: one["reason"] for one in json.loads(out)["expectations"]}
+    assert code == 0
+    collectives = [
+        name for name, entry in OPERATIONS.items() if not (entry.directed or entry.external)
+    ]
+    assert [name for name in made if not name.startswith("rdma_")] == collectives
+    assert {name for name in made if not made[name]} >= {"all_reduce", "alltoall", "sendrecv"}
+    assert made["barrier"] == "it moves no data"
+    code, _, err = typed("--cluster", "h100", "--nodes", "0", "--operation", "all")
+    assert (code, "--nodes 0: this cluster has 64" in err) == (2, True)
+
+
+def test_a_size_of_nothing_is_refused_by_its_name(typed):
+    code, _, err = typed("--cluster", "h100", "--sizes", "0")
+    assert code == 2
+    assert "--sizes: 0 bytes alone have no bandwidth to expect" in err
+    assert typed("--cluster", "h100", "--sizes", "0,1M")[0] == 0
 
 
 def test_json_has_the_same(typed):

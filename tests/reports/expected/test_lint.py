@@ -202,6 +202,7 @@ def test_toml_json_and_csv_say_the_same(tmp_path):
     texts = {
         "a.toml": toml,
         "a.json": json.dumps({**default, "threshold": rows}),
+        "p.json": json.dumps({**default, "thresholds": rows}),
         "b.json": json.dumps([default | row for row in rows]),
         "a.csv": "\n".join([",".join(names), *lines]),
     }
@@ -209,7 +210,7 @@ def test_toml_json_and_csv_say_the_same(tmp_path):
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
         read.append(read_thresholds(tmp_path / name))
-    assert read.count(read[0]) == 4
+    assert read.count(read[0]) == len(texts)
     assert [one.size for one in read[0]] == [None, 8 << 30]
     assert [one.verdict for one in lint(read[0])] == ["blind", "unreachable"]
 

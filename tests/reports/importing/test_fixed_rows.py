@@ -139,7 +139,7 @@ def test_a_log_reads_the_same_together_and_one_by_one(read, monkeypatch, seed):
 
     together = facts()
     for block in (1 << 10, 1 << 14):
-        monkeypatch.setattr("railgauge_reports.importing.lines.BLOCK", block)
+        monkeypatch.setattr("railgauge_reports.importing.encoded.BLOCK", block)
         assert facts() == together
     monkeypatch.setattr(fixed_rows, "LEAST", 10**9)
     assert facts() == together

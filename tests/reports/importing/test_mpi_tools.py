@@ -118,6 +118,23 @@ def test_osu_words_glued_to_a_row_are_taken_off_and_prose_is_no_row(read):
 
 
 @pytest.mark.parametrize(
+    "value", ["nan", "-nan", "inf", "N/A", "0./5j20", "1.2.3", "-0.5", "O   0.@6"]
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# OSU MPI Latency Test v7.4\n# Size Avg Latency(us)\n8 0.07\n16 {}\n4194304 90.0\n",
+        "# OSU MPI Allreduce Latency Test v7.4\n# Size Avg Latency(us) Validation\n8 0.07 Pass\n16 {} Pass\n1048576 9.0 Pass\n",
+        "# Benchmarking PingPong\n# #processes = 2\n#bytes #repetitions t[usec] Mbytes/sec\n8 10 0.07 1.0\n16 10 {} 1.0\n32 10 0.8 1.0\n",
+    ],
+)
+def test_a_row_without_a_number_is_partial_and_never_passed_over(read, head, value):
+    got = read(head.format(value))
+    assert (got.found.rows, got.found.partial_rows) == (2, 1)
+    assert "partial row" in got.found.warnings()[-1] or "partial row" in got.found.warnings()[0]
+
+
+@pytest.mark.parametrize(
     ("title", "operation", "per_block", "call", "pair"),
     [
         ("MPI Latency", "latency", False, "blocking", True),
@@ -265,10 +282,11 @@ def test_gpcnet_canaries_are_alone_and_beside_congestion(read):
         + box(
             "Network Tests running with Congestion Tests - Key Results",
             "| RR Two-sided Lat (8 B) | 2.5X | 3.0X |",
+            "| RR Two-sided BW+Sync (131072 B) | 1.0X | 1.0X |",
             columns="| Name | Congestion Impact Factor |",
         )
     )
-    assert (got.tool, got.found.rows, got.found.complete, got.run.ranks) == ("gpcnet", 4, True, 12)
+    assert (got.tool, got.found.rows, got.found.complete, got.run.ranks) == ("gpcnet", 5, True, 12)
     assert got.table("operation", "nbytes", "setting") == [
         ("gpcnet_rr_two_sided_lat", 8, "isolated", *near(2 * US)),
         ("gpcnet_rr_two_sided_bw_sync", 131072, "isolated", *near(131072 / (100 * 2**20))),
@@ -286,6 +304,21 @@ def test_gpcnet_that_breaks_off_is_not_complete(read):
     assert read(whole).found.complete is True
     torn = read(text + "|  RR Put BW (131072 B) |  491")
     assert (torn.found.rows, torn.found.partial_rows) == (1, 1)
+
+
+def test_gpcnet_is_complete_only_with_every_canary_among_its_key_results(read):
+    canaries = ("RR Two-sided Lat (8 B)", "Multiple Allreduce (8 B)")
+    measured = "NetworkLoad Tests v1.3\n" + box(
+        "Isolated Network Tests", *(f"| {name} | 2.0 | 3.0 | usec |" for name in canaries)
+    )
+    keys = box(
+        "Network Tests running with Congestion Tests - Key Results",
+        *(f"| {name} | 2.5X | 3.0X |" for name in canaries),
+        columns="| Name | Congestion Impact Factor |",
+    )
+    assert read(measured + keys).found.complete is True
+    torn = measured + keys[: keys.index("| Multiple")]
+    assert (read(torn).found.rows, read(torn).found.complete) == (3, False)
 
 
 # PARAM --------------------------------------------------------------------------------------------

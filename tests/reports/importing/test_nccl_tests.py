@@ -275,11 +275,19 @@ def test_the_short_way_of_rows_that_were_met_says_what_the_long_way_says(read):
     nan = row(out="nan 0.05 0.08 0")
     got = read(log(*same, wrong, unchecked, nan, same[0][:60], *same))
     out, into = got.run.series.values()
-    assert got.found.rows == 103
-    assert got.found.partial_rows == 1
+    assert got.found.rows == 102
+    assert got.found.partial_rows == 2
     assert [round(v * 1e6) for v in out.seconds()] == [*range(20, 70), 20, 20, *range(20, 70)]
     assert len(into.values) == 103
     assert (out.wrong, out.checked, into.checked) == (7, True, False)
+
+
+@pytest.mark.parametrize("time", ["nan", "-nan", "inf", "1e400"])
+def test_a_row_whose_time_is_no_number_is_not_whole(read, time):
+    got = read(log(row(), row(2048, 512, out=f"{time} 0.05 0.08 0")))
+    assert (got.found.rows, got.found.partial_rows, got.found.complete) == (1, 1, True)
+    assert f"partial row: the time {time} is no number" in got.found.warnings()[0]
+    assert [w.placement for w in got.run.series if w.nbytes == 2048] == ["in"]
 
 
 def test_rows_of_the_short_way_belong_to_the_run_they_stand_in(read):

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+
 import pytest
 
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge_reports import importers
+from railgauge_reports.importing import encoded, lines
 from railgauge_reports.importing import found as found_module
-from railgauge_reports.importing import lines
 from railgauge_reports.importing.found import Found, FoundRun
 from railgauge_reports.importing.lines import Lines, cleaned
 from railgauge_reports.importing.rows import Series, What, dtype_of, itemsize, number, whole
@@ -18,7 +22,7 @@ from railgauge_reports.importing.trouble import Trouble
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 64])
 def test_lines_are_the_same_whatever_the_block(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(lines, "BLOCK", block)
+    monkeypatch.setattr(encoded, "BLOCK", block)
     path = tmp_path / "x"
     path.write_bytes(b"one\n\ntwo three\r\nfour\n")
     made = Lines(path)
@@ -32,7 +36,7 @@ def test_lines_are_the_same_whatever_the_block(tmp_path, monkeypatch, block):
 
 
 def test_a_line_without_end_is_kept_in_part(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "BLOCK", 100)
+    monkeypatch.setattr(encoded, "BLOCK", 100)
     monkeypatch.setattr(lines, "MOST_LINE", 1000)
     path = tmp_path / "x"
     path.write_bytes(b"a\n" + b"x" * 5000 + b"\nb\n")
@@ -52,7 +56,11 @@ def test_a_line_without_end_is_kept_in_part(tmp_path, monkeypatch):
         (b"[3] # x", "# x"), (b"[0] NCCL INFO", "[0] NCCL INFO"), (b"2026-01-02 03:04:05,123 # x", "# x"),
         (b"2026-01-02T03:04:05Z stderr F 0: # x", "# x"), (b"[pod/a-b/c] # x", "# x"),
         (b"worker-0  | # x", "# x"), (b"\x1b[31m# x\x1b[0m\r", "# x"), (b"host: 3", "host: 3"),
-        (b"| a | b |", "| a | b |"), (b"12:34:56 x", "12:34:56 x"), (b"8   0.44", "8   0.44"),
+        (b"| a | b |", "| a | b |"), (b"12:34:56 x", "x"), (b"8   0.44", "8   0.44"), (b"0: +---+", "+---+"),
+        (b"3:", ""), (b" 0: real 0m1s", "real 0m1s"), (b"node017: # x", "# x"), (b"gpu-3.site: 8 x", "8 x"),
+        (b"nid0012.hsn 0: # x", "# x"), (b"[default0]:# x", "# x"), (b"[rank12]: 8 x", "8 x"),
+        (b"Jan  2 03:04:05 # x", "# x"), (b"Jan 02 03:04:05 n1 job[12]: # x", "# x"), (b"Device 0: A GPU", "Device 0: A GPU"),
+        (b"h0:1:2 [0] NCCL INFO", "h0:1:2 [0] NCCL INFO"), (b"nprocs: 2, min: 3", "nprocs: 2, min: 3"),
     ],
 )  # fmt: skip
 def test_prefixes_are_taken_off_and_nothing_else(raw, text):
@@ -65,7 +73,9 @@ def test_prefixes_are_taken_off_and_nothing_else(raw, text):
         (b"", NotMeasuredError, "empty"), (b" \n\n", NotMeasuredError, "empty"),
         (b"\x7fELF\x02\x01\x01" + bytes(500), NotMeasuredError, "binary, begins with 7f 45 4c 46"),
         (bytes(range(1, 256)) * 40, NotMeasuredError, "binary"),
-        (b"\x1f\x8bxx", UsageError, "gunzip"), (b"\xff\xfea\0b\0", UsageError, "iconv"),
+        (b"\x1f\x8bxx", NotMeasuredError, "damaged after 0 B"), (b"(\xb5/\xfdxx", UsageError, "unzstd"),
+        (b"PK\x03\x04xx", UsageError, "unzip"), (gzip.compress(b""), NotMeasuredError, "empty"),
+        (gzip.compress(b"# nThread 1\n" * 9)[:-9], NotMeasuredError, "damaged after"),
         (b"hello world\n" * 9, UsageError, "not the output of a tool known here, it begins with 'hello"),
     ],
 )  # fmt: skip
@@ -81,6 +91,25 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(NotMeasuredError, match=str(path)):
             importers.opened(path)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        gzip.compress, bz2.compress, lzma.compress, lambda data: gzip.compress(data[:40]) + gzip.compress(data[40:]),
+        lambda data: data.decode().encode("utf-16"), lambda data: b"\xfe\xff" + data.decode().encode("utf-16-be"),
+        lambda data: data.decode().encode("utf-8-sig"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("block", [64, 1 << 20])
+def test_compressed_logs_and_utf_16_are_read_as_they_are(
+    read, nccl_log, monkeypatch, stored, block
+):
+    monkeypatch.setattr(encoded, "BLOCK", block)
+    text = nccl_log().encode()
+    plain, got = read(text).found, read(stored(text)).found
+    assert (got.rows, got.runs, got.complete) == (plain.rows, plain.runs, plain.complete)
+    assert (plain.rows, plain.runs) == (2, 1)
 
 
 def test_zeros_that_a_file_system_left_in_a_log_do_not_make_it_binary(read, nccl_log):

@@ -21,6 +21,7 @@ from railgauge_reports.loaded import Asked, load
 from railgauge_reports.odd_hosts import odd_hosts
 from railgauge_reports.page.content import WORST, page_of, whole
 from railgauge_reports.page.document import as_block, document
+from railgauge_reports.suspected import Suspected
 
 MOST_BYTES = 3_000_000
 
@@ -42,7 +43,7 @@ def _suspected(monkeypatch, suspect):
     }
     nic = suspect(verified="confirmed", **facts)
     bands = {("sendrecv", 16 << 20): Band(60.0, 64.0, 70.0)}
-    monkeypatch.setattr(judged, "suspects_of", lambda _run: (nic,))
+    monkeypatch.setattr(judged, "suspected", lambda _run: Suspected((nic,)))
     monkeypatch.setattr(judged, "expected_of", lambda _run: (bands, ""))
 
 
