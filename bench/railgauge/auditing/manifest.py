@@ -78,8 +78,7 @@ def read_manifest(path: Path, option: str = "--manifest") -> Manifest:
         ) from error
     except NOT_FITTING as error:
         raise UsageError(
-            f"{option} {path}: {told(error, Manifest)}
-"
+            f"{option} {path}: {told(error, Manifest)}\n"
             f"  next: correct the file (TOML with {', '.join(FIELDS)} and [devices.NAME])"
         ) from error
     return checked(made, f"{option} {path}")

@@ -113,7 +113,9 @@ def test_plan_prints_the_script_and_what_it_costs_apart(command):
         (("submit", "quick", "-N2", "--mpi=pmix", "--here"), "no allocation"),
     ],
 )
-def test_what_cannot_be_a_job_is_refused_before_anything_is_written(command, tmp_path, arguments, said):
+def test_what_cannot_be_a_job_is_refused_before_anything_is_written(
+    command, tmp_path, arguments, said
+):
     ended = command(*arguments)
     assert ended.code == 2, ended
     assert said in ended.stderr
@@ -139,7 +141,8 @@ def test_a_job_runs_in_the_allocation_at_hand_and_its_folder_is_told_apart(comma
     words = [sys.executable, "-m", "railgauge", "slurm", "submit", "quick", "--backend=simulated"]
     done = subprocess.run(
         [*words, "-N8", "--here", f"--output={tmp_path}/out"],
-        env=os.environ | {"SLURM_JOB_ID": "5", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "n0"},
+        env=os.environ
+        | {"SLURM_JOB_ID": "5", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "n0"},
         capture_output=True,
         text=True,
         check=False,

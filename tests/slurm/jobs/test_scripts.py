@@ -100,7 +100,9 @@ def test_hostile_values_stay_values_in_the_shell_and_for_sbatch(options, started
     )
     said, _ = started(made).communicate(timeout=60)
     assert said == hostile
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name in ("shell", "ticks", "folder")) == []
+    assert (
+        sorted(p.name for p in tmp_path.iterdir() if p.name in ("shell", "ticks", "folder")) == []
+    )
     text = scripts.text("job", made)
     escaped = hostile.replace("\\", "\\\\").replace('"', '\\"')
     assert f'#SBATCH --partition="{escaped}"\n' in text
@@ -194,7 +196,9 @@ def test_a_task_of_an_array_measures_into_its_own_folder_and_requeues_itself_alo
 
 def test_a_template_of_a_site_gets_quoted_values_and_says_what_is_wrong_in_it(options, tmp_path):
     file = tmp_path / "site.sh.j2"
-    file.write_text('{% extends "nightly.sh.j2" %}{% block environment %}X={{ job.name }}{% endblock %}')
+    file.write_text(
+        '{% extends "nightly.sh.j2" %}{% block environment %}X={{ job.name }}{% endblock %}'
+    )
     text = scripts.text(str(file), options(name="a b"))
     assert "X='a b'" in text
     assert "#SBATCH --dependency=singleton\n" in text
