@@ -95,10 +95,10 @@ def _of_acceptance(folder: Path, night: str) -> Iterator[Named]:
 
 
 def _of_run(folder: Path, night: str) -> Iterator[Named]:
-    from railgauge_reports.judged import suspects_of
     from railgauge_reports.loaded import load
+    from railgauge_reports.suspected import suspected
 
-    for suspect in suspects_of(load(folder)):
+    for suspect in suspected(load(folder)).suspects:
         if suspect.verified != REFUTED:
             yield Named(
                 kind=suspect.kind,
