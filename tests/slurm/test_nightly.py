@@ -50,6 +50,8 @@ CLUSTER = "nodes = 4\n[node]\ngpus = 1\nnics = 1\n"
 #: MPICH over TCP on the fabric alone.
 FABRIC = {"UCX_TLS": "tcp,self", "UCX_NET_DEVICES": "fab0"}
 FABRIC_WORDS = [word for name in FABRIC for word in ("--variable", f"{name}={FABRIC[name]}")]
+#: A folder's name that means something to shells, to Slurm's patterns and to HTML.
+HOSTILE = "nights $(touch owned) 'q' 100%j <script>"
 ENDED = ("COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "CANCELLED", "DEADLINE")
 DAY = 86_400.0
 
@@ -60,7 +62,8 @@ class History:
     def __init__(
         self, slurm: Any, path: Path, nodes: int = 4, ranks: int = 1, profile: str = PROFILE
     ) -> None:
-        self.slurm, self.path, self.nodes, self.ranks = slurm, path / "nights", nodes, ranks
+        self.slurm, self.nodes, self.ranks = slurm, nodes, ranks
+        self.path = path / HOSTILE
         own = ["slurm", "nightly", "--history", str(self.path)]
         self.command = [sys.executable, "-m", "railgauge", *own]
         self.profile = path / "short.toml"
