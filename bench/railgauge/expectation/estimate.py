@@ -131,7 +131,8 @@ def estimates(cluster: Cluster, operation: str, shape: Shape) -> tuple[Estimate,
             factor=entry.bus_factor(shape.ranks),
             scale=entry.bus_factor(shape.ranks) if operation in WINDOWED else 1.0,
         )
-        lines = () if operation in WINDOWED else tuple(_lines(cluster, one))
+        bound_alone = operation in WINDOWED or shape.open
+        lines = () if bound_alone else tuple(_lines(cluster, one))
         found.append(dataclasses.replace(one, lines=lines))
     return tuple(found)
 

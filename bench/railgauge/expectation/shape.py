@@ -15,6 +15,9 @@ from railgauge.cluster import Cluster
 from railgauge.errors import UsageError
 from railgauge.patterns import check_pattern
 
+#: Neighbours may share a single link between two routers, or all of both, as routes are minimal or not.
+ROUTED = "routes of a dragonfly decide how many of its links neighbours use"
+
 
 class Cut(NamedTuple):
     """What leads out of `ranks` neighbouring ranks together, GB/s in one direction."""
@@ -32,7 +35,8 @@ class Shape:
     `ranks` lie on `islands`; the largest has `inside` of them, the smallest `smallest`. `nics` are
     those of the smallest island that its ranks use, `nic_GBps` is one of them; `own_GBps` is what a
     single rank sends through the NICs that are its own while the other ranks do the same. `shared` ranks
-    use one NIC. `data_share` is what headers leave of a NIC's rate.
+    use one NIC. `data_share` is what headers leave of a NIC's rate. `open` says why no time can be told
+    beyond the bound ("": it can).
     """
 
     pattern: str
@@ -49,11 +53,13 @@ class Shape:
     data_share: float
     nvls: bool
     cuts: tuple[Cut, ...] = ()
+    open: str = ""
 
     @property
     def island(self) -> str:
         """What an island is called."""
-        return "an NVLink domain" if self.islands < self.nodes and self.ranks > 1 else "a node"
+        joined = self.pattern == "world" and self.islands < self.nodes and self.ranks > 1
+        return "an NVLink domain" if joined else "a node"
 
     def with_nics(self, nics: int) -> Shape:
         """The same with fewer NICs on an island, at least one: traffic moves to those left."""
@@ -85,9 +91,13 @@ def shape_of(
     ranks = nodes * cluster.node.gpus if ranks is None else ranks
     _check(cluster, nodes, ranks)
     each = ranks // nodes
-    if pattern == "world":
-        return _world(cluster, nodes, each)
-    return _group(cluster, nodes, each, pattern)
+    made = (
+        _world(cluster, nodes, each)
+        if pattern == "world"
+        else _group(cluster, nodes, each, pattern)
+    )
+    routed = cluster.fabric.topology == "dragonfly" and nodes > cluster.fabric.leaf_nodes
+    return dataclasses.replace(made, open=ROUTED) if routed and made.islands > 1 else made
 
 
 def _check(cluster: Cluster, nodes: int, ranks: int) -> None:
@@ -153,7 +163,9 @@ def _world(cluster: Cluster, nodes: int, each: int) -> Shape:
 
 
 def _cuts(cluster: Cluster, nodes: int, each: int) -> tuple[Cut, ...]:
-    """Uplinks of a leaf (of all rails together), and what joins the groups of a dragonfly."""
+    """Uplinks of a leaf (of all rails together); of a dragonfly, links of a router and of a group."""
+    if cluster.fabric.topology == "dragonfly":
+        return _dragonfly(cluster, nodes, each)
     fabric, rate = cluster.fabric, cluster.node.nic_Gbps / 8
     rails = fabric.topology == "rail_optimised"
     nics = _used_nics(cluster, each) if rails else cluster.node.nics
@@ -169,19 +181,28 @@ def _cuts(cluster: Cluster, nodes: int, each: int) -> tuple[Cut, ...]:
                 f" NICs x {rate:g} GB/s / {fabric.oversubscription:g} = {up:g} GB/s",
             )
         )
-    group = under * fabric.group_leaves
-    if fabric.topology == "dragonfly" and nodes > group:
-        others = -(-cluster.nodes // group) - 1
-        out = others * fabric.global_links * rate
-        found.append(
-            Cut(
-                "global links",
-                group * each,
-                out,
-                f"out of a dragonfly group: {others} groups x {fabric.global_links} links x"
-                f" {rate:g} GB/s = {out:g} GB/s",
-            )
+    return tuple(found)
+
+
+def _dragonfly(cluster: Cluster, nodes: int, each: int) -> tuple[Cut, ...]:
+    """All links that lead out of a router, and out of a group, whatever the routes."""
+    fabric, found = cluster.fabric, []
+    rate = cluster.node.nic_Gbps / 8 / fabric.oversubscription
+    routers = -(-cluster.nodes // fabric.leaf_nodes)
+    members = min(routers, fabric.group_leaves)
+    groups = -(-routers // fabric.group_leaves)
+    between = (groups - 1) * fabric.global_links
+    if nodes > fabric.leaf_nodes:
+        count = members - 1 + -(-between // members)
+        words = f"links of a router: {count} x {rate:g} GB/s = {count * rate:g} GB/s"
+        found.append(Cut("router links", fabric.leaf_nodes * each, count * rate, words))
+    under = fabric.leaf_nodes * fabric.group_leaves
+    if nodes > under:
+        words = (
+            f"out of a dragonfly group: {groups - 1} groups x {fabric.global_links} links x"
+            f" {rate:g} GB/s = {between * rate:g} GB/s"
         )
+        found.append(Cut("global links", under * each, between * rate, words))
     return tuple(found)
 
 
@@ -219,7 +240,7 @@ def _crossing(cluster: Cluster, nodes: int, own: float) -> tuple[Cut, ...]:
     Only a bisection makes them do so for sure; pairs of other patterns may share a leaf.
     """
     fabric = cluster.fabric
-    if nodes <= fabric.leaf_nodes or fabric.oversubscription <= 1:
+    if nodes <= fabric.leaf_nodes or fabric.oversubscription <= 1 or fabric.topology == "dragonfly":
         return ()
     left = own / fabric.oversubscription
     words = (

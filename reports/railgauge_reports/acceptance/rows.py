@@ -122,6 +122,7 @@ def _expected(limit: Limit, rows: Rows, frame: pd.DataFrame) -> tuple[pd.Series,
         values = band.seconds if limit.metric == "time" else band.busbw_GBps(band.seconds)
         by_size = dict(zip(sizes, np.where(np.isfinite(values), values, np.nan), strict=True))
         made[own.index] = own["nbytes"].map(by_size).astype("Float64")
+        why = band.open or why
     if made.isna().any() and not why:
         why = "only the bound is known of some rows, and no expected value"
     return made, why

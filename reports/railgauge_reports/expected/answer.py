@@ -126,6 +126,8 @@ def unknown_of(question: Question) -> tuple[str, ...]:
         )
     if node.pcie_GBps is None and question.shape.islands > 1:
         found.append("node.pcie_GBps: whether PCIe is narrower than the NICs is not checked")
+    if question.shape.open:
+        found.append(f"times: {question.shape.open}")
     if question.operation in WINDOWED:
         found.append("messages a second: what bounds small messages of a window")
     return tuple(found)

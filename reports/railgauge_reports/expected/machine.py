@@ -67,6 +67,24 @@ def hardware_of(environment: Mapping[str, Any]) -> list[Hardware]:
     return found
 
 
+def domains_of(run: StoredRun) -> dict[str, int]:
+    """Host -> number of its NVLink domain, where domains span nodes; {} where none does, or none is known."""
+    if run.plan.cluster is not None:
+        each = run.plan.cluster.node.domain_nodes
+        return (
+            {host: k // each for k, host in enumerate(run.plan.cluster.hosts)} if each > 1 else {}
+        )
+    found: dict[str, object] = {}
+    for hardware in hardware_of(run.environment):
+        own = {gpu.domain for gpu in _used(hardware, run)}
+        found[hardware.host] = own.pop() if len(own) == 1 else None
+    named = [domain for domain in found.values() if domain is not None]
+    if len(named) < len(found) or len(set(named)) == len(named):
+        return {}
+    numbers = {domain: k for k, domain in enumerate(dict.fromkeys(named))}
+    return {host: numbers[domain] for host, domain in found.items()}
+
+
 def _machine(run: StoredRun, found: Sequence[Hardware], each: int) -> Machine:
     nodes, ranks = len(run.last.hosts), run.last.ranks
     unknown: list[str] = []

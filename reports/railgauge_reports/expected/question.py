@@ -133,7 +133,7 @@ class Curve:
     """Over sizes: float64 [sizes]; NaN where only the bound is known. Seconds never fall as sizes grow.
 
     `seconds_low` is the fastest of any algorithm in question; `bound_GBps` and `latency_seconds` are those
-    of the algorithm taken at each size.
+    of the algorithm taken at each size. `open` is the shape's: why only the bound is known.
     """
 
     nbytes: Values
@@ -145,6 +145,7 @@ class Curve:
     factor: float
     algorithms: tuple[str, ...]
     protocols: tuple[str, ...]
+    open: str = ""
 
     def busbw_GBps(self, seconds: Values) -> Values:  # noqa: N802  (a unit)
         return self.nbytes / seconds / GIGA * self.factor
@@ -185,6 +186,7 @@ def curve(question: Question, sizes: Sequence[int]) -> Curve:
         factor=question.chosen[0].factor,
         algorithms=tuple(row[4].form.name for row in picked),
         protocols=tuple(row[5] for row in picked),
+        open=question.shape.open,
     )
 
 

@@ -76,7 +76,8 @@ def _headers(question: Question, estimate: Estimate) -> str:
 def _source(question: Question, estimate: Estimate) -> str:
     models = {line.model for line in estimate.lines}
     if not models:
-        return "no time: only the bound is known"
+        why = question.shape.open
+        return "no time: only the bound is known" + (f", {why}" if why else "")
     if "NCCL" in models:
         generation = question.cluster.node.nvlink_generation or 0
         name = GENERATIONS[generation].name

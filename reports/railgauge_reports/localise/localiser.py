@@ -238,6 +238,10 @@ def _notes(table: PairTable, made: Decomposed, plan: Verification) -> list[str]:
             f"{chance} of {samples} pairs were slow once and nothing explains them: by chance, at a rate"
             f" of {chance / samples:.2%}"
         )
+    if table.near:
+        notes.append(
+            f"{table.near} measurements of pairs inside an NVLink domain say nothing of NICs: left out"
+        )
     if made.fast > MUCH:
         notes.append(
             f"{made.fast:.0%} of the pairs are faster than the level that most have, and no node explains it:"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from railgauge.patterns import PAIRWISE
+from railgauge_reports.expected.machine import domains_of
 from railgauge_reports.flows import flow_frame
 from railgauge_reports.frames import case_frame
 from railgauge_reports.stored import Start, StoredRun
@@ -30,9 +31,9 @@ class PairTable:
     is ALL_RAILS where a row is of the whole node. `gbps` is NaN where nothing valid was measured: such
     a row is untested, never good. `forth` (a to b) and `back` (b to a) are rates of one direction, where
     they are known. `leaf_of` is [nodes]. `again` is a command that measures in the same way, to be
-    followed by a pattern, `folder` what a report calls the run ("": it is in none); `seconds_a_round` what
-    a round took. Raises ValueError for arrays that do
-    not fit together.
+    followed by a pattern; `near` how many measurements inside an NVLink domain were left out; `folder` what
+    a report calls the run ("": it is in none); `seconds_a_round` what a round took. Raises ValueError for
+    arrays that do not fit together.
     """
 
     a: Ints
@@ -46,6 +47,7 @@ class PairTable:
     forth: Floats | None = None
     back: Floats | None = None
     again: str = ""
+    near: int = 0
     folder: str = ""
     seconds_a_round: float | None = None
 
@@ -98,21 +100,38 @@ def pair_table(
     forth, back = _directions(run, case, turn, ranks)
     took = [made.result.seconds for made in run.results if made.result.case.index == case]
     shown = frame.iloc[0]
+    rail = seats.rail_of[seats.start_of[turn], ranks[:, 0]]
+    far = _by_nics(run, seats.names, players)
     return PairTable(
-        a=players[:, 0],
-        b=players[:, 1],
-        rail=seats.rail_of[seats.start_of[turn], ranks[:, 0]],
-        round=turn,
-        gbps=frame["algbw_GBps"].to_numpy(np.float64, na_value=np.nan),
+        a=players[far, 0],
+        b=players[far, 1],
+        rail=rail[far],
+        round=turn[far],
+        gbps=frame["algbw_GBps"].to_numpy(np.float64, na_value=np.nan)[far],
         nodes=seats.names,
         leaf_of=leaf_of,
         leaf_names=leaf_names,
-        forth=forth,
-        back=back,
+        forth=None if forth is None else forth[far],
+        back=None if back is None else back[far],
+        near=int(np.count_nonzero(~far)),
         again=f"{run.again} --operation {shown['operation']} --sizes {shown['nbytes']}",
         folder=str(run.called),
         seconds_a_round=float(np.median(took)) if took else None,
     )
+
+
+def _by_nics(run: StoredRun, names: tuple[str, ...], players: Ints) -> npt.NDArray[np.bool_]:
+    """Which rows (bool [n]) tell of NICs: pairs of one NVLink domain meet over NVLink, many times as fast.
+
+    Beside them every other pair looks slow, and they would clear NICs that they never used. All rows, where
+    no domain spans nodes or all lie in one.
+    """
+    domains = domains_of(run)
+    if not domains or not set(names) <= set(domains):
+        return np.ones(len(players), bool)
+    number = np.array([domains[name] for name in names])
+    far = np.asarray(number[players[:, 0]] != number[players[:, 1]])
+    return far if far.any() else ~far
 
 
 def _of_one_case(rows: pd.DataFrame, operation: str | None, nbytes: int | None) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +136,29 @@ def test_groups_of_a_dragonfly_are_bound_by_their_global_links():
     assert out.bound_GBps == pytest.approx(1400 / (64 * 448 / 512) * 511 / 512)
 
 
+def test_routers_of_a_dragonfly_are_bound_by_all_of_their_links_and_routes_decide_on_the_rest():
+    fly = read_cluster(
+        "dragonfly"
+    )  # routers of 2 nodes of 4 NICs: 7 links inside a group, 7 of 56 out of it
+    shape = shape_of(fly, 16)
+    assert [(cut.name, cut.ranks, cut.GBps) for cut in shape.cuts] == [("router links", 8, 14 * 25)]
+    thin = msgspec.structs.replace(
+        fly, fabric=msgspec.structs.replace(fly.fabric, oversubscription=2.0)
+    )
+    assert [cut.GBps for cut in shape_of(thin, 128).cuts] == [14 * 12.5, 7 * 8 * 12.5]
+    assert shape_of(thin, 128, pattern="bisection").cuts == ()
+    made = estimates(fly, "all_reduce", shape)
+    assert {e.form.name for e in made} >= {"ring", "tree"}
+    assert not any(e.lines for e in made)
+    assert shape_of(fly, 2).open == ""
+    assert all(e.lines for e in estimates(fly, "all_reduce", shape_of(fly, 2)))
+
+
+def test_a_nic_is_of_a_node_where_pairs_of_nodes_meet():
+    assert shape_of(H100, 4, pattern="pairs").island == "a node"
+    assert shape_of(read_cluster("gb200-nvl72"), 36).island == "an NVLink domain"
+
+
 def test_pcie_binds_where_it_is_narrower_than_the_nics_or_joins_the_gpus():
     narrow = Cluster(node=Node(pcie_GBps=25.0))
     assert of(narrow, "all_reduce", 4, "ring").binding.resource == "PCIe"
@@ -252,7 +276,7 @@ def test_no_time_is_below_the_bound_and_none_falls_as_sizes_grow(
             assert np.all(told.alpha > 0)
             assert np.all(told.beta >= estimate.floor_seconds(sizes) * (1 - 1e-9))
             assert np.all(np.diff(took) >= -1e-15)
-        assert (operation in WINDOWED) == (not estimate.lines)
+        assert (operation in WINDOWED or bool(shape.open)) == (not estimate.lines)
 
 
 @settings(max_examples=40, deadline=None)

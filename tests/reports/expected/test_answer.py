@@ -208,6 +208,9 @@ def test_a_band_is_ordered_monotonic_and_within_the_bound(name, operation, nodes
     question = question_of(cluster, operation, min(nodes, cluster.nodes))
     sizes = sorted({low, low + 1, low * 2, low * 2 + 1, low * 3, low * 64})
     band = curve(question, sizes)
+    if band.open:
+        assert np.isnan(band.seconds).all()
+        return
     assert np.all(band.seconds_low <= band.seconds)
     assert np.all(band.seconds <= band.seconds_high)
     for series in (band.seconds_low, band.seconds, band.seconds_high):

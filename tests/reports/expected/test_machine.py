@@ -11,7 +11,7 @@ from railgauge.hardware.links import Gpu, Hardware, Nic
 from railgauge.hardware.nvlink import Fabric, NvLink
 from railgauge.hardware.pcie import Pcie
 from railgauge_reports.expected.answer import expected
-from railgauge_reports.expected.machine import machine_of
+from railgauge_reports.expected.machine import domains_of, machine_of
 from railgauge_reports.stored import read_run
 
 
@@ -34,6 +34,24 @@ def gpu(host, index, **more):
 def nic(host, index, **more):
     facts = {"rate_Gbps": 400.0, "state": "ACTIVE", "link_layer": "InfiniBand", "numa_node": 0}
     return Nic(name=f"mlx5_{index}", port=1, rail=index, host=host, pcie=Pcie(), **(facts | more))
+
+
+@pytest.mark.parametrize(
+    ("domains", "numbers"),
+    [
+        ((("c", 1), ("c", 1), ("d", 1)), {"n0": 0, "n1": 0, "n2": 1}),
+        ((("c", 1), ("d", 1), ("e", 1)), {}),  # each node is one of its own
+        ((("c", 1), ("c", 1), None), {}),  # not known of all
+    ],
+)
+def test_hosts_that_share_an_nvlink_domain_have_its_number(start, domains, numbers):
+    each = [
+        Hardware(host=f"n{k}", gpus=(gpu(f"n{k}", 0, domain=domain),), nics=())
+        for k, domain in enumerate(domains)
+    ]
+    told = [{"hardware": msgspec.to_builtins(hardware)} for hardware in each]
+    folder = start(ranks=3, hosts=3, nodes=told, memory="device", backend="nccl").end()
+    assert domains_of(read_run(folder)) == numbers
 
 
 @pytest.fixture
