@@ -58,7 +58,9 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     `confirm_other` are the values of the confirming runs. `hosts` took part; of a worst place `place`
     is which one it was.
 
-    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one.
+    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one;
+    so have `medians` and `smallest`, the baseline and the smallest effect that each was held against (None:
+    there was no baseline).
     """
 
     key: SeriesKey
@@ -88,6 +90,8 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()
+    medians: tuple[float | None, ...] = ()
+    smallest: tuple[float | None, ...] = ()
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

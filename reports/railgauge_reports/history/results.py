@@ -25,6 +25,7 @@ from railgauge_reports.history.decided import Decided
 from railgauge_reports.history.matrix import matrix_of
 from railgauge_reports.history.metrics import METRICS
 from railgauge_reports.history.naming import words_of
+from railgauge_reports.history.rule import Floats
 from railgauge_reports.history.summary import NightSummary
 from railgauge_reports.history.timeline import Entry
 from railgauge_reports.history.walk import Scope, State
@@ -86,6 +87,7 @@ class _Columns:
         acked = int(walked.acked[row, column])
         since = int(walked.since[row, column])
         metric = METRICS[key.metric]
+        least, median = decided.history.settings.decision.least, walked.median[:, column]
         return SeriesResult(
             key=key,
             name=decided.names[column],
@@ -112,14 +114,16 @@ class _Columns:
             hosts=self._hosts(key.stage),
             place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
-            values=self._values(column),
+            values=self._spread(decided.matrix.values[:, column]),
             states=self._states(column),
+            medians=self._spread(np.where(walked.nights[:, column] >= least, median, np.nan)),
+            smallest=self._spread(walked.smallest[:, column]),
         )
 
-    def _values(self, column: int) -> tuple[float | None, ...]:
-        """One a night of the answer."""
+    def _spread(self, values: Floats) -> tuple[float | None, ...]:
+        """Values by row as one a night of the answer."""
         made: list[float | None] = [None] * self._nights
-        for place, value in zip(self._places, self._decided.matrix.values[:, column], strict=True):
+        for place, value in zip(self._places, values.tolist(), strict=True):
             made[place] = _number(value)
         return tuple(made)
 
