@@ -58,9 +58,9 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     `confirm_other` are the values of the confirming runs. `hosts` took part; of a worst place `place`
     is which one it was.
 
-    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one;
-    so have `medians` and `smallest`, the baseline and the smallest effect that each was held against (None:
-    there was no baseline).
+    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one; so have
+    `medians` and `smallest`, the baseline that the night was held against and the smallest share that
+    would have been flagged (None: there was none yet).
     """
 
     key: SeriesKey
