@@ -48,7 +48,9 @@ def _runs(decided: Decided) -> Iterator[Told]:
             night=at,
         )
     if decided.tonight.is_absurd:
-        sentence = f"{decided.tonight.folder} records a time that no clock has: is it the last night?"
+        sentence = (
+            f"{decided.tonight.folder} records a time that no clock has: is it the last night?"
+        )
         yield Told(kind="clock", sentence=sentence, alarms=True, night=at)
     for one in decided.tonight.trouble:
         where = one.path or decided.tonight.folder

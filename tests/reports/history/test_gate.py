@@ -45,6 +45,8 @@ def test_a_good_night_passes_and_says_what_it_could_have_seen(judged: Judged) ->
         assert one.baseline == pytest.approx(one.value, rel=0.05)
         assert len(one.values) == len(one.states) == len(gate.nights)
         assert one.values[gate.night] == one.value
+        assert one.medians[:7] == one.smallest[:7] == (None,) * 7
+        assert (one.medians[-1], one.smallest[-1]) == (one.baseline, one.smallest_effect)
     assert "4 of 4 series judged" in gate.coverage
 
 
