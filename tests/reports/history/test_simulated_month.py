@@ -88,6 +88,12 @@ def test_the_change_points_say_when_by_how_much_and_in_which_interval(month):
     assert all(s.worse and s.change.low <= s.change.effect <= s.change.high for s in found)
 
 
+def test_its_chart_says_who_acknowledged_it(gated):
+    chart = next(c for c in gated.drawn.changed if c.title.startswith("local:"))
+    ack = chart.data["marks"].query("kind == 'ack'").iloc[0]
+    assert (ack["night"], ack["label"]) == ("2026-10-27", "acknowledged by A. Operator")
+
+
 def test_the_page_tells_all_of_it_on_its_first_screen(gated):
     said = "\n".join(finding.sentence for finding in gated.worst)
     for words in (
