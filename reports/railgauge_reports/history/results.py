@@ -86,7 +86,8 @@ class _Columns:
         baseline = _number(walked.median[row, column]) if learned else None
         acked = int(walked.acked[row, column])
         since = int(walked.since[row, column])
-        metric, smallest = METRICS[key.metric], walked.smallest[:, column]
+        metric = METRICS[key.metric]
+        least, median = decided.history.settings.decision.least, walked.median[:, column]
         return SeriesResult(
             key=key,
             name=decided.names[column],
@@ -113,16 +114,14 @@ class _Columns:
             hosts=self._hosts(key.stage),
             place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
-            values=self._of_nights(decided.matrix.values[:, column]),
+            values=self._spread(decided.matrix.values[:, column]),
             states=self._states(column),
-            medians=self._of_nights(
-                np.where(np.isfinite(smallest), walked.median[:, column], np.nan)
-            ),
-            smallest=self._of_nights(smallest),
+            medians=self._spread(np.where(walked.nights[:, column] >= least, median, np.nan)),
+            smallest=self._spread(walked.smallest[:, column]),
         )
 
-    def _of_nights(self, values: Floats) -> tuple[float | None, ...]:
-        """One a night of the answer, of one a row."""
+    def _spread(self, values: Floats) -> tuple[float | None, ...]:
+        """Values by row as one a night of the answer."""
         made: list[float | None] = [None] * self._nights
         for place, value in zip(self._places, values.tolist(), strict=True):
             made[place] = _number(value)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from railgauge.cli import main
+from railgauge_reports.history import morning
 from railgauge_reports.history.gate import gate_of
 from railgauge_reports.history.named import named_by
 from railgauge_reports.history.tracks import shifts
@@ -57,6 +58,12 @@ def test_the_nights_own_pairs_name_the_nic(month):
     assert first.nights == ("2026-10-30", "2026-10-18")
     assert first.folder.endswith("20261030/02-pairs")
     assert first.effect == pytest.approx(0.2, abs=0.02)
+
+
+def test_the_worst_place_of_the_pairs_is_told_by_name(month):
+    worst = next(s for s in month.gate.of_state("regression") if s.place)
+    assert "node0005" in worst.place
+    assert f"({worst.place}): " in morning.from_to(month.gate, worst)
 
 
 def test_the_other_library_is_an_environment_and_no_regression(month):
