@@ -115,11 +115,12 @@ def from_to(gate: Gate, series: SeriesResult) -> str:
     mads = "" if series.mads is None else f", {series.mads:.0f} MADs"
     effect = "" if series.effect is None else f" ({series.effect:+.1%}{mads})"
     moved = f"{told(series.key, series.baseline)} -> {told(series.key, series.value)}{effect}"
-    head = " ".join(filter(None, (f"{series.words}: {moved}", since_words(gate, series))))
+    where = f" ({series.place})" if series.place else ""
+    head = " ".join(filter(None, (f"{series.words}{where}: {moved}", since_words(gate, series))))
     by = f" by {series.acknowledged}" if series.acknowledged else ""
     state = "" if series.state == "regression" else f"{_STATES[series.state]}{by}"
-    where = _SCOPES[series.scope] if series.state == "regression" else ""
-    return cut("; ".join(filter(None, (head, state, again(series), where))), MOST_WORDS)
+    scope = _SCOPES[series.scope] if series.state == "regression" else ""
+    return cut("; ".join(filter(None, (head, state, again(series), scope))), MOST_WORDS)
 
 
 def since_words(gate: Gate, series: SeriesResult) -> str:

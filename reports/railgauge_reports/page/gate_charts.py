@@ -137,8 +137,8 @@ def _marks(gate: Gate, series: SeriesResult, moved: Sequence[Shift]) -> Iterator
             )
     for night, state in zip(gate.nights, series.states, strict=False):
         if state == "acknowledged" and night.started is not None:
-            by = next((a.author for a in gate.acks if a.night == night.name), series.acknowledged)
-            yield Mark(night.started, "ack", f"acknowledged{f' by {by}' if by else ''}")
+            by = {a.author for a in gate.acks if a.night in (night.name, night.folder)}
+            yield Mark(night.started, "ack", " by ".join(("acknowledged", *sorted(by)[:1])))
 
 
 def _charts(tracks: Sequence[Track], total: int) -> tuple[tuple[Chart, ...], str]:

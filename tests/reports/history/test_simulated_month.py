@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from railgauge.cli import main
+from railgauge_reports.history import morning
 from railgauge_reports.history.gate import gate_of
 from railgauge_reports.history.named import named_by
 from railgauge_reports.history.tracks import shifts
@@ -59,6 +60,12 @@ def test_the_nights_own_pairs_name_the_nic(month):
     assert first.effect == pytest.approx(0.2, abs=0.02)
 
 
+def test_the_worst_place_of_the_pairs_is_told_by_name(month):
+    worst = next(s for s in month.gate.of_state("regression") if s.place)
+    assert "node0005" in worst.place
+    assert f"({worst.place}): " in morning.from_to(month.gate, worst)
+
+
 def test_the_other_library_is_an_environment_and_no_regression(month):
     last = month.gate.epochs[-1]
     assert month.gate.nights[last.night].name == "2026-10-10"
@@ -86,6 +93,12 @@ def test_the_change_points_say_when_by_how_much_and_in_which_interval(month):
     names = {month.gate.nights[s.change.night].name for s in found}
     assert names == {"2026-10-18"}
     assert all(s.worse and s.change.low <= s.change.effect <= s.change.high for s in found)
+
+
+def test_its_chart_says_who_acknowledged_it(gated):
+    chart = next(c for c in gated.drawn.changed if c.title.startswith("local:"))
+    ack = chart.data["marks"].query("kind == 'ack'").iloc[0]
+    assert (ack["night"], ack["label"]) == ("2026-10-27", "acknowledged by A. Operator")
 
 
 def test_the_page_tells_all_of_it_on_its_first_screen(gated):
