@@ -106,7 +106,7 @@ class Returns:
 
     def back(self, median: Floats, smallest: Floats, larger: Flags) -> Flags:
         """Who is; `median` and `smallest` [series] as the night was judged."""
-        made = self.waiting & ~np.isnan(self.values).any(axis=1)
+        made: Flags = self.waiting & ~np.isnan(self.values).any(axis=1)
         if made.any():
             middle = np.median(self.values[made], axis=1)
             lost = np.where(larger[made], median[made] - middle, middle - median[made])
