@@ -56,7 +56,7 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     would have been flagged. `since` is the index in `Gate.nights` of the first night of its streak,
     `scope` where it is slow: "nodes", "fleet" or "" (nobody looked on other nodes). `confirm_same` and
     `confirm_other` are the values of the confirming runs, of `same_looks` on the same nodes the best.
-    `hosts` took part.
+    `hosts` took part; of a worst place `place` is which one it was.
 
     `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one.
     """
@@ -84,6 +84,7 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     confirm_other: float | None
     sentence: str
     hosts: tuple[str, ...] = ()
+    place: str = ""
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()

@@ -21,17 +21,23 @@ _VARIANT = ("backend", "dtype", "op", "placement", "call", "timing", "root", "se
 _KEY = ("cluster", "stage", "pattern", "operation", "nbytes", "nodes", "ranks", *_VARIANT)
 #: Patterns whose rounds are no settings of their own (acceptance/rows.py).
 _PLAIN = ("listed", "nodes")
+#: Patterns of one group, where no place is like another one.
+_ONE_GROUP = ("world",)
 
 
 class Measured(NamedTuple):
-    """Of one run: int32 numbers of series, float64 values, and by series what the library chose."""
+    """Of one run: int32 numbers of series, float64 values, and by series what the library chose.
+
+    `places` says of a worst place which one it is: `node0001 rail 0`.
+    """
 
     series: bytes
     values: bytes
     chosen: dict[int, str]
+    places: dict[int, str]
 
 
-NOTHING = Measured(b"", b"", {})
+NOTHING = Measured(b"", b"", {}, {})
 
 
 def measured(frame: pd.DataFrame, facts: pd.DataFrame, keys: Keys) -> list[Measured]:
@@ -40,16 +46,30 @@ def measured(frame: pd.DataFrame, facts: pd.DataFrame, keys: Keys) -> list[Measu
     What was not measured, what is wrong, and times of ranks that shared a GPU have no value.
     """
     rows = _rows(frame, facts)
-    found = [_values(rows, name, metric, keys) for name, metric in METRICS.items()]
+    found = [
+        _values(rows, name, metric, keys)
+        for name, metric in METRICS.items()
+        if not metric.of_places
+    ]
+    places: dict[int, dict[int, str]] = {}
+    found += [
+        _worst_places(rows, name, metric, keys, places)
+        for name, metric in METRICS.items()
+        if metric.of_places
+    ]
     run, series, values = (
         np.concatenate([part[k] for part in found]) if found else np.zeros(0) for k in range(3)
     )
     order = np.lexsort((series, run))
-    run, series, values = run[order], series[order].astype(np.int32), values[order]
+    run, series, values = (
+        run[order],
+        series[order].astype(np.int32),
+        values[order].astype(np.float64),
+    )
     edges = np.searchsorted(run, np.arange(len(facts) + 1))
     chosen = _chosen(rows, keys)
     return [
-        Measured(series[a:b].tobytes(), values[a:b].astype(np.float64).tobytes(), chosen.get(k, {}))
+        Measured(series[a:b].tobytes(), values[a:b].tobytes(), chosen.get(k, {}), places.get(k, {}))
         for k, (a, b) in enumerate(itertools.pairwise(edges))
     ]
 
@@ -78,21 +98,58 @@ def _values(
     rows: pd.DataFrame, name: str, metric: Metric, keys: Keys
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """(run, series, value) of one metric."""
+    own = _known(rows, metric)
+    together = own.groupby(["run", "case_number"], sort=False)["value"]
+    made = together.quantile(metric.quantile) if metric.many else together.median()
+    if metric.many:
+        made = made[together.count() >= MANY]
+    return _numbered(own, made, name, keys)
+
+
+def _worst_places(
+    rows: pd.DataFrame,
+    name: str,
+    metric: Metric,
+    keys: Keys,
+    places: dict[int, dict[int, str]],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """The same of the places of a case; which one it is goes into `places`, by run and series."""
+    few = rows[((rows["nodes"] <= 2) & ~rows["pattern"].isin(_ONE_GROUP)).to_numpy(bool)]
+    own = _known(few, metric)
+    case = ["run", "case_number"]
+    times = own.groupby(case, sort=False)["value"].transform("count")
+    own = own[(times >= MANY).to_numpy(bool)]
+    ends = own.assign(host=own["hosts"].astype(object).str.split(" ")).explode("host")
+    by_place = ends.groupby([*case, "host", "rail"], dropna=False, sort=False)["value"].median()
+    table = by_place.reset_index()
+    worst = table.loc[table.groupby(case, sort=False)["value"].idxmin()].set_index(case)
+    run, series, values = _numbered(own, worst["value"], name, keys)
+    for k, number, host, rail in zip(run, series, worst["host"], worst["rail"], strict=True):
+        place = f"{host}" if pd.isna(rail) else f"{host} rail {rail}"
+        places.setdefault(int(k), {})[int(number)] = place
+    return run, series, values
+
+
+def _known(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The rows that have a value of that metric, in the column `value`."""
     known = rows[metric.column].notna()
     rate = rows["busbw_GBps"].notna() & (rows["nbytes"].fillna(0) > LATENCY_BYTES)
     if metric.of != "all":
         known &= rate if metric.of == "bandwidth" else ~rate
     own = rows[known.to_numpy(bool)]
     column = own[metric.column].astype("float64")
-    own = own.assign(value=column)[np.isfinite(column.to_numpy())]
-    together = own.groupby(["run", "case_number"], sort=False)["value"]
-    made = together.quantile(metric.quantile) if metric.many else together.median()
-    if metric.many:
-        made = made[together.count() >= MANY]
+    return own.assign(value=column)[np.isfinite(column.to_numpy())]
+
+
+def _numbered(
+    own: pd.DataFrame, made: pd.Series, name: str, keys: Keys
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """(run, series, value) of values by run and case_number."""
     run = made.index.get_level_values(0).to_numpy(np.int64)
     case = made.index.get_level_values(1).to_numpy(np.int64)
     number = _numbers(own[own["case_number"].isin(case)], name, keys)
-    return run, np.array([number[int(c)] for c in case], np.int64), made.to_numpy(np.float64)
+    series = np.array([number[int(c)] for c in case], np.int64)
+    return run, series, made.to_numpy(np.float64)
 
 
 def _numbers(rows: pd.DataFrame, metric: str, keys: Keys) -> dict[int, int]:

@@ -10,6 +10,7 @@ from railgauge_reports.history.metrics import METRICS
 _METRIC_WORDS = {
     "busbw": "busbw",
     "busbw-worst-tenth": "busbw of the worst tenth",
+    "busbw-worst-place": "busbw of the worst NIC or node",
     "time": "time",
     "time-worst-tenth": "time of the worst tenth",
     "p99": "p99 of the time",

@@ -189,6 +189,7 @@ def _run_summary(path: str, read: _Read, stored: StoredRun) -> RunSummary:
         series=read.measured.series,
         values=read.measured.values,
         chosen=read.measured.chosen,
+        places=read.measured.places,
     )
 
 

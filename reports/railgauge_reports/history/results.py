@@ -110,6 +110,7 @@ class _Columns:
             confirm_other=_number(decided.matrix.other[row, column]),
             sentence="",
             hosts=self._hosts(key.stage),
+            place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
             values=self._values(column),
             states=self._states(column),
@@ -128,6 +129,20 @@ class _Columns:
         for place, state in zip(self._places, self._decided.walked.state[:, column], strict=True):
             made[place] = _WORDS[int(state)]
         return tuple(made)
+
+    def _place(self, column: int) -> str:
+        """Which place a worst place was, in the run where it was worst."""
+        history, key = self._decided.history, self._decided.matrix.keys[column]
+        if not METRICS[key.metric].of_places:
+            return ""
+        bare = msgspec.structs.replace(key, cluster="")
+        found = [
+            (float(run.measured[run.numbers == number][0]), place)
+            for run in self._decided.runs
+            for number, place in run.places.items()
+            if msgspec.structs.replace(history.keys.list[number], cluster="") == bare
+        ]
+        return min(found, default=(0.0, ""))[1]
 
     def _hosts(self, stage: str) -> tuple[str, ...]:
         runs = [run for run in self._decided.runs if run.stage == stage]

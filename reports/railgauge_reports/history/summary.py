@@ -30,9 +30,9 @@ class Keys:
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a night. `path` is relative to the night ("" is the night itself), `stage` of an acceptance.
 
-    `series` are int32 numbers of keys, `values` float64, one for one; `chosen` what the library's log says
-    it chose, by series, where it says so. `verdict` and `exit_code` are the run's own. `clock` says where its
-    clock went back.
+    `series` are int32 numbers of keys, `values` float64, one for one; `chosen` what the library's log says it
+    chose, by series, where it says so, `places` which place a worst place is. `verdict` and `exit_code` are
+    the run's own. `clock` says where its clock went back.
     """
 
     path: str
@@ -50,6 +50,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     series: bytes = b""
     values: bytes = b""
     chosen: dict[int, str] = {}
+    places: dict[int, str] = {}
 
     @property
     def numbers(self) -> npt.NDArray[np.int32]:

@@ -29,7 +29,7 @@ def test_it_is_held_inside_and_gone_afterwards(tmp_path: Path) -> None:
     with locked(tmp_path, "nightly"):
         assert lock_path(tmp_path, "nightly").exists()
         who = f"nightly on {platform.node()}, process {os.getpid()}"
-        with pytest.raises(HeldError, match=who), locked(tmp_path, \"nightly\"):
+        with pytest.raises(HeldError, match=who), locked(tmp_path, "nightly"):
             pass
         with locked(tmp_path, "acks"):  # another lock
             pass
@@ -96,7 +96,9 @@ def test_that_of_a_process_which_was_killed_is_taken_over(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "gone", [{"pid": 2**22 + 1}, {"began": 1}, {"boot": "another"}], ids=lambda gone: next(iter(gone))
+    "gone",
+    [{"pid": 2**22 + 1}, {"began": 1}, {"boot": "another"}],
+    ids=lambda gone: next(iter(gone)),
 )
 def test_that_of_one_who_is_gone_from_this_host_is_taken_over(
     tmp_path: Path, gone: dict[str, object]

@@ -40,7 +40,7 @@ def histories(draw: st.DrawFn) -> dict[str, object]:
 
 
 @given(histories())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_night_does_not_depend_on_what_came_after_it(history: dict) -> None:
     whole = walk(**history)
     cut = len(history["values"]) // 2
@@ -54,7 +54,7 @@ def test_a_night_does_not_depend_on_what_came_after_it(history: dict) -> None:
 
 
 @given(histories(), st.floats(1e-9, 1e9))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_other_units_decide_nothing_else(history: dict, scale: float) -> None:
     """But for values that lie on a limit exactly, which rounding moves: powers of two round nothing."""
     exact = float(2.0 ** np.round(np.log2(scale)))
@@ -69,7 +69,7 @@ def test_other_units_decide_nothing_else(history: dict, scale: float) -> None:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_series_do_not_know_of_each_other(history: dict, random: object) -> None:
     order = list(range(history["values"].shape[1]))
     random.shuffle(order)  # type: ignore[attr-defined]
@@ -84,7 +84,7 @@ def test_series_do_not_know_of_each_other(history: dict, random: object) -> None
 
 
 @given(arrays.arrays(np.float64, (30, 1), elements=VALUES))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_the_baseline_is_made_of_accepted_nights_alone(values: np.ndarray) -> None:
     """Of nights without an acknowledgement or another environment, until an improvement has lasted.
 
@@ -115,7 +115,7 @@ def test_the_baseline_is_made_of_accepted_nights_alone(values: np.ndarray) -> No
 
 
 @given(histories())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_is_flagged_is_worse_by_as_much_as_is_asked_for(history: dict) -> None:
     made = walk(**history)
     worse = np.isin(made.state, (State.UNCONFIRMED, State.REGRESSION, State.CHANGED, State.OUTLIER))
