@@ -86,9 +86,13 @@ def test_series_do_not_know_of_each_other(history: dict, random: object) -> None
 @given(arrays.arrays(np.float64, (30, 1), elements=VALUES))
 @settings(max_examples=50)
 def test_the_baseline_is_made_of_accepted_nights_alone(values: np.ndarray) -> None:
-    """Of nights without an acknowledgement or another environment, until an improvement has lasted."""
+    """Of nights without an acknowledgement or another environment, until an improvement has lasted.
+
+    After a regression they enter three at a time, in a row that is nearer to the baseline than to it.
+    """
     made = walk(values, np.array([True]))
     accepted: list[float] = []
+    waiting: list[float] | None = None
     for night in range(len(values)):
         state = State(int(made.state[night, 0]))
         if state is State.IMPROVED:
@@ -97,7 +101,14 @@ def test_the_baseline_is_made_of_accepted_nights_alone(values: np.ndarray) -> No
             assert made.median[night, 0] == np.median(accepted[-RULE.window :])
             away = np.abs(np.array(accepted[-RULE.window :]) - made.median[night, 0])
             assert made.mad[night, 0] == np.median(away)
-        if state in (State.ACCEPTED, State.LEARNING):
+        if state is State.REGRESSION:
+            waiting = []
+        if state is State.ACCEPTED and waiting is not None:
+            waiting = [*waiting, float(values[night, 0])][-RULE.improved :]
+            half = made.median[night, 0] * (1 - made.smallest[night, 0] / 2)
+            if len(waiting) == RULE.improved and np.median(waiting) > half:
+                accepted, waiting = accepted + waiting, None
+        elif state in (State.ACCEPTED, State.LEARNING):
             accepted.append(float(values[night, 0]))
         else:
             assert state in FLAGGED or state is State.MISSING
