@@ -204,7 +204,7 @@ class Cluster:
         }
         self.at_once, self.asked = at_once, []
         monkeypatch.setattr(self_draining, "all_nodes", lambda _: tuple(self.nodes.values()))
-        monkeypatch.setattr(self_draining, "partition_of", lambda _nodes, asked: asked or "q")
+        monkeypatch.setattr(self_draining, "partition_of", lambda _nodes, asked, **_: asked or "q")
         monkeypatch.setattr(self_draining, "ask", self.ask)
 
     def set(self, name, states, reason="", since=""):
