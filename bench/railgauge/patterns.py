@@ -337,14 +337,15 @@ def check_places(pattern: Pattern, where: Topology) -> None:
     """Raise UsageError where the pattern asks for hosts or ranks on them that the job has not."""
     if pattern.name == "listed":
         meetings(pattern.pairs, where)
-    if pattern.name == "nodes":
+    if pattern.ranks_per_node is not None:
         each = pattern.ranks_per_node
         counts = Counter(where.node_of)
         odd = next((node for node in sorted(counts) if counts[node] != each), None)
         if odd is not None:
             name = where.hosts[odd] if where.hosts else f"node {odd}"
             raise UsageError(
-                f"--ranks-per-node {each}: {name} has {counts[odd]} ranks of this job.\n"
+                f"--ranks-per-node {each}: {name} has {counts[odd]} ranks of this job, which has"
+                f" {len(counts)} nodes.\n"
                 "  expected: as many on every node\n"
                 f"  next: --ranks-per-node {counts[odd]}, or ranks spread evenly by the launcher"
             )

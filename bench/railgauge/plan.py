@@ -47,8 +47,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     every `sample_counters` seconds (0: not; None: 1 where a CPU is left for it). `leaves` are leaf
     switches and the hosts under them, `pairs` who meets whom in pattern listed; see
     `railgauge.patterns.Pattern` for `quiet`, `victims` and `loads`; `load_bytes` is the size of a
-    message of a load. A group of pattern nodes has `group_nodes` nodes of `ranks_per_node` ranks. Where
-    there is a `duration` in seconds, all rounds are repeated until it is over. `cluster` is what the
+    message of a load. A group of pattern nodes has `group_nodes` nodes. Where every node must have
+    `ranks_per_node` ranks (None: not said), a run whose ranks stand otherwise is refused. Where there
+    is a `duration` in seconds, all rounds are repeated until it is over. `cluster` is what the
     simulated backend models, with the `faults` planted there. `imported` are the cases that another tool
     measured (`railgauge import`), in the order of its output: nothing of ours ran, and nothing can.
     """

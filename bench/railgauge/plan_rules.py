@@ -211,10 +211,15 @@ def _check_pattern(plan: Plan) -> None:
         )
     if plan.pattern == "nodes":
         _check_nodes(plan)
-    elif plan.group_nodes != 1 or plan.ranks_per_node is not None:
+    elif plan.group_nodes != 1:
         raise UsageError(
-            "--group-nodes and --ranks-per-node are of pattern nodes.\n"
+            "--group-nodes is of pattern nodes.\n"
             "  next: railgauge run --pattern nodes --group-nodes 2 --ranks-per-node 8"
+        )
+    elif plan.ranks_per_node is not None and plan.ranks % plan.ranks_per_node:
+        raise UsageError(
+            f"--ranks-per-node {plan.ranks_per_node}: {plan.ranks} ranks are not as many on each node.\n"
+            "  next: leave it out, or another --ranks"
         )
     if plan.pattern == "victim":
         _check_victims(plan)

@@ -89,7 +89,9 @@ def parsed(text: str) -> tuple[Node, ...]:
     return tuple(made)
 
 
-def partition_of(nodes: Sequence[Node], asked: str | None, ran_in: str = "") -> str:
+def partition_of(
+    nodes: Sequence[Node], asked: str | None, ran_in: str = "", timeout: float = PATIENCE
+) -> str:
     """The partition whose nodes are counted: asked for, where the run ran, or Slurm's default one.
 
     Raises UsageError for one that does not exist; "" where there is none: all nodes count.
@@ -99,7 +101,7 @@ def partition_of(nodes: Sequence[Node], asked: str | None, ran_in: str = "") -> 
         raise unknown("partition", asked, sorted(there), "scontrol show partitions")
     if asked or ran_in in there:
         return asked or ran_in
-    shown = ask([*_SHOW, "partitions"], "scontrol show partitions")
+    shown = ask([*_SHOW, "partitions"], "scontrol show partitions", timeout)
     for line in shown.splitlines():
         facts: dict[str, str] = dict(_FACT.findall(line))
         if facts.get("Default") == "YES" and facts.get("PartitionName") in there:

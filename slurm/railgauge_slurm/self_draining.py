@@ -15,7 +15,8 @@ from railgauge_slurm.nodes import Node, all_nodes, called, partition_of, resume_
 from railgauge_slurm.programs import ask
 
 NODE = "SLURMD_NODENAME"
-#: Of each question to the controller: HealthCheckProgram has 60 s in all.
+#: Of each question to the controller, the first of which without an answer is the last: HealthCheckProgram
+#: has 60 s in all.
 PATIENCE_SECONDS = 10.0
 #: Slurm notes when a reason was set to the second: after this, whoever came at the same time shows.
 SETTLING_SECONDS = 2.1
@@ -37,7 +38,7 @@ def drain_myself(
     """
     nodes = all_nodes(PATIENCE_SECONDS)
     me = _myself(nodes, environ)
-    where = partition_of(nodes, partition)
+    where = partition_of(nodes, partition, timeout=PATIENCE_SECONDS)
     if partition is None and where not in me.partitions:
         where = next(iter(me.partitions), "")
     said = Accusation(Path("check"), time.time(), "", where, (Accused(me.name, code, words, True),))

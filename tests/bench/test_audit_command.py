@@ -96,7 +96,9 @@ def test_wrong_options_are_refused(arguments, words, capsys):
     ("text", "words"),
     [
         ("gpus = 'eight'", "$.gpus"),
-        ("nics = 8", "nics"),
+        ("nic = 8", "nic"),
+        ("nics = -1", "nics -1"),
+        ("rate_Gbps = nan", "rate_Gbps nan"),
         ("profile = 'roce'", "unknown profile 'roce'"),
         ("priorities = [9]", "0 to 7"),
         ("= 1", "--manifest"),

@@ -267,6 +267,9 @@ def test_nodes_with_other_numbers_of_ranks_are_refused_by_name():
     with pytest.raises(UsageError, match="n1 has 1 ranks"):
         check_places(Pattern("nodes", ranks_per_node=2), where)
     check_places(Pattern("nodes", ranks_per_node=2), Topology((0, 0, 1, 1)))
+    with pytest.raises(UsageError, match="n0 has 2 ranks of this job, which has 2 nodes"):
+        check_places(Pattern("world", ranks_per_node=1), where)
+    check_places(Pattern("world"), where)
 
 
 @pytest.mark.parametrize(
@@ -276,8 +279,8 @@ def test_nodes_with_other_numbers_of_ranks_are_refused_by_name():
         ({"pattern": "nodes", "ranks_per_node": 3}, "make no such group"),
         ({"pattern": "nodes", "ranks_per_node": 2, "group_nodes": 5}, "make no such group"),
         ({"pattern": "nodes", "ranks_per_node": 0}, "--ranks-per-node"),
-        ({"group_nodes": 2}, "are of pattern nodes"),
-        ({"ranks_per_node": 2}, "are of pattern nodes"),
+        ({"group_nodes": 2}, "is of pattern nodes"),
+        ({"ranks_per_node": 3}, "--ranks-per-node 3"),
     ],
 )
 def test_groups_of_nodes_that_cannot_be_are_refused(fields, said):

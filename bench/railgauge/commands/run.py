@@ -27,7 +27,7 @@ _help = {
     "pattern": "Who works together: world, nodes, pairs, leaves, bisection, listed, victim; who sends to"
     " whom: incast, permutation, shift (railgauge list).  [default: world]",
     "group_nodes": "Nodes of a group in pattern nodes.  [default: 1]",
-    "ranks_per_node": "Ranks that each node has, which pattern nodes must know beforehand.",
+    "ranks_per_node": "Ranks that each node must have: another placement is refused; pattern nodes needs it.",
     "duration": "Repeat all rounds for so many seconds (the last repetition is finished): a soak.",
     "rounds": "Run the pattern's first N rounds only (of permutation: N of them).",
     "quiet": "One group under a leaf at a time: what is slow here too is no congestion.",

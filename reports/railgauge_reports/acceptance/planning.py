@@ -157,7 +157,7 @@ def _scales(stage: Stage, asked: Asked) -> list[int]:
 def plan_of(fields: dict[str, Any], asked: Asked) -> Plan:
     """The validated plan of these fields on the cluster at hand; raises UsageError."""
     more: dict[str, Any] = {"ranks": asked.ranks, "backend": asked.backend}
-    if fields.get("pattern") == "nodes":
+    if fields.get("pattern") == "nodes" or asked.launcher:  # who may place ranks otherwise
         more["ranks_per_node"] = asked.ranks_per_node
     if asked.leaves is not None:
         more["leaves"] = asked.leaves

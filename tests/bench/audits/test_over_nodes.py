@@ -182,7 +182,9 @@ def test_pfc_is_not_asked_of_a_fabric_that_does_without(node, profile):
 
 
 def test_a_manifest_says_profile_priority_and_devices(node):
-    node.manifest = Manifest("roce-lossless", (4,), 34, 9000, 2, {"mlx5_0": Device(rate_Gbps=400)})
+    node.manifest = Manifest(
+        "roce-lossless", (4,), 34, 9000, 2, devices={"mlx5_0": Device(rate_Gbps=400)}
+    )
     audit = node.audit()
     assert audit.report.priorities == (4,)
     assert audit.report.profile_because == "the manifest says so"
