@@ -10,6 +10,7 @@ from railgauge.errors import NotMeasuredError
 from railgauge_slurm import jobs
 from railgauge_slurm.jobs import Job
 from railgauge_slurm.kept import Kept
+from railgauge_slurm.programs import RefusedError
 from railgauge_slurm.progress import Progress, progress
 
 
@@ -38,7 +39,7 @@ def blocks_of(kept: Kept) -> tuple[list[Block], str]:
     silent = ""
     try:
         known = {job.job: job for job in jobs.jobs(kept.numbers)}
-    except NotMeasuredError as error:
+    except (NotMeasuredError, RefusedError) as error:
         known, silent = {}, str(error).splitlines()[0]
     last = _last_ids(kept)
     folders = kept.options.folders()

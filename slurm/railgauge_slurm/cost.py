@@ -24,7 +24,7 @@ START_SECONDS = 20.0
 #: SIGTERM comes so long before the limit: a chunk ends, its line is written, the job is requeued. Slurm looks
 #: once a minute and may send it up to 60 s early (sbatch(1), --signal).
 WARNING_SECONDS = 120
-_SLURM_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+_SLURM_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", re.ASCII)
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

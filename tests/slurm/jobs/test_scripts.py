@@ -46,7 +46,7 @@ def options(tmp_path):
 
 @pytest.fixture
 def started(tmp_path):
-    """`started(options, "RUNNING ...")`: the script under bash, as slurmd starts it; squeue says the state."""
+    """`started(options, "RUNNING ...")`: the script under bash; squeue says that state."""
     clients = tmp_path / "clients"
     clients.mkdir()
     for name, text in CLIENTS.items():
@@ -76,12 +76,12 @@ def requeued(folder: Path) -> str:
     return file.read_text() if file.exists() else ""
 
 
-WAITING = "trap 'exit 75' TERM; touch $2/up; sleep 60 & wait $!"
+WAITING = "trap 'kill $!; exit 75' TERM; sleep 60 & touch $2/up; wait $!"
 
 
-def interrupted(process: subprocess.Popen[str], folder: Path) -> int:
+def interrupted(process: subprocess.Popen[str], folder: Path, inside: str = "out") -> int:
     """Send SIGTERM once the measurement is up; the script's exit code."""
-    while not (folder / "out/up").exists():
+    while not (folder / inside / "up").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
@@ -184,13 +184,11 @@ def test_srun_is_sent_the_signal_that_it_hands_on(options):
 def test_a_task_of_an_array_measures_into_its_own_folder_and_requeues_itself_alone(
     options, started, tmp_path
 ):
-    made = options(WAITING.replace("$2", f"{tmp_path}/out; echo $2"), blocks=3, at_once=2)
+    made = options(WAITING, blocks=3, at_once=2)
     assert "#SBATCH --array=0-2%2\n" in scripts.text("job", made)
-    (tmp_path / "out").mkdir()
     process = started(made, SLURM_ARRAY_JOB_ID="5", SLURM_ARRAY_TASK_ID="2")
-    assert interrupted(process, tmp_path) == 75
+    assert interrupted(process, tmp_path, "out/block-002") == 75
     assert requeued(tmp_path) == "requeue 5_2\n"
-    assert (tmp_path / "out/block-002").is_dir()
     assert made.folders()[2] == f"{made.folder}/block-002"
 
 
@@ -210,7 +208,7 @@ def test_a_template_of_a_site_gets_quoted_values_and_says_what_is_wrong_in_it(op
         file.write_text(wrong)
         with pytest.raises(UsageError, match=said):
             scripts.text(str(file), options())
-    with pytest.raises(UsageError, match="unknown template 'acceptence'.*'acceptance'"):
+    with pytest.raises(UsageError, match=r"unknown template 'acceptence'.*'acceptance'"):
         scripts.text("acceptence", options())
 
 
