@@ -3,9 +3,9 @@
 A trial is a job that hangs or passes. A group that hung is cut into halves, each filled up with nodes
 that are trusted; a half that hangs is cut again, down to single nodes, and each of those is tried once
 more among other partners. Some hangs need scale: half of the nodes pass because they are fewer. Then
-either padding keeps the scale, or the smallest part that hangs is searched, and the node that was
-added last is exchanged for another one: if that hangs too, it is the number that matters and nobody is
-accused.
+either padding keeps the scale, or the smallest number that hangs is searched, and nodes are left out of
+jobs that stay as large: the culprit is whoever's absence lets one pass. If all of them hang, it is the
+number that matters and nobody is accused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Literal
 from railgauge.errors import UsageError
 from railgauge.topology import some
 
-Kind = Literal["nodes", "class", "together", "only at scale", "not reproduced"]
+Kind = Literal["nodes", "class", "together", "only at scale", "undecided", "not reproduced"]
+#: Jobs that each leave some nodes out, of one search: each may cost its time limit.
+MOST_BLOCKS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,9 @@ class HangOutcome:
     """How the search ended.
 
     nodes: each of `culprits` hung among two sets of partners. class: one of them, and there is no other
-    node to tell which. together: the hosts hang with each other and not in parts. only at scale:
-    `smallest` nodes hang whichever they are. not reproduced: the same nodes passed the second time.
+    node to tell which. together: the hosts hang with each other and not without one of them. only at scale:
+    `smallest` nodes hang whoever is left out. undecided: so many hang, and too few others are there to leave
+    anybody out. not reproduced: the same nodes passed the second time.
     `intermittent` hung once and passed once; `cleared` passed at the full scale, `uncleared` are all others.
     """
 
@@ -67,8 +70,12 @@ class HangOutcome:
             " next: a spare node as partner of each",
             "together": f"{who} hang with each other and not in parts;"
             " next: the links and settings that they alone share",
-            "only at scale": f"any {self.smallest} nodes hang and fewer pass: no node is at fault;"
+            "only at scale": f"{self.smallest} nodes hang whoever is left out, and fewer pass: the number"
+            " (or several nodes) and no single node is at fault;"
             " next: limits, connections and memory that grow with the number of nodes",
+            "undecided": f"{self.smallest} nodes hang and fewer pass, and too few others are there to leave"
+            " some out: a node cannot be told from the number; next: spare nodes in the job, or limits,"
+            " connections and memory that grow with the number of nodes",
             "not reproduced": "the nodes that hung passed when tried again;"
             " next: the job's own log, and the same trial several times",
         }[self.kind]
@@ -105,6 +112,7 @@ class HangSearch:
         self.scale = scale or len(self.suspects)
         self.outcome: HangOutcome | None = None
         self.trials = 0
+        self._culprits: list[str] = []
         self._small: list[str] = []  # passed, but in a smaller job than the one that hung
         self._intermittent: list[str] = []
         self._ended: tuple[Kind, tuple[str, ...], int | None] | None = None
@@ -138,17 +146,25 @@ class HangSearch:
     # the search -----------------------------------------------------------------------------------------
 
     def _search(self) -> Steps:
-        group, culprits = self.suspects, []
+        group, culprits = self.suspects, self._culprits
         while True:
             found = yield from self._within(group)
             culprits += found
             group = tuple(host for host in self.suspects if host not in culprits)
-            if self._ended or len(group) < 2:
+            if self._ended:
                 break
-            (hung,) = yield (self._trial(group, "all but those that were found"),)
+            if len(group) < 2:
+                if not self.trusted:  # everybody hung with everybody
+                    self._ended = ("undecided", (), 2)
+                    culprits.clear()
+                break
+            rest = self._trial(group, "all but those that were found")
+            (hung,) = yield (rest,)
             if not hung:
-                # the culprits are what was taken out
+                # the culprits are what was taken out, unless that are fewer nodes alone
                 self.trusted += [host for host in group if host not in self.trusted]
+                if rest.short:
+                    yield from self._proven(rest.hosts)
                 break
         kind, hosts, smallest = self._ended or ("nodes", (), None)
         sure = [host for host in culprits if host not in self._intermittent]
@@ -162,6 +178,20 @@ class HangSearch:
         return HangOutcome(
             kind, accused, tuple(self._intermittent), cleared, uncleared, self.trials, smallest
         )
+
+    def _proven(self, passed: tuple[str, ...]) -> Generator[Batch, list[bool], None]:
+        """Does a job that passed hang with a culprit in place of somebody? Else it only was too small."""
+        proven = []
+        for host in self._culprits:
+            swapped = (*passed[:-1], host)
+            why = f"{host} in place of {passed[-1]}"
+            (hung,) = yield (Trial(swapped, (), self.scale, why),)
+            if hung:
+                proven.append(host)
+        unproven = not proven and self._culprits
+        self._culprits[:] = proven
+        if unproven:
+            self._culprits += yield from self._at_scale(self.suspects, len(passed))
 
     def _within(self, group: tuple[str, ...]) -> Found:
         """The culprits of a group that hung."""
@@ -218,41 +248,87 @@ class HangSearch:
         if not hung:
             self._ended = ("not reproduced", (), None)
             return []
-        hangs = len(group)
+        return (yield from self._at_scale(group, passes))
+
+    def _at_scale(self, group: tuple[str, ...], passes: int) -> Found:
+        """Who of a group that hangs, where `passes` of its hosts do not."""
+        # a culprit at the end of one order is at the beginning of the other
+        hangs = yield from self._smallest(group, passes, len(group))
+        hangs = yield from self._smallest(group[::-1], passes, hangs)
+        size = len(self._trial(group[:hangs], "", apart=(group,)).hosts)
+        return (yield from self._left_out(group, size))
+
+    def _smallest(
+        self, group: tuple[str, ...], passes: int, hangs: int
+    ) -> Generator[Batch, list[bool], int]:
+        """How many of the first hosts of a group it takes: more than `passes`, `hangs` at most."""
         while hangs - passes > 1:
             middle = (hangs + passes) // 2
             (hung,) = yield (
                 self._trial(group[:middle], "the smallest part that hangs", apart=(group,)),
             )
             hangs, passes = (middle, passes) if hung else (hangs, middle)
-        return (yield from self._exchange(group, group[:hangs]))
+        return hangs
 
-    def _exchange(self, group: tuple[str, ...], part: tuple[str, ...]) -> Found:
-        """`part` hangs and passes without its last host: is it that host, or the number?"""
-        made = self._trial(part, "", apart=(group,))
-        fewer = self._trial(part[:-1], "", apart=(group,))
-        sure = [host for host in (*self.trusted, *self._small, *group) if host not in made.hosts]
-        others = sure[:1] or [host for host in self.suspects if host not in made.hosts][:2]
-        if not others or len(made.hosts) == len(
-            fewer.hosts
-        ):  # padding kept the scale: not the number
-            self._ended = ("together", part, None)
+    def _left_out(self, group: tuple[str, ...], size: int) -> Found:
+        """Jobs of `size` hosts hang, smaller ones pass: whose absence ends that, with as many left?
+
+        Those of a job that stays large enough are left out block by block. Without its culprit it passes;
+        where it hangs whoever is missing, it is the number.
+        """
+        known = (*group, *self.suspects, *self.trusted)
+        pool = tuple(host for host in dict.fromkeys(known) if host not in self._culprits)
+        spare = len(pool) - size
+        whose = [host for host in pool if host in group or host not in self.trusted]
+        blocks = [tuple(whose[k : k + spare]) for k in range(0, len(whose), spare)] if spare else []
+        if not 0 < len(blocks) <= MOST_BLOCKS:
+            self._ended = ("undecided", (), size)
             return []
-        for other in others:
-            swapped = (*part[:-1], other)
-            why = f"{other} in place of {part[-1]}"
-            (hung,) = yield (dataclasses.replace(made, suspects=swapped, why=why),)
-            if not hung:
-                self._ended = ("together", part, None)
-                return []
-        self._ended = ("only at scale", (), len(made.hosts))
-        return []
+        found: list[str] = []
+        needed = 0
+        for block in blocks:
+            if (yield from self._passes_without(pool, block)):
+                found += yield from self._narrowed(pool, block)
+                needed += 1
+        if not found:
+            self._ended = ("only at scale", (), size)
+        elif needed > 1:
+            self._ended = ("together", tuple(found), None)
+        return [] if self._ended else found
+
+    def _passes_without(
+        self, pool: Sequence[str], block: Sequence[str]
+    ) -> Generator[Batch, list[bool], bool]:
+        left = tuple(host for host in pool if host not in block)
+        (hung,) = yield (Trial(left, (), self.scale, f"without {some(block)}"),)
+        return not hung
+
+    def _narrowed(self, pool: Sequence[str], block: tuple[str, ...]) -> Found:
+        """Whom of a block it takes: without all of it the job passes."""
+        if len(block) == 1:
+            return [block[0]]
+        halves = (block[: len(block) // 2], block[len(block) // 2 :])
+        first = yield from self._passes_without(pool, halves[0])
+        second = yield from self._passes_without(pool, halves[1])
+        if first and second:  # neither hangs without the other
+            both = yield from self._narrowed(pool, halves[0])
+            both += yield from self._narrowed(pool, halves[1])
+            self._ended = ("together", tuple(both), None)
+            return both
+        if first or second:
+            return (yield from self._narrowed(pool, halves[0 if first else 1]))
+        found = []  # both halves hang by themselves
+        for half, other in (halves, halves[::-1]):
+            others = [host for host in pool if host not in other]
+            found += yield from self._narrowed(others, half)
+        return found
 
     # trials ---------------------------------------------------------------------------------------------
 
     def _padding(self, group: Sequence[str]) -> list[str]:
         """Whom a group may be filled up with, the most trusted first."""
-        return [host for host in (*self.trusted, *self._small) if host not in group]
+        barred = {*group, *self._culprits}
+        return [host for host in (*self.trusted, *self._small) if host not in barred]
 
     def _trial(
         self,
