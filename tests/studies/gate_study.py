@@ -87,7 +87,9 @@ class Mixed:
 
     def struck(self, chance: float) -> np.ndarray:
         """Flags with that chance, correlated alike: by whose draw a run is struck is drawn too."""
-        night, own_night, run, own_run = self._parts(lambda shape: self.random.random(shape) < chance)
+        night, own_night, run, own_run = self._parts(
+            lambda shape: self.random.random(shape) < chance
+        )
         shape = (RUNS, self.nights, self.series)
         by_night = self.random.random(shape) < self.shared**0.5
         by_cluster = self.random.random(shape) < self.alike**0.5
@@ -184,9 +186,7 @@ class Caught:
     wrong_scope: int  # of those caught the same night
 
 
-def caught(
-    noise: Noise, drop: float, fleet: bool, shared: float, series: int, seed: int
-) -> Caught:
+def caught(noise: Noise, drop: float, fleet: bool, shared: float, series: int, seed: int) -> Caught:
     logs = Mixed(np.random.default_rng(seed), BEFORE + 3, series, shared).logs(noise)
     level = np.where(np.arange(BEFORE + 3) < BEFORE, 1.0, 1 - drop)
     made = decided(logs, level, level if fleet else np.ones_like(level))
@@ -333,7 +333,9 @@ def weather(random: np.random.Generator, nights: int, correlation: float, spread
     return made
 
 
-def false_changes(noise: Noise, correlation: float, magnitude: float, series: int, seed: int) -> int:
+def false_changes(
+    noise: Noise, correlation: float, magnitude: float, series: int, seed: int
+) -> int:
     """Series of a year without a change in which there is one all the same."""
     random = np.random.default_rng(seed)
     if correlation:
