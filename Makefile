@@ -4,7 +4,7 @@
 # make check   ruff and mypy
 # make gpu     the tests that need a GPU, and every measurement, into one JSON (CUDA=cuda12 for
 #              older drivers; PEER=.../all_reduce_perf to compare with nccl-tests)
-# make study   how often comparisons and suspicions are right, by simulation; how railgauge scales
+# make study   how often comparisons, suspicions and the gate are right, by simulation; how railgauge scales
 # make bench   how fast railgauge itself is
 # make clean   remove what was built (.demo stays: it holds measurements)
 #
@@ -77,6 +77,7 @@ gpu: venv
 study: venv
 	@$(BIN)/python tests/studies/compare_study.py
 	@$(BIN)/python tests/studies/localise_study.py
+	@$(BIN)/python tests/studies/gate_study.py
 	@$(BIN)/python tests/studies/scale_study.py
 
 bench: venv
