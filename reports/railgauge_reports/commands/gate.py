@@ -59,7 +59,7 @@ def command(history: Path, as_nagios: bool, **typed: Any) -> int:
 
     \b
     railgauge gate history
-    railgauge gate history --confirm --launcher "srun -n 16 --nodelist={hosts}"
+    railgauge gate history --confirm --launcher "srun -n 16 -w {hosts}"
     railgauge gate history --ack '*/all_reduce/*' --reason "new firmware, ticket 4711"
 
     Exits with 0 PASS, 1 REGRESSION, 2 usage, 3 nothing that can be read, 4 wrong data and 5 a hang on

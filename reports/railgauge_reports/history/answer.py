@@ -58,7 +58,9 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     `confirm_other` are the values of the confirming runs, of `same_looks` on the same nodes the best.
     `hosts` took part; of a worst place `place` is which one it was.
 
-    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one.
+    `values` and `states` have one entry a night of `Gate.nights`, None and "missing" without one; so have
+    `medians` and `smallest`, the baseline that the night was held against and the smallest share that
+    would have been flagged (None: there was none yet).
     """
 
     key: SeriesKey
@@ -83,12 +85,14 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     confirm_same: float | None
     confirm_other: float | None
     sentence: str
+    same_looks: int = 0
     hosts: tuple[str, ...] = ()
     place: str = ""
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()
-    same_looks: int = 0
+    medians: tuple[float | None, ...] = ()
+    smallest: tuple[float | None, ...] = ()
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from railgauge import __version__
 from railgauge.records import FORMAT as JOURNAL_FORMAT
 from railgauge_reports.history import CACHE
 from railgauge_reports.history.answer import SeriesKey
-from railgauge_reports.history.layout import nights_in, signature
+from railgauge_reports.history.layout import nights_in, readable, signature
 from railgauge_reports.history.reading import read_nights
 from railgauge_reports.history.summary import Keys, NightSummary
 
@@ -59,10 +59,15 @@ def summaries(history: Path) -> tuple[Keys, list[NightSummary]]:
     }
     unknown = [folder for folder in folders if folder.name not in known]
     for first in range(0, len(unknown), _TOGETHER):
-        made = read_nights(unknown[first : first + _TOGETHER], keys)
-        known |= {summary.folder: summary for summary in made}
+        batch = unknown[first : first + _TOGETHER]
+        made = read_nights(batch, keys)
+        known |= {folder.name: one for folder, one in zip(batch, made, strict=True)}
     if unknown or len(known) != len(kept.nights):
-        nights = {name: _Night(signatures[name], summary) for name, summary in known.items()}
+        nights = {
+            name: _Night(signatures[name], summary)
+            for name, summary in known.items()
+            if readable(name) == name
+        }
         _write(history / CACHE, _File(_READER, tuple(keys.list), nights))
     return keys, [known[folder.name] for folder in folders]
 
@@ -97,8 +102,8 @@ def _of(numbers: npt.NDArray[np.int32], most: int) -> bool:
 
 def _write(path: Path, made: _File) -> None:
     """Replace the file, or leave it where the folder takes nothing."""
-    raw = _ENCODER.encode(made)
     try:
+        raw = _ENCODER.encode(made)
         number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
         try:
             with os.fdopen(number, "wb") as file:
@@ -108,5 +113,5 @@ def _write(path: Path, made: _File) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError:
+    except (OSError, UnicodeEncodeError):
         return

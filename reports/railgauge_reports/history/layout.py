@@ -102,6 +102,11 @@ def stage_of(path: str) -> str:
     return re.sub(r"^(again\d+/)?\d+-", "", path)
 
 
+def readable(text: str) -> str:
+    """The text with U+FFFD for what is no UTF-8 in a file's name: JSON and terminals have no bytes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def signature(night: Path) -> tuple[tuple[str, int, int], ...]:
     """(file, time of its last change in ns, size) of everything that a summary is made of."""
     made = []

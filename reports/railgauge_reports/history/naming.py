@@ -41,6 +41,7 @@ def words_of(key: SeriesKey) -> str:
     where = f"{key.stage or key.pattern}: "
     nodes = f"{key.nodes} node{'s' * (key.nodes != 1)}"
     size = f" {format_size(key.nbytes)}" if key.nbytes else ""
+    size += " B" * size.strip().isdigit()
     return f"{where}{key.operation}{size}, {nodes}, {_METRIC_WORDS[key.metric]}"
 
 

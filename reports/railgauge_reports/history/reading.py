@@ -16,7 +16,15 @@ from railgauge.records import Result, Run
 from railgauge_reports.frames import frame_of_runs
 from railgauge_reports.history import CONFIRM_OTHER, CONFIRM_SAME
 from railgauge_reports.history.facts import facts_of
-from railgauge_reports.history.layout import FACTS, Laid, Place, confirming, laid, signature
+from railgauge_reports.history.layout import (
+    FACTS,
+    Laid,
+    Place,
+    confirming,
+    laid,
+    readable,
+    signature,
+)
 from railgauge_reports.history.measured import NOTHING, Measured, measured
 from railgauge_reports.history.summary import Keys, NightSummary, RunSummary, Trouble
 from railgauge_reports.stored import StoredRun, read_run
@@ -134,11 +142,11 @@ def _cluster(run: StoredRun) -> str:
 
 def _summary(night: Path, parts: dict[str, Laid], reads: Sequence[_Read]) -> NightSummary:
     made: dict[str, list[RunSummary]] = {part: [] for part in parts}
-    trouble = [one for found in parts.values() for one in found.trouble]
+    trouble = [_plain(one) for found in parts.values() for one in found.trouble]
     for read in reads:
-        path = str(read.place.path.relative_to(night)).removeprefix(".")
+        path = readable(str(read.place.path.relative_to(night)).removeprefix("."))
         if read.trouble or read.stored is None:
-            trouble.append(Trouble(path=path, kind="corrupt", why=read.trouble))
+            trouble.append(Trouble(path=path, kind="corrupt", why=readable(read.trouble)))
         else:
             made[read.part].append(_run_summary(path, read, read.stored))
     facts, why = _extra_facts(night)
@@ -147,7 +155,7 @@ def _summary(night: Path, parts: dict[str, Laid], reads: Sequence[_Read]) -> Nig
     began += [t for t in map(_began, reads) if t is not None] if not began else []
     began += [] if parts["runs"].started is None else [parts["runs"].started]
     return NightSummary(
-        folder=night.name,
+        folder=readable(night.name),
         started=min(began, default=None),
         touched=min((ns for _, ns, _ in signature(night)), default=0) / 1e9,
         runs=tuple(made["runs"]),
@@ -156,6 +164,10 @@ def _summary(night: Path, parts: dict[str, Laid], reads: Sequence[_Read]) -> Nig
         trouble=tuple(trouble),
         facts=facts,
     )
+
+
+def _plain(one: Trouble) -> Trouble:
+    return Trouble(path=readable(one.path), kind=one.kind, why=readable(one.why))
 
 
 def _began(read: _Read) -> float | None:

@@ -25,6 +25,7 @@ from railgauge_reports.history.decided import Decided
 from railgauge_reports.history.matrix import matrix_of
 from railgauge_reports.history.metrics import METRICS
 from railgauge_reports.history.naming import words_of
+from railgauge_reports.history.rule import Floats
 from railgauge_reports.history.summary import NightSummary
 from railgauge_reports.history.timeline import Entry
 from railgauge_reports.history.walk import Scope, State
@@ -85,7 +86,7 @@ class _Columns:
         baseline = _number(walked.median[row, column]) if learned else None
         acked = int(walked.acked[row, column])
         since = int(walked.since[row, column])
-        metric = METRICS[key.metric]
+        metric, smallest = METRICS[key.metric], walked.smallest[:, column]
         return SeriesResult(
             key=key,
             name=decided.names[column],
@@ -108,19 +109,23 @@ class _Columns:
             scope=_SCOPES[int(walked.scope[row, column])],
             confirm_same=_number(decided.matrix.same[row, column]),
             confirm_other=_number(decided.matrix.other[row, column]),
+            same_looks=int(decided.matrix.looks[row, column]),
             sentence="",
             hosts=self._hosts(key.stage),
             place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
-            values=self._values(column),
+            values=self._of_nights(decided.matrix.values[:, column]),
             states=self._states(column),
-            same_looks=int(decided.matrix.looks[row, column]),
+            medians=self._of_nights(
+                np.where(np.isfinite(smallest), walked.median[:, column], np.nan)
+            ),
+            smallest=self._of_nights(smallest),
         )
 
-    def _values(self, column: int) -> tuple[float | None, ...]:
-        """One a night of the answer."""
+    def _of_nights(self, values: Floats) -> tuple[float | None, ...]:
+        """One a night of the answer, of one a row."""
         made: list[float | None] = [None] * self._nights
-        for place, value in zip(self._places, self._decided.matrix.values[:, column], strict=True):
+        for place, value in zip(self._places, values.tolist(), strict=True):
             made[place] = _number(value)
         return tuple(made)
 

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from railgauge_reports.history.answer import SeriesKey
 
+#: 1971 and 2100, in seconds since 1970.
+_FIRST, _LAST = 31_536_000.0, 4_102_444_800.0
+
 
 class Keys:
     """Series keys by number, each once."""
@@ -92,5 +95,10 @@ class NightSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def at(self) -> float:
-        """When it was: as recorded, else as its files say."""
-        return self.touched if self.started is None else self.started
+        """When it was: as recorded, else, and where no clock is ever so wrong, as its files say."""
+        return self.touched if self.started is None or self.is_absurd else self.started
+
+    @property
+    def is_absurd(self) -> bool:
+        """Is the recorded time before 1971 or after 2100?"""
+        return self.started is not None and not _FIRST <= self.started < _LAST

@@ -190,6 +190,9 @@ def _clocks(nights: Sequence[NightSummary], names: Sequence[str], now: float) ->
         for run in summary.runs:
             if run.clock:
                 yield f"night {name}, {run.path or summary.folder}: {run.clock}"
+        if summary.is_absurd:
+            told = "a time that no clock has: taken as its files say"
+            yield f"{summary.folder} records {told}, {name}"
     ahead = [name for s, name in zip(nights, names, strict=True) if s.at > now + _AHEAD_SECONDS]
     if ahead:
         more = f", and {len(ahead) - 1} more" if len(ahead) > 1 else ""

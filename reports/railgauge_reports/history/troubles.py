@@ -47,6 +47,11 @@ def _runs(decided: Decided) -> Iterator[Told]:
             alarms=True,
             night=at,
         )
+    if decided.tonight.is_absurd:
+        sentence = (
+            f"{decided.tonight.folder} records a time that no clock has: is it the last night?"
+        )
+        yield Told(kind="clock", sentence=sentence, alarms=True, night=at)
     for one in decided.tonight.trouble:
         where = one.path or decided.tonight.folder
         word = "cannot be read" if one.kind == "corrupt" else "is incomplete"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from railgauge.cli import main
 from railgauge.errors import NotMeasuredError, UsageError
 from railgauge.journal import JOURNAL
 from railgauge.simulation.faults import SlowNic
@@ -43,6 +45,8 @@ def test_a_good_night_passes_and_says_what_it_could_have_seen(judged: Judged) ->
         assert one.baseline == pytest.approx(one.value, rel=0.05)
         assert len(one.values) == len(one.states) == len(gate.nights)
         assert one.values[gate.night] == one.value
+        assert one.medians[:7] == one.smallest[:7] == (None,) * 7
+        assert (one.medians[-1], one.smallest[-1]) == (one.baseline, one.smallest_effect)
     assert "4 of 4 series judged" in gate.coverage
 
 
@@ -224,6 +228,54 @@ def test_two_nights_of_one_time_are_told_and_a_copy_counts_once(
 def test_a_clock_that_is_ahead_is_told(judged: Judged) -> None:
     gate = judged(7)
     assert "night 2026-01-09, and 1 more began in the future" in sentences(gate)
+
+
+def test_a_time_that_no_clock_has_is_told_and_is_that_of_the_files(
+    nights: Any, judged: Judged
+) -> None:
+    for folder, absurd in (("night004.00", 1e300), ("night005.00", -1e18)):
+        path = nights.folder / folder / JOURNAL
+        at = path.stat().st_mtime
+        first, _, rest = path.read_text().partition("\n")
+        path.write_text(json.dumps(json.loads(first) | {"started": absurd}) + "\n" + rest)
+        os.utime(path, (at, at))
+    gate = judged(9)
+    assert gate.verdict.word == "PASS"
+    assert [night.folder for night in gate.nights[4:6]] == ["night004.00", "night005.00"]
+    assert "night004.00 records a time that no clock has" in sentences(gate)
+
+
+def test_a_folder_of_a_hostile_name_is_a_night_like_any_other(
+    nights: Any, judged: Judged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsencode(nights.folder) + b"/\xff<script>|`x`"
+    os.rename(nights.folder / "night003.00", name)
+    gate = judged(9)
+    assert gate.verdict.word == "PASS"
+    assert gate.nights[3].folder == "\ufffd<script>|`x`"
+    assert main(["gate", str(nights.folder), "--json", "--night", "2026-01-10"]) == 0
+    assert json.loads(capsys.readouterr().out)["nights"][3]["folder"] == gate.nights[3].folder
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "word", "expected"),
+    [
+        (4, "FAIL", "WRONG DATA", 4),
+        (5, "ERROR", "HANG", 5),
+        (6, "INCONCLUSIVE", "INCONCLUSIVE", 6),
+        (75, "INTERRUPTED", "INCONCLUSIVE", 6),
+    ],
+)
+def test_a_run_of_the_night_that_did_not_end_well_decides(
+    nights: Any, judged: Judged, code: int, verdict: str, word: str, expected: int
+) -> None:
+    path = nights.folder / "night009.00" / JOURNAL
+    *lines, last = path.read_text().splitlines()
+    end = json.loads(last) | {"exit_code": code, "verdict": verdict, "message": "because"}
+    path.write_text("\n".join([*lines, json.dumps(end)]) + "\n")
+    gate = judged(9)
+    assert (gate.verdict.word, gate.verdict.exit_code) == (word, expected)
+    assert f"night009.00 ended {verdict} ({code}): " in gate.reasons[0]
 
 
 def test_another_set_of_nodes_is_told_and_is_no_new_environment(
