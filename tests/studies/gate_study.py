@@ -90,12 +90,13 @@ class Mixed:
         night, own_night, run, own_run = self._parts(
             lambda shape: self.random.random(shape) < chance
         )
-        shape = (RUNS, self.nights, self.series)
-        by_night = self.random.random(shape) < self.shared**0.5
-        by_cluster = self.random.random(shape) < self.alike**0.5
-        return np.where(
-            by_night, np.where(by_cluster, night, own_night), np.where(by_cluster, run, own_run)
-        )
+
+        def chosen(one: np.ndarray, other: np.ndarray, share: float, runs: int) -> np.ndarray:
+            by = self.random.random((runs, self.nights, self.series)) < share**0.5
+            return np.where(by, one, other)
+
+        of_night = chosen(night, own_night, self.alike, 1)
+        return chosen(of_night, chosen(run, own_run, self.alike, RUNS), self.shared, RUNS)
 
     def logs(self, noise: Noise) -> np.ndarray:
         made = noise.spread * (1 - noise.tail) ** 0.5 * self.normal()
@@ -123,9 +124,16 @@ def decided(logs: np.ndarray, level: np.ndarray, elsewhere: np.ndarray, rule: Ru
 
 def told(found: Interval, percent: bool = False) -> str:
     """`0.029 (0.022 - 0.038)`, or in percent."""
-    if percent:
-        return f"{found.value:.1%} ({found.low:.1%} - {found.high:.1%})".replace("%", " %")
-    return f"{found.value:.3g} ({found.low:.2g} - {found.high:.2g})"
+    value, low, high = map(_percent if percent else _figure, found)
+    return f"{value} ({low} - {high})"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")
 
 
 # nothing happens ----------------------------------------------------------------------------------------
@@ -256,7 +264,7 @@ def cluster_table(years: int, seed: int) -> list[str]:
                 c = clusters(noise, shared, alike, years, seed)
                 lines.append(
                     f"| {noise.name} | {alike:.0%} | {shared:.0%} | {told(rate(c.alarms, years))}"
-                    f" | {c.uncorrected / years:.2g} | {c.by_one / years:.2g} |"
+                    f" | {_figure(c.uncorrected / years)} | {_figure(c.by_one / years)} |"
                 )
     return lines
 
@@ -375,7 +383,7 @@ def tables(scale: float, seed: int) -> list[str]:
     return [
         "Nothing amiss, a series and a year:",
         "",
-        *quiet_table(many(2000), seed),
+        *quiet_table(many(1000), seed),
         "",
         "Caught:",
         "",
@@ -383,11 +391,11 @@ def tables(scale: float, seed: int) -> list[str]:
         "",
         f"Nothing amiss, a cluster of {SERIES} series and a year:",
         "",
-        *cluster_table(many(50), seed + 2),
+        *cluster_table(many(25), seed + 2),
         "",
         "What lasts and is not acknowledged (tail and outliers):",
         "",
-        *lasting_table(many(500), many(100), seed + 3),
+        *lasting_table(many(400), many(60), seed + 3),
         "",
         "Change points in a year without one:",
         "",
@@ -398,7 +406,7 @@ def tables(scale: float, seed: int) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--scale", type=float, default=0.5, help="share of the series of a whole study"
+        "--scale", type=float, default=1.0, help="share of the series, for a quick look"
     )
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()

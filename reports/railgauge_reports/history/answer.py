@@ -85,12 +85,12 @@ class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
     confirm_same: float | None
     confirm_other: float | None
     sentence: str
+    same_looks: int = 0
     hosts: tuple[str, ...] = ()
     place: str = ""
     acknowledged: str = ""
     values: tuple[float | None, ...] = ()
     states: tuple[SeriesState, ...] = ()
-    same_looks: int = 0
     medians: tuple[float | None, ...] = ()
     smallest: tuple[float | None, ...] = ()
 

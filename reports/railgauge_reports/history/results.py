@@ -109,13 +109,13 @@ class _Columns:
             scope=_SCOPES[int(walked.scope[row, column])],
             confirm_same=_number(decided.matrix.same[row, column]),
             confirm_other=_number(decided.matrix.other[row, column]),
+            same_looks=int(decided.matrix.looks[row, column]),
             sentence="",
             hosts=self._hosts(key.stage),
             place=self._place(column),
             acknowledged=decided.history.acks[acked].sentence() if acked >= 0 else "",
             values=self._of_nights(decided.matrix.values[:, column]),
             states=self._states(column),
-            same_looks=int(decided.matrix.looks[row, column]),
             medians=self._of_nights(
                 np.where(np.isfinite(smallest), walked.median[:, column], np.nan)
             ),
