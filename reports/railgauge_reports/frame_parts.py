@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pandas.core.arrays.masked import BaseMaskedArray
 
 Values = npt.NDArray[Any]
 Texts: TypeAlias = list[str | None] | list[str] | pa.Array
@@ -175,6 +176,24 @@ def plain(column: pd.Series[Any]) -> list[Any]:
 def records(frame: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     """The rows of some columns (none named: of all), as Python's own values with None for NA."""
     return zip(*(plain(frame[name]) for name in names or frame.columns), strict=True)
+
+
+def arrow_parts(frame: pd.DataFrame, most: int) -> Iterator[list[pa.Array]]:
+    """The columns of so many rows at a time, as Arrow's; of a frame without rows once.
+
+    A column that says the same in all rows is turned into an array once.
+    """
+    same: dict[str, pa.Array] = {}
+    for name in frame:
+        column = frame[name].array
+        if isinstance(column, BaseMaskedArray) and column._data.strides == (0,):
+            same[name] = pa.array(column[:most])
+    for begin in range(0, max(1, len(frame)), most):
+        end = min(begin + most, len(frame))
+        yield [
+            same[name].slice(0, end - begin) if name in same else pa.array(frame[name].array[begin:end])
+            for name in frame
+        ]
 
 
 def _listed(cell: Cells, rows: int) -> Iterable[Any]:

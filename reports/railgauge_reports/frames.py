@@ -161,6 +161,7 @@ def _in_order(
     if walks or len(stored.pairs) < _MANY_PAIRS:
         yield from map(part, stored.pairs)
         return
+    _keep_what_is_freed()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         made = [pool.submit(part, pair) for pair in stored.pairs]
         try:
@@ -168,6 +169,15 @@ def _in_order(
                 yield made.pop(0).result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _keep_what_is_freed() -> None:
+    """Have the C library keep the memory of one round for the next one.
+
+    glibc gives free memory at its heap's end back to the system, which then has to clear it anew, unless it
+    has freed something larger: the thresholds follow that, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
