@@ -126,7 +126,9 @@ def frame_of_runs(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
     One frame of a thousand small runs costs little more than one of its own for ten of them.
     """
-    parts = Parts({"run": "Int64"} | COLUMNS)
+    # of gaps the groups are not known before
+    expected = sum(len(made.result.groups) for stored in runs for made in stored.results)
+    parts = Parts({"run": "Int64"} | COLUMNS, expected)
     for number, stored in enumerate(runs):
         part = partial(_part, stored, pauses_of(stored))
         for rows, cells in _in_order(part, stored):
@@ -161,7 +163,6 @@ def _in_order(
     if walks or len(stored.pairs) < _MANY_PAIRS:
         yield from map(part, stored.pairs)
         return
-    _keep_what_is_freed()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         made = [pool.submit(part, pair) for pair in stored.pairs]
         try:
@@ -169,15 +170,6 @@ def _in_order(
                 yield made.pop(0).result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _keep_what_is_freed() -> None:
-    """Have the C library keep the memory of one round for the next one.
-
-    glibc gives free memory at its heap's end back to the system, which then has to clear it anew, unless it
-    has freed something larger: the thresholds follow that, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    np.empty(31 << 20, np.uint8)
 
 
 def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
@@ -209,7 +201,8 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
 def groups_of(run: StoredRun, made: Measured | Missed) -> Groups:
     """The groups of a pair of case and round; of a gap those that the plan has."""
     if isinstance(made, Measured):
-        return Groups(made.start, table_of(made.result.groups).texts(), unknown=run.imported)
+        table = table_of(made.result.groups)
+        return Groups(made.start, table.texts(), unknown=run.imported, pairs=table.pairs)
     asked = made.start.round_at(run.plan, made.gap.round).groups
     return Groups(made.start, [encode_ranks(group.ranks) for group in asked])
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from railgauge.errors import UsageError
+from railgauge.patterns import PAIRWISE
 from railgauge.units import format_size
 from railgauge_reports.cells import significant
 from railgauge_reports.expected.machine import Machine, machine_of
@@ -104,7 +105,9 @@ def judged_of(run: LoadedRun) -> Judged:
 
 def suspects_of(run: LoadedRun) -> tuple[Suspect, ...]:
     """Who is suspected, named or one of a few; nobody where no pairs were measured."""
-    found = localise_run(run.stored, run.rows)
+    if run.stored.plan.pattern not in PAIRWISE:
+        return ()
+    found = localise_run(run.stored, run.rows, run.pair_ranks)
     return () if found is None else (*found.suspects, *found.classes)
 
 
@@ -279,7 +282,7 @@ def _behind(pairs: Pairs | None) -> Shortfall | None:
     slowest = pairs.slow.iloc[0]
     one, other, rail = (int(slowest[name]) for name in ("one", "other", "rail"))
     return Shortfall(
-        1 - float(slowest["relative"]),
+        1 - pairs.share(float(slowest["busbw_GBps"])),
         f"the slowest pair, {pairs.words(one, other, rail)} (a collective over all of them goes at its pace)",
         f"the median of {len(pairs.frame):,} pairs of this run",
     )
