@@ -240,10 +240,22 @@ def read_stored_plan(folder: Path) -> Plan:
         ) from None
 
 
-def read_journal(folder: Path, keep: Callable[[Record], Record] | None = None) -> list[Record]:
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def decode_record(line: bytes) -> Record:
+    """The record that a line holds; raises what msgspec raises where it is none."""
+    record: Record = _DECODER.decode(line)
+    return record
+
+
+Decode = Callable[[bytes], Record]
+
+
+def read_journal(folder: Path, decode: Decode = decode_record) -> list[Record]:
     """All whole records; raises NotMeasuredError (exit 3) for a missing or foreign journal.
 
-    `keep` says of each record in what form it is kept, before the next one is read.
+    `decode` makes of each line what is kept of it, before the next one is read.
     """
     path = folder / JOURNAL
     if not path.exists():
@@ -251,7 +263,7 @@ def read_journal(folder: Path, keep: Callable[[Record], Record] | None = None) -
             f"{folder}: no {JOURNAL} here.\n"
             "  expected: a folder that railgauge run --output made\n  next: railgauge run --output DIR"
         )
-    records, _ = _read(path, keep)
+    records, _ = _read(path, decode)
     if not records:
         raise NotMeasuredError(
             f"{path}: empty; nothing was measured.\n  next: railgauge run --resume"
@@ -265,10 +277,7 @@ def read_journal(folder: Path, keep: Callable[[Record], Record] | None = None) -
     return records
 
 
-_DECODER = msgspec.json.Decoder(Record)
-
-
-def _read(path: Path, keep: Callable[[Record], Record] | None = None) -> tuple[list[Record], int]:
+def _read(path: Path, decode: Decode = decode_record) -> tuple[list[Record], int]:
     """(records, length in bytes of their lines); a last line cut short is left out."""
     records: list[Record] = []
     at = 0
@@ -276,7 +285,7 @@ def _read(path: Path, keep: Callable[[Record], Record] | None = None) -> tuple[l
         if not line.endswith(b"\n"):
             break
         try:
-            record = _DECODER.decode(line)
+            record = decode(line)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             if (
                 number > 1 and at + len(line) == path.stat().st_size
@@ -292,7 +301,7 @@ def _read(path: Path, keep: Callable[[Record], Record] | None = None) -> tuple[l
                 f"{path}: journal format {record.format}, this railgauge reads up to {FORMAT}.\n"
                 f"  next: install railgauge {record.version} or newer"
             )
-        records.append(record if keep is None else keep(record))
+        records.append(record)
         at += len(line)
     return records, at
 

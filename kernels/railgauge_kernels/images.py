@@ -14,13 +14,14 @@ import hashlib
 import importlib.metadata
 import importlib.resources
 import io
-import os
 import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from railgauge_kernels.kept import kept
 
 #: Compute capability: (9, 0) is sm_90.
 Capability = tuple[int, int]
@@ -61,20 +62,15 @@ def _edition() -> str:
 
 
 def _kept(what: str, capability: Capability, made_by: Callable[[], Image]) -> Image:
-    """The image from the cache on disk, or compiled and put there; a cache that fails is no cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    """The image from the cache on disk, or compiled and put there."""
+
+    def written() -> bytes:
+        image = made_by()
+        return " ".join(image.functions).encode() + b"\n" + image.code
+
     name = f"{what}-{architecture(capability)}-{_edition()}"
-    path = Path(home) / "railgauge" / name
-    with contextlib.suppress(OSError, ValueError):
-        functions, _, code = path.read_bytes().partition(b"\n")
-        return Image(code, tuple(functions.decode().split()))
-    image = made_by()
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"{name}.{os.getpid()}")
-        scratch.write_bytes(" ".join(image.functions).encode() + b"\n" + image.code)
-        scratch.replace(path)  # at once: other ranks may be reading
-    return image
+    functions, _, code = kept(name, written).partition(b"\n")
+    return Image(code, tuple(functions.decode().split()))
 
 
 @functools.cache

@@ -11,7 +11,7 @@ tournament have one operation, and fifty columns that say nothing. So a column m
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -27,23 +27,34 @@ Cells: TypeAlias = str | float | bool | Values | Texts | list[int | None] | None
 #: Texts as pandas keeps them.
 TEXT = pa.large_string()
 #: Rows of one text that are worth an Arrow array of their own, and that share one at most.
+_MASKED = (pd.arrays.FloatingArray, pd.arrays.IntegerArray, pd.arrays.BooleanArray)
 _FEW, _SHARED = 1 << 10, 1 << 16
 
 
 class Parts:
-    """Rows of a frame with columns `kinds` (name -> pandas type), in the order in which they come."""
+    """Rows of a frame with columns `kinds` (name -> pandas type), in the order in which they come.
 
-    def __init__(self, kinds: Mapping[str, str]) -> None:
+    Of so many `rows` in all, as far as somebody knows before.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], rows: int = 0) -> None:
         self._kinds = kinds
         self._rows: list[int] = []
-        self._cells: dict[str, list[Cells]] = {name: [] for name in kinds}
+        self._texts: dict[str, list[Cells]] = {
+            name: [] for name, kind in kinds.items() if kind == "string"
+        }
+        self._numbers = {
+            name: _Numbers(kind, rows) for name, kind in kinds.items() if kind != "string"
+        }
 
     def add(self, rows: int, cells: Mapping[str, Cells]) -> None:
         """So many rows; a column that `cells` lacks is NA in all of them."""
         self._rows.append(rows)
-        for name, column in self._cells.items():
+        for name, column in self._texts.items():
+            column.append(cells.get(name))
+        for name, numbers in self._numbers.items():
             cell = cells.get(name)
-            column.append(_alike(cell) if isinstance(cell, np.ndarray) else cell)
+            numbers.add(rows, _alike(cell) if isinstance(cell, np.ndarray) else cell)
 
     def frame(self) -> pd.DataFrame:
         """All of them; the parts are let go one column after the other."""
@@ -51,15 +62,10 @@ class Parts:
         return pd.DataFrame(made, copy=False)
 
     def _column(self, name: str, kind: str) -> pd.api.extensions.ExtensionArray:
-        cells = self._cells.pop(name)
         if kind == "string":
-            chunks = list(_chunks(cells, self._rows))
+            chunks = list(_chunks(self._texts.pop(name), self._rows))
             return pd.array(pa.chunked_array(chunks, TEXT), dtype=kind)
-        if any(isinstance(cell, list) for cell in cells):
-            each = zip(cells, self._rows, strict=True)
-            listed = [value for cell, rows in each for value in _listed(cell, rows)]
-            return pd.array(listed, dtype=kind)  # type: ignore[call-overload, no-any-return]
-        return _numbers(cells, self._rows, kind)
+        return self._numbers.pop(name).column()
 
 
 def _alike(values: Values) -> Values | float | None:
@@ -75,24 +81,64 @@ def _alike(values: Values) -> Values | float | None:
 # numbers ----------------------------------------------------------------------------------------------
 
 
-def _numbers(
+class _Numbers:
+    """A column of numbers: cells of parts until one is an array, from then on an array of all rows.
+
+    A large run has thousands of parts and its columns most of the memory, so it is written where it stays.
+    """
+
+    def __init__(self, kind: str, rows: int) -> None:
+        self.kind, self.expected, self.used = kind, rows, 0
+        self.cells: list[Cells] = []
+        self.rows: list[int] = []
+        self.values: Values | None = None
+
+    def add(self, rows: int, cell: Cells) -> None:
+        if isinstance(cell, list) and self.values is not None:  # of large numbers: as cells again
+            self.cells, self.rows = [self.values[: self.used]], [self.used]
+            self.values = None
+        listed = isinstance(cell, list) or any(isinstance(each, list) for each in self.cells)
+        if self.values is None and (listed or not isinstance(cell, np.ndarray)):
+            self.cells.append(cell)
+            self.rows.append(rows)
+            return
+        if self.values is None:
+            self.values = np.empty(max(self.expected, rows + sum(self.rows)))
+            for before, each in zip(self.rows, self.cells, strict=True):
+                self._fill(before, each)
+            self.cells, self.rows = [], []
+        self._fill(rows, cell)
+
+    def _fill(self, rows: int, cell: Cells) -> None:
+        assert self.values is not None
+        end = self.used + rows
+        if end > len(self.values):
+            self.values = np.concatenate([self.values[: self.used], np.empty(2 * end - self.used)])
+        self.values[self.used : end] = np.nan if cell is None else cell
+        self.used = end
+
+    def column(self) -> pd.api.extensions.ExtensionArray:
+        """What pandas keeps; where all rows say the same, it is stored once."""
+        if self.values is not None:
+            whole = len(self.values) == self.used
+            return masked(self.values if whole else self.values[: self.used].copy(), self.kind)
+        if any(isinstance(cell, list) for cell in self.cells):
+            each = zip(self.cells, self.rows, strict=True)
+            listed = [value for cell, rows in each for value in _listed(cell, rows)]
+            return pd.array(listed, dtype=self.kind)  # type: ignore[call-overload, no-any-return]
+        return _alike_in_parts(self.cells, self.rows, self.kind)
+
+
+def _alike_in_parts(
     cells: Sequence[Cells], rows: Sequence[int], kind: str
 ) -> pd.api.extensions.ExtensionArray:
-    """A column of numbers; where all rows say the same, it is stored once."""
-    total = sum(rows)
-    if not any(isinstance(cell, np.ndarray) for cell in cells):
-        kept = {cell for cell, n in zip(cells, rows, strict=True) if n}
-        if len(kept) == 1:
-            one = pd.array(list(kept), dtype=kind)  # type: ignore[call-overload]
-            values, unknown = np.broadcast_to(one._data, total), _all(bool(one._mask[0]), total)
-            return type(one)(values, unknown)  # type: ignore[no-any-return]
+    """A column whose parts are one value each."""
+    kept = {cell for cell, n in zip(cells, rows, strict=True) if n}
+    if len(kept) != 1:
         return pd.array(cells, dtype=kind).repeat(rows)  # type: ignore[call-overload, no-any-return]
-    values = np.empty(total, np.float64)
-    at = 0
-    for cell, n in zip(cells, rows, strict=True):
-        values[at : at + n] = np.nan if cell is None else cell
-        at += n
-    return masked(values, kind)
+    one, total = pd.array(list(kept), dtype=kind), sum(rows)  # type: ignore[call-overload]
+    values, unknown = np.broadcast_to(one._data, total), _all(bool(one._mask[0]), total)
+    return type(one)(values, unknown)  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(4)
@@ -108,6 +154,8 @@ def masked(values: Values, kind: str) -> pd.api.extensions.ExtensionArray:
     unknown = np.isnan(values)
     if unknown.any():
         values = np.where(unknown, 0, values)
+    elif len(values) > _SHARED:
+        unknown = _all(False, len(values))
     if kind == "Float64":
         return pd.arrays.FloatingArray(values, unknown)
     if kind == "Int64":
@@ -175,6 +223,33 @@ def plain(column: pd.Series[Any]) -> list[Any]:
 def records(frame: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     """The rows of some columns (none named: of all), as Python's own values with None for NA."""
     return zip(*(plain(frame[name]) for name in names or frame.columns), strict=True)
+
+
+def stretch(wanted: npt.NDArray[np.bool_]) -> slice | npt.NDArray[np.int64]:
+    """Rows that are wanted, as a slice where they stand together: then what is taken is not copied."""
+    found = np.flatnonzero(wanted)
+    together = len(found) > 0 and found[-1] - found[0] == len(found) - 1
+    return slice(int(found[0]), int(found[-1]) + 1) if together else found
+
+
+def arrow_parts(frame: pd.DataFrame, most: int) -> Iterator[list[pa.Array]]:
+    """The columns of so many rows at a time, as Arrow's; of a frame without rows once.
+
+    A column that says the same in all rows is turned into an array once.
+    """
+    same: dict[Hashable, pa.Array] = {}
+    for name in frame:
+        column: Any = frame[name].array
+        if type(column) in _MASKED and column._data.strides == (0,):
+            same[name] = pa.array(column[:most])
+    for begin in range(0, max(1, len(frame)), most):
+        end = min(begin + most, len(frame))
+        yield [
+            same[name].slice(0, end - begin)
+            if name in same
+            else pa.array(frame[name].array[begin:end])
+            for name in frame
+        ]
 
 
 def _listed(cell: Cells, rows: int) -> Iterable[Any]:

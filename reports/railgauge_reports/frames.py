@@ -127,7 +127,9 @@ def frame_of_runs(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
     One frame of a thousand small runs costs little more than one of its own for ten of them.
     """
-    parts = Parts({"run": "Int64"} | COLUMNS)
+    # of gaps the groups are not known before
+    expected = sum(len(made.result.groups) for stored in runs for made in stored.results)
+    parts = Parts({"run": "Int64"} | COLUMNS, expected)
     thinned: list[pd.DataFrame] = []
     for number, stored in enumerate(runs):
         if is_thinned(stored.folder):
@@ -208,7 +210,8 @@ def sample_frame(run: Path | StoredRun) -> pd.DataFrame:
 def groups_of(run: StoredRun, made: Measured | Missed) -> Groups:
     """The groups of a pair of case and round; of a gap those that the plan has."""
     if isinstance(made, Measured):
-        return Groups(made.start, table_of(made.result.groups).texts(), unknown=run.imported)
+        table = table_of(made.result.groups)
+        return Groups(made.start, table.texts(), unknown=run.imported, pairs=table.pairs)
     asked = made.start.round_at(run.plan, made.gap.round).groups
     return Groups(made.start, [encode_ranks(group.ranks) for group in asked])
 

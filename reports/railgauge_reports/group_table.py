@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import attrgetter
-from typing import Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from railgauge.journal import decode_record
 from railgauge.records import GroupResult, Record, Result
 from railgauge_reports.frame_parts import TEXT, texts
 
+if TYPE_CHECKING:
+    from railgauge_reports.group_text import Pairs
+
 FIELDS = GroupResult.__struct_fields__
+#: What a field is that is left out; None of those that never are.
+_DEFAULTS = [
+    None if field.default is msgspec.NODEFAULT else field.default
+    for field in msgspec.structs.fields(GroupResult)
+]
 _OF = {name: attrgetter(name) for name in FIELDS}
 #: Sets of fields that mostly are the same in all groups of a round.
 _OFTEN_ALIKE = (
@@ -28,7 +37,11 @@ _OFTEN_ALIKE = (
 )
 #: Groups of a round that are worth a table.
 MANY = 256
+#: Bytes of a line from which its text is read by a compiled loop, and of a journal that is worth loading it.
+LONG_LINE, LARGE_JOURNAL = 1 << 14, 1 << 26
+_GROUPS = b'"groups":'
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int32]
 
 
 class _Same(NamedTuple):
@@ -38,7 +51,12 @@ class _Same(NamedTuple):
 
 
 class GroupTable(Sequence[GroupResult]):
-    """Groups by field; as a sequence it makes each of them anew."""
+    """Groups by field; as a sequence it makes each of them anew.
+
+    `pairs`, where all are pairs and somebody has read their ranks as numbers, is int32 [groups, 2].
+    """
+
+    pairs: Places | None = None
 
     def __init__(self, groups: Sequence[GroupResult]) -> None:
         self._size = len(groups)
@@ -46,6 +64,29 @@ class GroupTable(Sequence[GroupResult]):
         for name, of in _OF.items():
             if name not in self._fields:
                 self._fields[name] = _kept(list(map(of, groups)))
+
+    @classmethod
+    def of_pairs(cls, found: Pairs) -> GroupTable:
+        """Those that `group_text.pairs_at` found."""
+        from railgauge_reports.group_text import FIELDS as NAMES
+        from railgauge_reports.group_text import NULL, TRUTHS
+
+        made = cls(())
+        made._size, made.pairs = len(found.ranks), found.ranks
+        made._fields = dict(zip(FIELDS, map(_Same, _DEFAULTS), strict=True))
+        made._fields["ranks"] = pa.Array.from_buffers(
+            TEXT, made._size, [None, pa.py_buffer(found.ends), pa.py_buffer(found.text)]
+        )
+        for name, values in zip(NAMES, found.fields, strict=True):
+            own: Any = values.astype(
+                np.bool_ if name in TRUTHS else np.int64
+            )  # no view of them all
+            if (values == values[0]).all():
+                own = _Same(None if values[0] == NULL else own[0].item())
+            elif (values == NULL).any():
+                own = [None if value == NULL else value for value in values.tolist()]
+            made._fields[name] = own
+        return made
 
     def __len__(self) -> int:
         return self._size
@@ -141,6 +182,26 @@ def _kept(values: list[Any]) -> Any:
 def table_of(groups: Sequence[GroupResult]) -> GroupTable:
     """Groups by field, whichever way they are kept."""
     return groups if isinstance(groups, GroupTable) else GroupTable(groups)
+
+
+def decode_compact(line: bytes) -> Record:
+    """The record of a line, its groups as a table where they are many."""
+    return compact(decode_record(line))
+
+
+def decode_pairs(line: bytes) -> Record:
+    """The same of a journal that is so large that a compiled loop is worth loading."""
+    from railgauge_reports.group_text import pairs_at
+
+    begin = line.find(_GROUPS) + len(_GROUPS)
+    found = pairs_at(line, begin) if len(line) >= LONG_LINE and begin >= len(_GROUPS) else None
+    if found is None:
+        return decode_compact(line)
+    record = decode_record(b"%b[]%b" % (line[:begin], line[found.end :]))
+    if not isinstance(record, Result) or record.groups:  # a line that is no line of ours
+        return decode_compact(line)
+    groups = cast("tuple[GroupResult, ...]", GroupTable.of_pairs(found))
+    return msgspec.structs.replace(record, groups=groups)
 
 
 def compact(record: Record) -> Record:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +19,10 @@ from railgauge_reports.frame_parts import TEXT, texts
 from railgauge_reports.stored import Start
 
 Counts = npt.NDArray[np.int64]
+Letters = npt.NDArray[np.uint8]
+_MOST_DIGITS = 9
+_AT_ONCE = 1 << 14  # names: what is made of them stays in the processor's cache
+_BLANKS = bytes.maketrans(b",", b" ")
 
 
 def group_text(ranks: str) -> str:
@@ -26,7 +32,8 @@ def group_text(ranks: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Groups:
-    """`texts` name the ranks of each group (`records.encode_ranks`).
+    """`texts` name the ranks of each group (`records.encode_ranks`); `pairs` are these ranks as numbers,
+    [groups, 2], where all groups are pairs and somebody has them.
 
     Raises NotMeasuredError where a text is no list of ranks of that start, or is empty, unless ranks may
     be `unknown`: those of a log that was imported, where it does not say.
@@ -35,12 +42,16 @@ class Groups:
     start: Start
     texts: Sequence[str] | pa.Array
     unknown: bool = False
+    pairs: npt.NDArray[np.integer[Any]] | None = None
 
     @cached_property
     def _decoded(self) -> tuple[Counts, Counts]:
-        ranks, sizes = decode_all(
-            self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist()
-        )
+        if self.pairs is not None:
+            ranks, sizes = self.pairs.ravel().astype(np.int64), np.full(len(self.pairs), 2)
+        else:
+            ranks, sizes = decode_all(
+                self.texts if isinstance(self.texts, Sequence) else self.texts.to_pylist()
+            )
         total = len(self.start.node_of)
         if not (self.unknown or sizes.all()) or ranks.max(initial=-1) >= total:
             raise NotMeasuredError(
@@ -79,7 +90,15 @@ class Groups:
     def names(self) -> pa.Array:
         """What a frame calls them."""
         made = self.texts if isinstance(self.texts, pa.Array) else texts(self.texts)
-        return pc.replace_substring(made, ",", " ")
+        known, ends, letters = (
+            made.buffers()
+        )  # a comma is one byte in UTF-8, and part of no other letter
+        if letters is None:
+            return made
+        letters = pa.py_buffer(letters.to_pybytes().translate(_BLANKS))
+        return pa.Array.from_buffers(
+            made.type, len(made), [known, ends, letters], offset=made.offset
+        )
 
     def hosts(self) -> pa.Array:
         """The hosts of each group, each once in the order of its ranks, split by blanks; all if unknown."""
@@ -105,3 +124,39 @@ class Groups:
         first, second = (hosts.take(pa.array(side)) for side in (one, other))
         both = pc.binary_join_element_wise(first, second, pa.scalar(" ", TEXT))
         return pc.if_else(pa.array(one == other), first, both) if (one == other).any() else both
+
+
+def pair_ranks(names: pd.Series) -> npt.NDArray[np.int32]:
+    """The two ranks of each group by its name in a frame (`0-1`, `3 11`), int32 [n, 2]; -1: it is no pair."""
+    column = pa.chunked_array(pa.array(names, TEXT)).combine_chunks()
+    _, placed, text = column.buffers()
+    ends = np.frombuffer(placed, np.int64)[column.offset :][: len(column) + 1]
+    letters = np.frombuffer(text or b"", np.uint8)
+    made = np.full((len(column), 2), -1, np.int32)
+    for at in range(0, len(column), _AT_ONCE):
+        _read_pairs(letters, ends[at : at + _AT_ONCE + 1], made[at : at + _AT_ONCE])
+    return made
+
+
+def _read_pairs(letters: Letters, ends: Counts, ranks: npt.NDArray[np.int32]) -> None:
+    """Fill `ranks` [n, 2] from texts that end at `ends` [n + 1] of `letters`."""
+    own = letters[ends[0] : ends[-1]]
+    apart = np.flatnonzero((own == ord(" ")) | (own == ord("-"))) + ends[0]
+    first = np.searchsorted(apart, ends)
+    pairs = np.flatnonzero(first[1:] - first[:-1] == 1)
+    if len(pairs):
+        middle = apart[first[pairs]]
+        ranks[pairs, 0] = _decimal(letters, ends[pairs], middle)
+        ranks[pairs, 1] = _decimal(letters, middle + 1, ends[pairs + 1])
+
+
+def _decimal(letters: Letters, begin: Counts, end: Counts) -> Counts:
+    """The numbers that stand between these places, int64 [n]; -1 where something else does."""
+    length = end - begin
+    made, bad = np.zeros_like(length), (length < 1) | (length > _MOST_DIGITS)
+    for k in range(min(_MOST_DIGITS, int(length.max()))):
+        digit = letters[np.maximum(end - 1 - k, 0)] - np.uint8(ord("0"))
+        counts = length > k
+        bad |= counts & (digit > 9)
+        made += np.where(counts, digit, 0).astype(np.int64) * 10**k
+    return np.where(bad, -1, made)

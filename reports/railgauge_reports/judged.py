@@ -274,7 +274,7 @@ def _behind(pairs: Pairs | None) -> Shortfall | None:
     slowest = pairs.slow.iloc[0]
     one, other, rail = (int(slowest[name]) for name in ("one", "other", "rail"))
     return Shortfall(
-        1 - float(slowest["relative"]),
+        1 - pairs.share(float(slowest["busbw_GBps"])),
         f"the slowest pair, {pairs.words(one, other, rail)} (a collective over all of them goes at its pace)",
         f"the median of {len(pairs.frame):,} pairs of this run",
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from railgauge_reports.frames import case_frame
+from railgauge_reports.groups import pair_ranks
 from railgauge_reports.lossless import told
 from railgauge_reports.lossless.run import Fabric, fabric_of
 from railgauge_reports.stored import SIMULATED, StoredRun, read_run
@@ -38,6 +42,11 @@ class LoadedRun:
     verdict: Verdict
     fabric: Fabric
     asked: Asked = Asked()
+
+    @cached_property
+    def pair_ranks(self) -> npt.NDArray[np.int32]:
+        """The two ranks of each row, int32 [rows, 2]; -1 of rows that are no pairs."""
+        return pair_ranks(self.rows["group"])
 
     @property
     def simulated(self) -> bool:

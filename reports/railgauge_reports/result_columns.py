@@ -181,8 +181,11 @@ def _late(found: _Found, stack: Stack, made: Measured) -> None:
         return
     if uncertainty_ns is None and made.result.case.entry.rooted:
         return  # its ranks leave apart by design: durations say nothing of who came late
-    offset = stack.clock_ns[..., None]
-    judged = judge_series(stack.rows[..., 0] + offset, stack.rows[..., 1] + offset, uncertainty_ns)
+    entry_ns, exit_ns = stack.rows[..., 0], stack.rows[..., 1]
+    if stack.clock_ns.any():
+        offset = stack.clock_ns[..., None]
+        entry_ns, exit_ns = entry_ns + offset, exit_ns + offset
+    judged = judge_series(entry_ns, exit_ns, uncertainty_ns)
     found.put("late_iterations", stack.number, judged.late_iterations)
     named = np.flatnonzero(judged.late >= 0)
     if not len(named):

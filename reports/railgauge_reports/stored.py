@@ -21,11 +21,11 @@ from railgauge.errors import NotMeasuredError
 from railgauge.journal import ENVIRONMENT, JOURNAL, PLAN, read_journal, read_stored_plan
 from railgauge.patterns import rounds
 from railgauge.plan import Plan
-from railgauge.records import End, Gap, Note, Result, Run
+from railgauge.records import End, Gap, Note, Record, Result, Run
 from railgauge.repeating import round_of
 from railgauge.schedules import Round
 from railgauge.topology import Topology, located
-from railgauge_reports.group_table import compact
+from railgauge_reports.group_table import LARGE_JOURNAL, decode_compact, decode_pairs
 from railgauge_reports.nodes import RecordedNode, nodes_of
 from railgauge_reports.thinned import THINNED, is_thinned
 
@@ -183,6 +183,17 @@ class StoredRun:
     def results(self) -> list[Measured]:
         return [made for made in self.pairs.values() if isinstance(made, Measured)]
 
+    def start_of(self, case: int, rounds: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
+        """Which of `starts` made these rounds of a case, int32 of the same shape; 0 where none did."""
+        if len(self.starts) == 1 or not rounds.size:
+            return np.zeros(rounds.shape, np.int32)
+        number = {id(start): k for k, start in enumerate(self.starts)}
+        made_by = np.zeros(int(rounds.max()) + 1, np.int32)
+        for (index, turn), made in self.pairs.items():
+            if index == case and turn < len(made_by):
+                made_by[turn] = number[id(made.start)]
+        return np.asarray(made_by[rounds])
+
     @property
     def gaps(self) -> list[Gap]:
         return [made.gap for made in self.pairs.values() if isinstance(made, Missed)]
@@ -194,7 +205,7 @@ def read_run(folder: Path, called: Path | None = None) -> StoredRun:
     `called` is how reports name it (None: by its path).
     """
     try:
-        records = read_journal(folder, compact)
+        records = _records(folder)
     except OSError as error:
         raise NotMeasuredError(
             f"{folder / JOURNAL}: {error.strerror or error}.\n"
@@ -228,6 +239,24 @@ def read_run(folder: Path, called: Path | None = None) -> StoredRun:
         environment=_environment(folder),
         called=called or folder,
     )
+
+
+def _records(folder: Path) -> list[Record]:
+    """What the journal holds; raises OSError and NotMeasuredError where it cannot be read."""
+    path = folder / JOURNAL
+    if not path.exists() or path.stat().st_size < LARGE_JOURNAL:
+        return read_journal(folder, decode_compact)
+    _keep_what_is_freed()
+    return read_journal(folder, decode_pairs)
+
+
+def _keep_what_is_freed() -> None:
+    """Have the C library keep the memory of one round for the next one.
+
+    glibc gives free memory at its heap's end back to the system, which then has to clear it anew, unless it
+    has freed something larger: the thresholds follow that, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def _environment(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from railgauge.patterns import PAIRWISE
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.localiser import localise_run
 from railgauge_reports.localise.suspects import Suspect
@@ -34,7 +35,9 @@ class Suspected:
 
 def suspected(run: LoadedRun) -> Suspected:
     """What the pairs of a run say; nobody where it measured none."""
-    found = localise_run(run.stored, run.rows)
+    if run.stored.plan.pattern not in PAIRWISE:
+        return Suspected()
+    found = localise_run(run.stored, run.rows, run.pair_ranks)
     if found is None:
         return Suspected()
     accused = (*found.suspects, *found.classes)

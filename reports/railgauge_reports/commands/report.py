@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,7 @@ def command(run: Path, profile: str | None, as_nagios: bool, **asked: Any) -> in
     with folder_of(run) as folder:
         loaded = load(one_run(folder, run), profile, wanted.of_reader(), called=run)
         if render is not None:
-            more = formats.beside(wanted.format, loaded) if wanted.beside else None
-            _show(run, render(loaded), wanted, more)
+            _show(run, _rendered(render, loaded, wanted), wanted)
         if wanted.charts is not None:
             _draw(loaded, wanted.charts, wanted.chart_format or "svg")
     return loaded.verdict.exit_code
@@ -140,11 +140,21 @@ class _Wanted:
         return Asked(self.price, self.beside.name if self.beside else "")
 
 
-def _show(folder: Path, made: str | bytes, wanted: _Wanted, more: bytes | None = None) -> None:
-    """Print, or write to --output, with `more` in the file beside it."""
+def _rendered(render: formats.Render, run: LoadedRun, wanted: _Wanted) -> str | bytes:
+    """What a format says of a run; the file beside it is written meanwhile, mostly without the GIL."""
+    rows = formats.beside(wanted.format, run) if wanted.beside else None
+    if wanted.beside is None or rows is None:
+        return render(run)
+    with ThreadPoolExecutor(1) as meanwhile:
+        written = meanwhile.submit(write, wanted.beside, rows)
+        made = render(run)
+        written.result()
+    return made
+
+
+def _show(folder: Path, made: str | bytes, wanted: _Wanted) -> None:
+    """Print, or write to --output."""
     if wanted.output is not None:
-        if wanted.beside and more is not None:
-            write(wanted.beside, more)
         write(wanted.output, made)
         click.echo(str(wanted.output))
     elif isinstance(made, bytes) and sys.stdout.isatty():
@@ -193,17 +203,20 @@ def _monitored(run: Path, profile: str | None, wanted: _Wanted) -> int:
     return nagios.code(ended)
 
 
-def write(path: Path, made: str | bytes, option: str = "--output") -> None:
+def write(path: Path, made: str | bytes | formats.Write, option: str = "--output") -> None:
     """Write a whole file or none: under another name in its folder first, then renamed.
 
-    Raises UsageError where the folder is missing or may not be written.
+    `made` may be what writes it. Raises UsageError where the folder is missing or may not be written.
     """
     data = made.encode() if isinstance(made, str) else made
     try:
         number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(number, "wb") as file:
-                file.write(data)
+                if callable(data):
+                    data(file)
+                else:
+                    file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)

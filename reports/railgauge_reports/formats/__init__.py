@@ -2,11 +2,11 @@
 
 A format is a module with one function, `render(run: LoadedRun) -> str | bytes`; the first line of
 its docstring says what it is for. A new file in this folder is a new format. Where one file does not
-hold everything, the module also has `BESIDE`, a suffix, and `beside(run) -> bytes | None`, the content
-of a second file that `--output` writes under that suffix (None: the first one holds everything). A
+hold everything, the module also has `BESIDE`, a suffix, and `beside(run)`, what writes a second file that
+`--output` puts under that suffix (None: the first one holds everything); it may run in a thread. A
 format that can show an acceptance as well has `render_acceptance(result: Result) -> str | bytes`, and one
 that can show what the gate says of a history `render_gate(gate: Gate) -> str | bytes` (and
-`beside_gate(gate) -> bytes | None`, as `beside`).
+`beside_gate(gate) -> bytes | None`, the content of such a file).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from railgauge import plugins
 from railgauge.errors import UsageError, unknown
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     RenderGate = Callable[[Gate], str | bytes]
     RenderAcceptance = Callable[[Result], str | bytes]
     Render = Callable[[LoadedRun], str | bytes]
+    Write = Callable[[BinaryIO], None]
 
 ACCEPTANCE, GATE = "render_acceptance", "render_gate"
 
@@ -48,9 +49,9 @@ def beside_suffix(name: str) -> str:
     return str(getattr(_module(name), "BESIDE", ""))
 
 
-def beside(name: str, run: LoadedRun) -> bytes | None:
-    """The second file of a format; None where there is none to write."""
-    made: bytes | None = _module(name).beside(run)
+def beside(name: str, run: LoadedRun) -> Write | None:
+    """What writes the second file of a format; None where there is none to write."""
+    made: Write | None = _module(name).beside(run)
     return made
 
 

@@ -6,7 +6,10 @@ are listed, and with --output all of them lie beside the page as Parquet.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
 
 from railgauge_reports.acceptance.answer import Result
 from railgauge_reports.formats import parquet
@@ -14,7 +17,8 @@ from railgauge_reports.history.answer import Gate
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.page.acceptance import acceptance_page
 from railgauge_reports.page.content import page_of, whole
-from railgauge_reports.page.document import acceptance_document, document, gate_document, library
+from railgauge_reports.page.document import acceptance_document, document, gate_document
+from railgauge_reports.page.library import library
 
 #: What the name of the file of all rows ends in.
 BESIDE = ".rows.parquet"
@@ -22,16 +26,16 @@ BESIDE = ".rows.parquet"
 
 def render(run: LoadedRun) -> str:
     """The page."""
-    with ThreadPoolExecutor(1) as beside_it:  # the library takes seconds, and no GIL
+    with ThreadPoolExecutor(1) as beside_it:  # the library may take seconds, and no GIL
         made = beside_it.submit(library)
         page = page_of(run)
         made.result()
     return document(page)
 
 
-def beside(run: LoadedRun) -> bytes | None:
-    """All rows as Parquet, where the page does not hold them."""
-    return None if whole(run) else parquet.render(run)
+def beside(run: LoadedRun) -> Callable[[BinaryIO], None] | None:
+    """What writes all rows as Parquet, where the page does not hold them."""
+    return None if whole(run) else functools.partial(parquet.write, run)
 
 
 def render_acceptance(result: Result) -> str:

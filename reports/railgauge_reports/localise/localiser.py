@@ -21,7 +21,7 @@ from railgauge_reports.localise.meetings import (
     fleet_noise,
     meetings_of,
 )
-from railgauge_reports.localise.pairs import PairTable, pair_table
+from railgauge_reports.localise.pairs import Ints, PairTable, pair_table
 from railgauge_reports.localise.suspects import Basis, Localisation, Suspect, share_lost
 from railgauge_reports.localise.told import Teller
 from railgauge_reports.localise.verify import PARTNERS, Verification, verification
@@ -32,9 +32,14 @@ from railgauge_reports.stored import StoredRun
 Z_RAIL = 3.5
 
 
-def localise_run(run: StoredRun, rows: pd.DataFrame | None = None) -> Localisation | None:
-    """The localisation of a run; None where its pattern is none of pairs. `rows`: its case frame."""
-    table = pair_table(run, rows)
+def localise_run(
+    run: StoredRun, rows: pd.DataFrame | None = None, ranks: Ints | None = None
+) -> Localisation | None:
+    """The localisation of a run; None where its pattern is none of pairs.
+
+    `rows` is its case frame and `ranks` are their `groups.pair_ranks`, where somebody has them already.
+    """
+    table = pair_table(run, rows, ranks)
     return None if table is None else localise(table)
 
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from railgauge.patterns import PAIRWISE
 from railgauge_reports.expected.machine import domains_of
 from railgauge_reports.flows import flow_frame
+from railgauge_reports.frame_parts import stretch
 from railgauge_reports.frames import case_frame
+from railgauge_reports.groups import pair_ranks
 from railgauge_reports.stored import Start, StoredRun
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -75,33 +75,40 @@ class PairTable:
 def pair_table(
     run: StoredRun,
     rows: pd.DataFrame | None = None,
+    ranks: Ints | None = None,
     operation: str | None = None,
     nbytes: int | None = None,
 ) -> PairTable | None:
     """The pairs of a run; None where its pattern is none of pairs, or nothing of it was reached.
 
-    `rows` is its `case_frame` where somebody has it already. By default the operation that the plan
-    names first, at its largest size; of several cases with both the first. Raises NotMeasuredError where
-    the run cannot be read.
+    `rows` is its `case_frame` and `ranks` are their `groups.pair_ranks`, where somebody has them already. By
+    default the operation that the plan names first, at its largest size; of several cases with both the
+    first. Raises NotMeasuredError where the run cannot be read.
     """
     if run.plan.pattern not in PAIRWISE or not run.starts:
         return None
-    frame = _of_one_case(case_frame(run) if rows is None else rows, operation, nbytes)
+    frame = case_frame(run) if rows is None else rows
+    own = _of_one_case(frame, operation, nbytes)
+    frame = frame[["operation", "nbytes", "case", "round", "group", "algbw_GBps"]].iloc[own]
+    ranks = pair_ranks(frame["group"]) if ranks is None else ranks[own]
+    met = stretch(ranks.min(axis=1, initial=0) >= 0)
+    frame, ranks = frame.iloc[met], ranks[met]
     if frame.empty:
         return None
     case = int(frame["case"].iloc[0])
     if not any(index == case for index, _ in run.pairs):
         return None  # rows of another run: nobody knows who its ranks were
     turn = frame["round"].to_numpy(np.int32)
-    ranks = _ranks(frame["group"])
-    seats = _seats(run, case)
-    players = seats.player_of[seats.start_of[turn][:, None], ranks]
+    seats = _seats(run)
+    start = run.start_of(case, turn)
+    players = seats.player_of[start[:, None], ranks]
     leaf_of, leaf_names = _leaves(run, seats.names)
     forth, back = _directions(run, case, turn, ranks)
     took = [made.result.seconds for made in run.results if made.result.case.index == case]
     shown = frame.iloc[0]
-    rail = seats.rail_of[seats.start_of[turn], ranks[:, 0]]
-    far = _by_nics(run, seats.names, players)
+    rail = seats.rail_of[start, ranks[:, 0]]
+    by_nics = _by_nics(run, seats.names, players)
+    far = stretch(by_nics)
     return PairTable(
         a=players[far, 0],
         b=players[far, 1],
@@ -113,7 +120,7 @@ def pair_table(
         leaf_names=leaf_names,
         forth=None if forth is None else forth[far],
         back=None if back is None else back[far],
-        near=int(np.count_nonzero(~far)),
+        near=int(np.count_nonzero(~by_nics)),
         again=f"{run.again} --operation {shown['operation']} --sizes {shown['nbytes']}",
         folder=str(run.called),
         seconds_a_round=float(np.median(took)) if took else None,
@@ -134,45 +141,28 @@ def _by_nics(run: StoredRun, names: tuple[str, ...], players: Ints) -> npt.NDArr
     return far if far.any() else ~far
 
 
-def _of_one_case(rows: pd.DataFrame, operation: str | None, nbytes: int | None) -> pd.DataFrame:
-    """The rows of the case that is asked for; none where there is no such one."""
-    if rows.empty:
-        return rows
-    rows = rows[["operation", "nbytes", "case", "round", "group", "algbw_GBps"]]
-    asked = rows["operation"].iloc[0] if operation is None else operation
-    own = rows.loc[rows["operation"] == asked]
-    if own.empty:
-        return own
-    size = own["nbytes"].max() if nbytes is None else nbytes
-    own = own.loc[own["nbytes"] == size]
-    case = own["case"].min()
-    first: pd.DataFrame = own.loc[own["case"] == case]
-    return first
-
-
-def _ranks(groups: pd.Series) -> Ints:
-    """int32 [n, 2]: the two ranks of each group (`0-1`, `3 11`), ascending as they are written."""
-    text = pa.array(groups, type=pa.string(), from_pandas=True)
-    found = pc.extract_regex(text, r"^(?P<a>\d+)[- ](?P<b>\d+)$")
-    sides = [pc.cast(pc.struct_field(found, side), pa.int32()) for side in ("a", "b")]
-    return np.stack([side.to_numpy(zero_copy_only=False) for side in sides], axis=1)
+def _of_one_case(rows: pd.DataFrame, operation: str | None, nbytes: int | None) -> slice | Ints:
+    """Where the rows of the case stand that is asked for; nowhere if there is no such one."""
+    first = rows.drop_duplicates("case")[["operation", "nbytes", "case"]]
+    asked = first["operation"].iloc[:1] if operation is None else [operation]
+    first = first[first["operation"].isin(asked)]
+    size = first["nbytes"].max() if nbytes is None else nbytes
+    case = first.loc[first["nbytes"] == size, "case"].min()
+    if pd.isna(case):
+        return slice(0, 0)
+    return stretch((rows["case"] == case).to_numpy(bool))
 
 
 class _Seats(NamedTuple):
-    """`player_of[start, rank]`, `rail_of` alike, `start_of[round]` and what players are called."""
+    """`player_of[start, rank]`, `rail_of` alike, and what players are called."""
 
     names: tuple[str, ...]
     player_of: Ints
     rail_of: Ints
-    start_of: Ints
 
 
-def _seats(run: StoredRun, case: int) -> _Seats:
+def _seats(run: StoredRun) -> _Seats:
     """Where ranks were; a run that was resumed elsewhere has hosts of several starts."""
-    used = {turn: made.start for (index, turn), made in run.pairs.items() if index == case}
-    number = {id(start): k for k, start in enumerate(run.starts)}
-    start_of = np.zeros(max(used) + 1, np.int32)
-    start_of[list(used)] = [number[id(start)] for start in used.values()]
     names: dict[str, int] = {}
     rows, rails = [], []
     for start in run.starts:
@@ -187,7 +177,7 @@ def _seats(run: StoredRun, case: int) -> _Seats:
                 rail[list(ranks)] = np.arange(len(ranks))
         rows.append(mine)
         rails.append(rail)
-    return _Seats(tuple(names), np.stack(rows), np.stack(rails), start_of)
+    return _Seats(tuple(names), np.stack(rows), np.stack(rails))
 
 
 def _called(start: Start) -> list[str]:

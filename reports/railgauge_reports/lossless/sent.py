@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from railgauge.patterns import PAIRWISE
 from railgauge.schedules import ISOLATED
-from railgauge.statistics import jain
 from railgauge.units import GIGA
 from railgauge_reports.flows import flow_frame
-from railgauge_reports.frame_parts import records
+from railgauge_reports.frame_parts import records, stretch
 from railgauge_reports.lossless.evidence import Flow, Port, Traffic, Victim
 from railgauge_reports.stored import StoredRun
 
@@ -43,7 +41,7 @@ def traffic_of(
     stored: StoredRun, rows: pd.DataFrame, ports: Sequence[Port], gigabytes: float | None
 ) -> Traffic:
     """What can be told of the traffic from the rows of a case frame; the rest stays unknown."""
-    measured = rows.loc[rows["busbw_GBps"].notna(), _COLUMNS]
+    measured = rows[_COLUMNS].iloc[stretch(rows["busbw_GBps"].notna().to_numpy(bool))]
     frame = flow_frame(stored)
     largest = frame[frame["nbytes"] == frame["nbytes"].max()]
     flows, fairness = _flows(stored, largest) or (None, None)
@@ -79,7 +77,7 @@ def _flows(
         )
         if source != target
     )
-    return flows, _least_fair(largest.groupby(["case", "round", "group"])["GBps"])
+    return flows, _least_fair(largest, ["case", "round", "group"], "GBps")
 
 
 def _ideal(stored: StoredRun, largest: pd.DataFrame) -> float | None:
@@ -112,18 +110,32 @@ def _pairs(stored: StoredRun, rows: pd.DataFrame) -> tuple[Iterable[str] | None,
     """Every two hosts that met at the largest size, and the least fair round; of a pattern of pairs."""
     if stored.plan.pattern not in PAIRWISE:
         return None, None
-    largest = rows[rows["nbytes"] == rows["nbytes"].max()]
-    hosts = pd.Series(largest["hosts"].unique())
-    met = hosts[hosts.str.count(" ") == 1].array
-    return (met if len(met) else None), _least_fair(
-        largest.groupby(["case", "round"])["busbw_GBps"]
-    )
+    largest = rows.iloc[stretch((rows["nbytes"] == rows["nbytes"].max()).to_numpy(bool))]
+    several = len(set(stored.last.hosts)) > 1 and len(largest) > 0
+    fair = _least_fair(largest, ["case", "round"], "busbw_GBps")
+    return (_Met(largest["hosts"]) if several else None), fair
 
 
-def _least_fair(groups: Iterable[tuple[Any, pd.Series[float]]]) -> float | None:
-    """The smallest of Jain's indexes of groups of several rates."""
-    indexes = (jain(rates.to_numpy(float)) for _, rates in groups if len(rates) > 1)
-    return min((index for index in indexes if index is not None), default=None)
+class _Met:
+    """The names of every two hosts that met, once each: looked for when a rule asks."""
+
+    def __init__(self, hosts: pd.Series) -> None:
+        self._hosts = hosts
+
+    def __iter__(self) -> Iterator[str]:
+        hosts = pd.Series(self._hosts.unique())
+        return iter(hosts[hosts.str.count(" ") == 1])
+
+
+def _least_fair(rows: pd.DataFrame, keys: list[str], name: str) -> float | None:
+    """The smallest of Jain's indexes of groups of several rates (`statistics.jain`)."""
+    rates = rows[name].to_numpy(float)
+    told = rows[keys].assign(rate=rates, square=rates**2)
+    groups = told.groupby(keys, sort=False)
+    sums, size = groups[["rate", "square"]].sum(), groups["rate"].count()
+    sums, size = sums[(size > 1) & (sums["square"] > 0)], size[(size > 1) & (sums["square"] > 0)]
+    indexes = sums["rate"] ** 2 / (size * sums["square"])
+    return float(indexes.min()) if len(indexes) else None
 
 
 def _line(
@@ -133,10 +145,12 @@ def _line(
     fabric = [port for port in ports if port.kind == "fabric"]
     rates = [port.rate_Gbps for port in fabric]
     sent = [c.delta or 0 for port in fabric for c in port.by_event.get("data_tx", ())]
-    large = rows[(rows["nbytes"] >= LARGE_BYTES) & rows["hosts"].str.contains(" ")]
     known = [rate for rate in rates if rate]
     carried = bool(gigabytes) and max(sent, default=0) >= CARRIED * (gigabytes or 0) * GIGA
-    if large.empty or not carried or len(known) < len(rates):
+    if not carried or len(known) < len(rates):
+        return None, None
+    large = rows[(rows["nbytes"] >= LARGE_BYTES) & rows["hosts"].str.contains(" ")]
+    if large.empty:
         return None, None
     best = float(large["busbw_GBps"].max())
     return best * 8 / min(known), bool(large["stable"].fillna(False).all())

@@ -14,6 +14,15 @@ Spec = dict[str, Any]
 DIGITS = 5
 
 
+def spec_of(chart: Any) -> Spec:
+    """What Altair makes of a chart of ours.
+
+    Not held against its schema, which takes a second a page: tests do that for every chart.
+    """
+    made: Spec = chart.to_dict(validate=False)
+    return made
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid:
     """A table for people: `caption` says what it holds, `left` how many columns are words."""

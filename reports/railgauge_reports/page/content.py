@@ -190,9 +190,9 @@ def _facts(run: LoadedRun, judged: Judged) -> tuple[Fact, ...]:
         size = f"{best['operation']} of {format_size(int(best['nbytes']))}"
         made.append(Fact("highest busbw", f"{significant(best['busbw_GBps'])} GB/s", size))
     if judged.pairs is not None:
-        slowest = judged.pairs.frame.iloc[0]
+        slowest = judged.pairs.slowest(1).iloc[0]
         who = judged.pairs.words(int(slowest["one"]), int(slowest["other"]), int(slowest["rail"]))
-        share = f"{float(slowest['relative']):.0%} of the median"
+        share = f"{judged.pairs.share(float(slowest['busbw_GBps'])):.0%} of the median"
         made.append(
             Fact("slowest pair", f"{significant(slowest['busbw_GBps'])} GB/s", f"{who}, {share}")
         )

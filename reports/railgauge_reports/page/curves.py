@@ -10,7 +10,7 @@ import pandas as pd
 from railgauge.units import format_size
 from railgauge_reports.cells import NOTHING, seconds, significant
 from railgauge_reports.judged import Judged
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.chart import Chart, Grid, spec_of
 
 #: Curves that can be told apart; of more, those with the highest bandwidth are drawn.
 MOST_CURVES = 8
@@ -79,7 +79,7 @@ def bandwidth(series: pd.DataFrame, judged: Judged) -> Chart | None:
     ]
     if len(expected):
         layers = _band(x, expected) + layers
-    spec = alt.layer(*layers).properties(height=_height(drawn)).to_dict()
+    spec = spec_of(alt.layer(*layers).properties(height=_height(drawn)))
     peak = drawn.nlargest(1, "busbw_GBps").iloc[0]
     says = (
         f"Highest busbw {significant(float(peak['busbw_GBps']))} GB/s, of {peak['label']} at"
@@ -210,7 +210,7 @@ def percentiles(series: pd.DataFrame) -> Chart | None:
         f" times the median ({worst['label']} at {format_size(int(worst['nbytes']))})."
     )
     return Chart(
-        "percentiles", "Percentiles of the time", says, made.to_dict(), {"times": data},
+        "percentiles", "Percentiles of the time", says, spec_of(made), {"times": data},
         _percentiles_grid(told), square=several,
     )  # fmt: skip
 

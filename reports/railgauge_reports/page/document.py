@@ -23,6 +23,7 @@ from railgauge_reports.page.acceptance import AcceptancePage
 from railgauge_reports.page.chart import Chart
 from railgauge_reports.page.content import Page
 from railgauge_reports.page.gate import GatePage
+from railgauge_reports.page.library import library
 from railgauge_reports.page.theme import in_page
 
 #: Characters of any text in the page.
@@ -82,16 +83,6 @@ def as_block(value: Any) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-@functools.cache
-def library() -> str:
-    """Vega, Vega-Lite, its interpreter and vega-embed, which vl-convert ships; 0.9 MB."""
-    import vl_convert
-
-    made: str = vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;")
-    # an inline script ends at the first of these, wherever it stands
-    return made.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from railgauge.rank_lists import decode_ranks
 from railgauge.units import format_size
 from railgauge_reports.cells import NOTHING, significant
 from railgauge_reports.counters import events
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.chart import Chart, Grid, spec_of
 from railgauge_reports.page.matrix import ROW_PIXELS
 
 MOST_BARS, MOST_ROWS = 15, 40
@@ -71,7 +71,7 @@ def counted(counters: pd.DataFrame, rows: pd.DataFrame) -> Chart | None:
         "counters",
         "What the fabric counted",
         f"{len(found):,} changes of known events in {len(totals):,} counters; the largest are drawn.",
-        chart.to_dict(),
+        spec_of(chart),
         {"events": data},
         _grid(shown, _where(shown, rows), len(found)),
     )

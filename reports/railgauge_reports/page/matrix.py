@@ -16,7 +16,7 @@ import pandas as pd
 
 from railgauge.units import format_size
 from railgauge_reports.cells import cut, significant
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.chart import Chart, Grid, spec_of
 from railgauge_reports.pairs import MOST_NAME, Pairs, gathered
 
 #: Players that are drawn one by one, and cells of all panels of the rails together.
@@ -72,21 +72,20 @@ def _label(pairs: Pairs, first: int, end: int, suspects: frozenset[str]) -> str:
 def cells_of(frame: pd.DataFrame, blocks: Blocks, pairs: Pairs, by_rail: bool) -> pd.DataFrame:
     """A row a cell: row, column, [rail], busbw (median), worst, slowest (who), pairs, slow.
 
-    Of rows of `pairs.frame` in their order. Both triangles; `slow`: a pair that is told of lies in it.
+    Of rows of `pairs.frame`. Both triangles; `slow`: a pair that is told of lies in it.
     """
     a, b = blocks.of[frame["one"]], blocks.of[frame["other"]]
     wide = len(blocks.labels)
     keys: npt.NDArray[np.int32] = np.maximum(a, b) * wide + np.minimum(a, b)
-    rails, rail = np.unique(
-        frame["rail"].to_numpy() if by_rail else np.zeros(len(a), np.int32), return_inverse=True
-    )
-    cells = gathered(keys * len(rails) + rail, frame["busbw_GBps"].to_numpy())
-    place, on = np.divmod(cells.key, len(rails))
+    stride = pairs.stride if by_rail else 1
+    keys = keys * stride + (frame["rail"].to_numpy() + 1) if by_rail else keys
+    cells = gathered(keys, frame["busbw_GBps"].to_numpy())
+    place, rail = np.divmod(cells.key, stride)
     made = pd.DataFrame(
         {
             "y": place // wide,
             "x": place % wide,
-            **({"rail": rails[on]} if by_rail else {}),
+            **({"rail": rail - 1} if by_rail else {}),
             "busbw": cells.median,
             "worst": cells.least,
             "slow": np.isin(frame["row"].to_numpy()[cells.first], pairs.slow["row"]),
@@ -112,7 +111,7 @@ def matrix(pairs: Pairs, suspects: frozenset[str] = frozenset()) -> Chart:
     cells = cells_of(pairs.frame, blocks, pairs, by_rail=False)
     edges = pd.DataFrame({"edge": list(blocks.edges)}, dtype="string")
     side = int(np.clip(len(blocks.labels) * _CELL_PIXELS, _LEAST, _MOST))
-    spec = _layers(blocks, side).to_dict()
+    spec = spec_of(_layers(blocks, side))
     said = "" if blocks.single else (
         f" {len(pairs.players.names):,} {pairs.players.noun}s are drawn as {len(blocks.labels)} blocks;"
         " a cell has the colour of its slowest pair."
@@ -149,7 +148,7 @@ def rails(pairs: Pairs, suspects: frozenset[str] = frozenset()) -> Chart | None:
     cells = cells_of(frame, blocks, pairs, by_rail=True)
     header = alt.Header(labelExpr="'rail ' + datum.value")
     panel = _layers(blocks, 190, labels=False)
-    spec = panel.facet(alt.Facet("rail:O", title=None, header=header), columns=4).to_dict()
+    spec = spec_of(panel.facet(alt.Facet("rail:O", title=None, header=header), columns=4))
     by_rail = gathered(pairs.frame["rail"].to_numpy() + 1, pairs.frame["busbw_GBps"].to_numpy())
     medians = by_rail.median[by_rail.key > 0]
     weakest = found[int(medians.argmin())]
@@ -208,7 +207,7 @@ def _layers(blocks: Blocks, side: int, labels: bool = True) -> Any:
 
 def _grid(pairs: Pairs) -> Grid:
     slow = pairs.slow
-    shown = pairs.frame.head(MOST_ROWS)
+    shown = pairs.slowest(MOST_ROWS)
     told = set(slow["row"].head(MOST_ROWS * 2))
     names, leaves = pairs.players.names, pairs.players.leaves
     rows = [
@@ -219,11 +218,11 @@ def _grid(pairs: Pairs) -> Grid:
             leaves[other] or "-",
             "-" if rail < 0 else str(rail),
             significant(rate),
-            f"{relative:.0%}",
+            f"{pairs.share(rate):.0%}",
             "▲ slow" if row in told else "",
         )
-        for one, other, rail, rate, row, relative in shown[
-            ["one", "other", "rail", "busbw_GBps", "row", "relative"]
+        for one, other, rail, rate, row in shown[
+            ["one", "other", "rail", "busbw_GBps", "row"]
         ].itertuples(index=False, name=None)
     ]
     noun = pairs.players.noun
@@ -290,4 +289,4 @@ def players(pairs: Pairs) -> Chart | None:
         ],
     )
     title = f"{what.capitalize()} by the median of their pairs"
-    return Chart("players", title, says, layers.to_dict(), {"players": bars, "fleet": fleet}, grid)
+    return Chart("players", title, says, spec_of(layers), {"players": bars, "fleet": fleet}, grid)

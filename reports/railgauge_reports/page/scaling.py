@@ -14,7 +14,7 @@ from railgauge.units import format_size
 from railgauge_reports.acceptance.rows import Asked, Rows, expected_of, plain
 from railgauge_reports.cells import NOTHING, significant
 from railgauge_reports.judged import Band
-from railgauge_reports.page.chart import Chart, Grid
+from railgauge_reports.page.chart import Chart, Grid, spec_of
 from railgauge_reports.page.curves import MOST_CURVES, MOST_ROWS
 from railgauge_reports.page.curves import legend as legend_of
 from railgauge_reports.series import labels
@@ -93,7 +93,7 @@ def scaling(scales: Scales) -> Chart | None:
     )
     known = drawn[drawn["expected_low"].notna()]
     bands = known[["label", "nodes", "expected_low", "expected_high"]]
-    spec = _layers(points, len(bands) > 0).to_dict()
+    spec = spec_of(_layers(points, len(bands) > 0))
     data = {"points": points, **({"expected": bands} if len(bands) else {})}
     return Chart(
         "scaling", "busbw against nodes", _says(drawn, known, scales.reason), spec, data, _grid(frame)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 
+import altair as alt
 import msgspec
 import pytest
 
@@ -86,6 +87,12 @@ def test_stages_of_pairs_and_of_scales_have_their_charts(shown):
     of_size = chart(shown, "sweep-bandwidth").columns()
     assert of_size["points"]["size"] == [64 << 20, 256 << 20]
     assert of_size["expected"]["high"][1] == high[1]  # of the same size and number of nodes
+
+
+def test_every_chart_is_one_that_vega_lite_knows(shown):
+    for stage in shown.drawn:
+        for each in stage.charts:
+            alt.Chart.from_dict(each.spec, validate=True)
 
 
 def test_charts_without_room_are_named(result, monkeypatch):

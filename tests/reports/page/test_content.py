@@ -8,8 +8,10 @@ import hashlib
 import json
 import re
 
+import altair as alt
 import msgspec
 import pytest
+from jsonschema import ValidationError
 
 from railgauge.cluster import Cluster
 from railgauge_reports import judged
@@ -103,6 +105,13 @@ def test_without_an_expectation_the_page_says_so_and_draws_none(shown):
 def test_charts_of_a_fleet(shown):
     names = [chart.name for chart in shown.page.charts]
     assert names == ["bandwidth", "pairs", "players", "rails", "counters", "percentiles"]
+
+
+def test_every_chart_is_one_that_vega_lite_knows(shown):
+    for chart in shown.page.charts:
+        alt.Chart.from_dict(chart.spec, validate=True)
+    with pytest.raises(ValidationError):
+        alt.Chart.from_dict(shown.page.charts[0].spec | {"height": "tall"}, validate=True)
 
 
 def test_slow_pairs_are_outlined_on_their_rail_only(shown):

@@ -184,19 +184,39 @@ def test_curves_are_called_by_what_varies(start):
 @pytest.mark.parametrize("most", [7, 3, 1 << 17])
 def test_rates_are_gathered_by_key_as_a_group_by_does(most):
     random = np.random.default_rng(most)
-    keys, rates = random.integers(0, most, 3000), np.sort(random.integers(0, 50, 3000) / 7)
+    keys, rates = random.integers(0, most, 3000), random.integers(0, 50, 3000) / 7
     found = gathered(keys, rates)
     by_key = pd.DataFrame({"key": keys, "rate": rates, "at": np.arange(3000)}).groupby("key")
     assert found.key.tolist() == list(by_key.groups)
     for field, how in (("size", "size"), ("median", "median"), ("least", "min"), ("most", "max")):
         assert getattr(found, field).tolist() == by_key["rate"].agg(how).tolist(), field
-    assert found.first.tolist() == by_key["at"].first().tolist()
+    assert found.first.tolist() == by_key["rate"].idxmin().tolist()
 
 
 def test_nothing_is_gathered_of_nothing():
     assert [len(field) for field in gathered(np.zeros(0, int), np.zeros(0))] == [0] * 6
 
 
-def test_pairs_stand_with_the_slowest_first(fleet):
-    rates = pairs_of(load(fleet(hosts=8, rails=2, slow=("n3", 1)))).frame["busbw_GBps"]
-    assert rates.is_monotonic_increasing
+@pytest.mark.parametrize("most", [1, 5, 55, 56, 1000])
+def test_the_slowest_pairs_stand_in_their_order(fleet, most):
+    pairs = pairs_of(load(fleet(hosts=8, rails=2, slow=("n3", 1))))
+    rates = pairs.slowest(most)["busbw_GBps"].tolist()
+    assert rates == sorted(pairs.frame["busbw_GBps"])[:most]
+
+
+def test_pairs_of_a_run_that_went_on_elsewhere_are_those_of_both_starts(start):
+    known = {"ranks": 3, "pattern": "pairs", "operations": ("sendrecv",), "sizes": (1024,)}
+    run = start(hosts=3, names=["n0", "n1", "n2"], **known)
+    run.result(run.cases[0], 1e-5, index=0)
+    run.end("INTERRUPTED", 75)
+    run = start(hosts=3, names=["n0", "n1", "n9"], resume=True, **known)
+    run.result(run.cases[0], 1e-5, index=1)
+    run.result(run.cases[0], 1e-5, index=2)
+    loaded = load(run.end())
+    pairs = pairs_of(loaded)
+    assert pairs.players.names == ("n0", "n1", "n2", "n9")
+    met = [
+        {pairs.players.names[one], pairs.players.names[other]}
+        for one, other in zip(pairs.frame["one"], pairs.frame["other"], strict=True)
+    ]
+    assert met == [set(hosts.split()) for hosts in loaded.rows["hosts"]]
