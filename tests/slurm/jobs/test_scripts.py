@@ -139,6 +139,16 @@ def test_a_folder_that_has_begun_is_gone_on_with_and_judged(options, started):
     assert process.returncode == 4
 
 
+def test_ranks_that_did_not_begin_are_started_once_more(options, started, tmp_path):
+    made = options(f"echo try; [ -e {tmp_path}/2 ] && touch $2/begun; touch {tmp_path}/2; exit 15")
+    judged = msgspec.structs.replace(made, judge=("sh", "-c", "exit 0", "sh"))
+    process = started(judged)
+    said, told = process.communicate(timeout=60)
+    assert said == "try\ntry\n"
+    assert "ended with 15 before anything had begun" in told
+    assert process.returncode == 0
+
+
 def test_sigterm_is_handed_on_and_the_job_requeued(options, started, tmp_path):
     assert interrupted(started(options(WAITING)), tmp_path) == 75
     assert requeued(tmp_path) == "requeue 7\n"
