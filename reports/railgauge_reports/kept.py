@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -41,6 +45,31 @@ def new_folder(folder: Path, resumes: str) -> None:
             f"--output {folder}: not empty.\n  expected: a new folder, or --resume for {resumes}\n"
             "  next: --output ANOTHER_FOLDER"
         )
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only one at work in a folder; raises UsageError where another process is.
+
+    The lock goes with the process, however it ends. A file system without locks lets everybody in.
+    """
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UsageError(f"--output {folder}: {error.strerror or error}") from None
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"--output {folder}: another railgauge is at work in it.\n"
+                f"  expected: one at a time\n  next: fuser {folder}, or --output ANOTHER_FOLDER"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(held)
 
 
 def read_record(path: Path, kind: type[T], newest: int, what: str, wanted: str, again: str) -> T:

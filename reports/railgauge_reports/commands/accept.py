@@ -85,8 +85,11 @@ def command(**typed: Any) -> int:
         )
     if typed["dry_run"]:
         return _dry_run(typed)
-    folder, kept = _claim(typed)
-    _drive(folder, kept, typed)
+    from railgauge_reports.kept import alone_in
+
+    folder, kept = _wanted(typed)
+    with alone_in(folder):
+        _drive(folder, _begun(folder, kept, typed), typed)
     return _print(folder, typed["name"])
 
 
@@ -113,6 +116,10 @@ def _drive(folder: Path, kept: Kept, typed: dict[str, Any]) -> None:
     except InterruptedRunError:
         _print(folder, typed["name"])
         raise
+    except KeyboardInterrupt:  # between two runs
+        raise InterruptedRunError(
+            f"interrupted.\n  next: railgauge accept --resume --output {folder}"
+        ) from None
     finally:
         if signals is not None:
             signals.forget()
@@ -203,19 +210,18 @@ def _named(typed: dict[str, Any]) -> str:
     return str(typed["profile"])
 
 
-def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
-    """The folder and what stands in its accept.json, made or reopened."""
-    import msgspec
+def _wanted(typed: dict[str, Any]) -> tuple[Path, Kept]:
+    """The folder, made where it is new, and what is to stand in its accept.json.
 
+    What cannot be accepted is refused before anything is written.
+    """
     from railgauge_reports.acceptance import KEPT
     from railgauge_reports.acceptance.asking import asked_from
     from railgauge_reports.acceptance.kept import check_same, fresh, read_kept
     from railgauge_reports.acceptance.planning import planned
     from railgauge_reports.acceptance.profile import read_text
-    from railgauge_reports.acceptance.waivers import read_waivers
     from railgauge_reports.kept import new_folder
 
-    waivers = read_waivers(typed["waivers"]) if typed["waivers"] else None
     folder = typed["output"] or Path(f"{default_output()}-accept")
     if typed["resume"]:
         if typed["output"] is None:
@@ -232,15 +238,34 @@ def _claim(typed: dict[str, Any]) -> tuple[Path, Kept]:
     else:
         name, text = read_text(_named(typed))
         kept = fresh(name, text, asked_from(typed), typed["adaptive"], time.time())
-    stages = planned(kept.parsed(), kept.asked)  # before anything is written: is it possible?
+    stages = planned(kept.parsed(), kept.asked)
     if typed["only"]:
         _check_only(typed["only"], [stage.stage.name for stage in stages])
+    kept = _with_waivers(kept, typed)
     if not typed["resume"]:
         new_folder(folder, "an acceptance")
-    kept = msgspec.structs.replace(
-        kept,
-        adaptive=kept.adaptive or typed["adaptive"],
-        waivers=kept.waivers if waivers is None else waivers,
-    )
-    kept.write(folder)
     return folder, kept
+
+
+def _with_waivers(kept: Kept, typed: dict[str, Any]) -> Kept:
+    """With what --adaptive and --waivers add, now or to an acceptance that is resumed."""
+    import msgspec
+
+    from railgauge_reports.acceptance.waivers import read_waivers
+
+    waivers = read_waivers(typed["waivers"]) if typed["waivers"] else kept.waivers
+    adaptive = kept.adaptive or typed["adaptive"]
+    return msgspec.structs.replace(kept, adaptive=adaptive, waivers=waivers)
+
+
+def _begun(folder: Path, kept: Kept, typed: dict[str, Any]) -> Kept:
+    """accept.json is there from now on; of a resumed one what another process wrote meanwhile counts."""
+    from railgauge_reports.acceptance.kept import read_kept
+    from railgauge_reports.kept import new_folder
+
+    if typed["resume"]:
+        kept = _with_waivers(read_kept(folder), typed)
+    else:
+        new_folder(folder, "an acceptance")  # still empty?
+    kept.write(folder)
+    return kept

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from railgauge_reports.acceptance.drive import Drive
+from railgauge_reports.kept import alone_in
+
 from .conftest import PAIRS, SLOW, SWEEP
 
 KEY = "pairs/busbw-of-median/node0005:rail1"
@@ -270,6 +273,27 @@ def test_a_folder_is_neither_overwritten_nor_mixed_up(rig):
     assert "profile differ" in rig.accept(PAIRS + SWEEP, "--resume").err
     assert "leave it out" in rig.resume("--nodes", "3").err
     assert rig.accept(PAIRS, "--resume").code == 0
+
+
+def test_only_one_works_in_a_folder_at_a_time(rig, healthy):
+    rig.take(healthy)
+    with alone_in(rig.folder):
+        done = rig.resume()
+    assert done.code == 2
+    assert f"--output {rig.folder}: another railgauge is at work in it" in done.err
+    assert rig.resume().code == 0
+
+
+def test_an_interruption_between_two_runs_says_how_to_go_on(rig, monkeypatch):
+    def interrupts(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Drive, "_stage", interrupts)
+    done = rig.accept(PAIRS)
+    assert done.code == 75
+    assert f"next: railgauge accept --resume --output {rig.folder}" in done.err
+    monkeypatch.undo()
+    assert rig.resume().code == 0
 
 
 # real launches ------------------------------------------------------------------------------------------
