@@ -37,6 +37,8 @@ _PREFIX = re.compile(
     re.VERBOSE,
 )
 _MOST_PREFIXES = 4
+#: What NCCL and its plug-ins say of themselves.
+DEBUG = b" NCCL INFO "
 
 
 class Chunk(NamedTuple):
@@ -97,9 +99,17 @@ def _is_binary(head: bytes) -> bool:
     return zeros > 0.3 * len(head) or controls > 0.02 * len(head)
 
 
+def is_debug(raw: bytes) -> bool:
+    """Whether NCCL's log is all of a line: a row before it, to which it is glued, would have wide gaps."""
+    at = raw.find(DEBUG)
+    return at >= 0 and raw.find(b"  ", 0, at) < 0
+
+
 def cleaned(raw: bytes) -> str:
     """The text of a line without colours, prefixes and what ends it."""
     text = raw[:MOST_LINE].decode("utf-8", "replace")
+    if not (b":" in raw or b"[" in raw or b"|" in raw or b"\x1b" in raw):
+        return text.rstrip("\r\n ")  # no prefix is without them, and no colour
     if "\x1b" in text:
         text = _COLOURS.sub("", text)
     for _ in range(_MOST_PREFIXES):

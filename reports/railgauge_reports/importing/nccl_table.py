@@ -14,7 +14,7 @@ from railgauge_reports.importing import nccl_headers as headers
 from railgauge_reports.importing import nccl_inference as inference
 from railgauge_reports.importing.fixed_rows import Bytes, Known, Shape, stretches, take
 from railgauge_reports.importing.found import Found, FoundRun
-from railgauge_reports.importing.lines import Chunk, cleaned
+from railgauge_reports.importing.lines import DEBUG, Chunk, cleaned, is_debug
 from railgauge_reports.importing.nccl_headers import header_of
 from railgauge_reports.importing.nccl_identity import identify, what_of, wrong_of
 from railgauge_reports.importing.nccl_inference import Evidence
@@ -164,8 +164,7 @@ class Tables:
 
     def _is_noise(self, raw: bytes, line: int) -> bool:
         """Whether a line can be passed over, at little cost."""
-        at = raw.find(b" NCCL INFO ")
-        if at >= 0 and raw.find(b"  ", 0, at) < 0:  # a row before it would have wide gaps
+        if DEBUG in raw and is_debug(raw):
             return True
         if b"#" in raw or self.torn:
             return False

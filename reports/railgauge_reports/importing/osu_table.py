@@ -24,8 +24,8 @@ _CELL = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?|Pass|Fail|-)(?![\d.])")
 
 def columns_of(text: str) -> list[str] | None:
     """The columns that a line of titles names: size, average, typical, ...; None of another line."""
-    if not text.startswith("#"):
-        return None
+    if not text.startswith("#") or not ("us)" in text or "MB/s" in text):
+        return None  # no column of times or rates
     named = [found.lastgroup or "" for found in _COLUMN.finditer(text)]
     return named if "average" in named or "pure" in named else None
 

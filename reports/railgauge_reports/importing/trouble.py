@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from railgauge_reports.importing.found import Found
-from railgauge_reports.importing.lines import Chunk, cleaned
+from railgauge_reports.importing.lines import DEBUG, Chunk, cleaned, is_debug
 from railgauge_reports.importing.source import Source
 
 MARKS = (
@@ -54,10 +54,13 @@ class Trouble:
 
 
 def lines_of(source: Source, found: Found) -> Iterator[tuple[int, str]]:
-    """(number, text without prefixes) of every line that is not empty; troubled ones are told in passing."""
+    """(number, text without prefixes) of the lines of a tool; troubled ones of anybody are told in passing.
+
+    Those that are empty and those of NCCL's log are none.
+    """
     trouble = Trouble(found)
     for chunk in source.lines:
         trouble.scan(chunk)
         for number, raw in enumerate(chunk.lines, chunk.number):
-            if raw and not raw.isspace():
+            if raw and not raw.isspace() and not (DEBUG in raw and is_debug(raw)):
                 yield number, cleaned(raw)

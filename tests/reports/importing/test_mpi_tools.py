@@ -117,6 +117,17 @@ def test_osu_words_glued_to_a_row_are_taken_off_and_prose_is_no_row(read):
     assert got.table("nbytes") == [(8, *near(0.07 * US)), (16, *near(0.09 * US))]
 
 
+def test_a_library_that_logs_between_and_behind_rows_changes_nothing(read):
+    debug = "n0:17:18 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM/read"
+    head = "# OSU MPI Allreduce Latency Test v7.4\n# Size       Avg Latency(us)\n"
+    rows = ["4                       1.50", "1048576               200.25"]
+    plain = read(head + "\n".join(rows) + "\n")
+    noisy = read(head + "".join(f"{debug}\n{row}{debug}\n{debug}\n" for row in rows))
+    assert noisy.table("operation", "nbytes") == plain.table("operation", "nbytes")
+    assert len(plain.run.series) == 2
+    assert noisy.run.complete
+
+
 @pytest.mark.parametrize(
     "value", ["nan", "-nan", "inf", "N/A", "0./5j20", "1.2.3", "-0.5", "O   0.@6"]
 )
