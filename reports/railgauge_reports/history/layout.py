@@ -20,6 +20,8 @@ _READ = (PLAN, JOURNAL, ENVIRONMENT, KEPT, FACTS)
 #: Folders below a night that hold no runs of their own.
 _DATA = ("samples", "counters")
 _CONFIRMING = (CONFIRM_SAME, CONFIRM_OTHER)
+#: A second confirming run, and so on, in the folder of the first.
+_AGAIN = re.compile(r"again\d+")
 #: How deep runs lie below a night: confirm-same / again2 / 05-sweep / nodes0016.
 _DEEP = 4
 
@@ -79,14 +81,21 @@ def laid(night: Path) -> Laid:
 
 
 def confirming(night: Path, name: str) -> Laid:
-    """The runs of `NIGHT/confirm-same` or `confirm-other`; none where there is no such folder."""
+    """The runs of `NIGHT/confirm-same` or `confirm-other`; none where there is no such folder.
+
+    A run or an acceptance that somebody put there may have more of its kind in `again2`, `again3` ...
+    """
     folder = night / name
     if not folder.is_dir():
         return Laid(())
-    if (folder / KEPT).exists():
-        return _of_acceptance(folder)
-    if _is_run(folder):
-        return Laid((Place(folder, ""),))
+    if (folder / KEPT).exists() or _is_run(folder):
+        looks = [folder, *sorted(child for child in _children(folder) if _AGAIN.match(child.name))]
+        all_laid = [laid(look) for look in looks]
+        return Laid(
+            tuple(place for one in all_laid for place in one.places),
+            tuple(trouble for one in all_laid for trouble in one.trouble),
+            all_laid[0].started,
+        )
     staged = (night / KEPT).exists()
     found = sorted(path for path in _folders(folder, _DEEP) if path != folder and _is_run(path))
     return Laid(
@@ -99,7 +108,7 @@ def stage_of(path: str) -> str:
 
     Below the folder of confirming runs a second one of a stage lies in `again2/05-sweep`.
     """
-    return re.sub(r"^(again\d+/)?\d+-", "", path)
+    return re.sub(rf"^({_AGAIN.pattern}/)?\d+-", "", path)
 
 
 def readable(text: str) -> str:

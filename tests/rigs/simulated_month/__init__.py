@@ -134,6 +134,7 @@ def one_night(folder: Path, month: Month, night: int, seed: int) -> None:
     accept(folder, month, night, seed)
     if night in month.again:
         accept(folder / "confirm-same", month, night, seed + 1000, after=3600.0)
+        accept(folder / "confirm-same/again2", month, night, seed + 1500, after=5400.0)
         cluster = f'name = "spare"\n{month.cluster}'
         spare = month._replace(faults=(), cluster=cluster)
         accept(folder / "confirm-other", spare, night, seed + 2000, after=7200.0)
