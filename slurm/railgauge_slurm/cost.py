@@ -19,7 +19,7 @@ from railgauge_reports.acceptance.planning import Asked, PlannedStage
 #: between the timed windows are in no budget (assumed; `railgauge slurm status` tells what it took).
 MARGIN = 1.5
 #: Seconds ahead of the first timed window of every launched run: the launcher, imports from a shared file
-#: system, compiled loops, MPI_Init (assumed; 2 to 6 s on one machine, and a file server serves all ranks).
+#: system, compiled loops, MPI_Init (assumed: a file server serves all ranks).
 START_SECONDS = 20.0
 #: SIGTERM comes so long before the limit: a chunk ends, its line is written, the job is requeued. Slurm looks
 #: once a minute and may send it up to 60 s early (sbatch(1), --signal).

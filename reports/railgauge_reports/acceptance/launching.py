@@ -75,8 +75,9 @@ class Launched:
     def run(self, plan: Plan, folder: Path) -> Ended:
         """A launcher whose ranks did not come as far as the journal is tried once more.
 
-        Now and then MPI does not start under srun, by pmi2 (Slurm 22.05 with MPICH 5.0.2 on busy hosts: a
-        request is read in two pieces) and by pmix (open-mpi/ompi issue 12495): no fault of the fabric.
+        Now and then MPI does not start under srun, by pmi2 (Slurm 22.05 with MPICH 5.0.2 on busy hosts:
+        slurmstepd says that it cannot parse a request) and by pmix (open-mpi/ompi issue 12495):
+        no fault of the fabric.
         """
         before = journal_bytes(folder)
         first = self._run(plan, folder)
