@@ -88,8 +88,13 @@ def command(**typed: Any) -> int:
     from railgauge_reports.kept import alone_in
 
     folder, kept = _wanted(typed)
-    with alone_in(folder):
-        _drive(folder, _begun(folder, kept, typed), typed)
+    try:
+        with alone_in(folder):
+            _drive(folder, _begun(folder, kept, typed), typed)
+    except KeyboardInterrupt:  # between two runs, or before the first
+        raise InterruptedRunError(
+            f"interrupted.\n  next: railgauge accept --resume --output {folder}"
+        ) from None
     return _print(folder, typed["name"])
 
 
@@ -116,10 +121,6 @@ def _drive(folder: Path, kept: Kept, typed: dict[str, Any]) -> None:
     except InterruptedRunError:
         _print(folder, typed["name"])
         raise
-    except KeyboardInterrupt:  # between two runs
-        raise InterruptedRunError(
-            f"interrupted.\n  next: railgauge accept --resume --output {folder}"
-        ) from None
     finally:
         if signals is not None:
             signals.forget()
