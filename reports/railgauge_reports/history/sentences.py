@@ -127,7 +127,7 @@ def passed(found: Sequence[SeriesResult]) -> str:
 
 
 def coverage(found: Sequence[SeriesResult]) -> str:
-    """`40 of 42 series judged, 2 learning; sees 2.0 % to 3.1 % (median 2.1 %)`."""
+    """`40 of 42 series judged, 2 learning; the smallest effect that is seen is 2.00% to 3.10%`."""
     learning = sum(one.state == "learning" for one in found)
     judged = len(found) - learning
     text = f"{judged} of {len(found)} series judged"
@@ -135,8 +135,6 @@ def coverage(found: Sequence[SeriesResult]) -> str:
     seen = sorted(one.smallest_effect for one in found if one.smallest_effect is not None)
     if not seen:
         return text
-    middle = seen[len(seen) // 2]
-    return (
-        f"{text}; the smallest effect that is seen is {percent(seen[0])} to {percent(seen[-1])},"
-        f" {percent(middle)} in the middle"
-    )
+    least, most = percent(seen[0]), percent(seen[-1])
+    span = f" to {most} by series, in the middle {percent(seen[len(seen) // 2])}"
+    return f"{text}; the smallest effect that is seen is {least}{span if most != least else ''}"
