@@ -207,25 +207,13 @@ def _late(run: LoadedRun) -> list[Finding]:
 
 
 def _slow_pairs(run: LoadedRun, pairs: Pairs | None) -> list[Finding]:
-    """Pairs far below the median of all, by what they have in common; a hint, not yet a culprit."""
+    """Pairs far below the median of all that accuse nobody."""
     if pairs is None:
         return []
-    common, alone = pairs.in_common()
     size = f"{pairs.operation} of {format_size(pairs.nbytes)}"
     median = f"the median of {len(pairs.frame):,} pairs ({significant(pairs.median_GBps)} GB/s)"
+    shown = pairs.slow.head(MOST_PAIRS)
     made = [
-        Finding(
-            f"{pairs.who(found.player, found.rail)}: {found.slow:,} of its {found.pairs:,} pairs are slow,"
-            f" {significant(found.median_GBps)} GB/s in {size},"
-            f" {1 - found.median_GBps / pairs.median_GBps:.0%} below {median}",
-            "warning",
-            _names(pairs, (found.player,)),
-            run.stored.again,
-        )
-        for found in common
-    ]
-    shown = alone.head(MOST_PAIRS)
-    made += [
         Finding(
             f"{pairs.words(one, other, rail)}: {significant(rate)} GB/s in {size},"
             f" {1 - rate / pairs.median_GBps:.0%} below {median}",
@@ -237,7 +225,7 @@ def _slow_pairs(run: LoadedRun, pairs: Pairs | None) -> list[Finding]:
             index=False, name=None
         )
     ]
-    left = len(alone) - len(shown)
+    left = len(pairs.slow) - len(shown)
     if left > 0:
         made.append(Finding(f"{left:,} more pairs are as far below the median", "warning"))
     return made
