@@ -16,7 +16,8 @@ from railgauge.errors import UsageError
 from railgauge.units import format_size
 from railgauge_reports.cells import significant
 from railgauge_reports.expected.machine import Machine, machine_of
-from railgauge_reports.expected.question import Question, curve, question_of
+from railgauge_reports.expected.planned import question_of_plan
+from railgauge_reports.expected.question import Question, curve
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import CONFIRMED, Suspect
@@ -114,7 +115,9 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     reasons = []
     for operation, asked in sizes.items():
         try:
-            question = question_of(machine.cluster, str(operation), *_asked(run, machine))
+            question = question_of_plan(
+                run.stored.plan, machine.cluster, str(operation), *_asked(run, machine)
+            )
         except UsageError as error:
             reasons.append(str(error).splitlines()[0])
             continue
@@ -125,13 +128,13 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     return bands, "" if bands else f"no expectation: {'; '.join(dict.fromkeys(reasons))}"
 
 
-def _asked(run: LoadedRun, machine: Machine) -> tuple[int, int, None, str]:
-    """(nodes, ranks, algorithm, pattern) of a group; groups of nodes are a world of fewer nodes each."""
+def _asked(run: LoadedRun, machine: Machine) -> tuple[int, int]:
+    """(nodes, ranks) of a group."""
     plan = run.stored.plan
     if plan.pattern != "nodes":
-        return machine.nodes, machine.ranks, None, plan.pattern
+        return machine.nodes, machine.ranks
     each = plan.ranks_per_node or machine.ranks // machine.nodes
-    return plan.group_nodes, plan.group_nodes * each, None, "world"
+    return plan.group_nodes, plan.group_nodes * each
 
 
 def _bands(question: Question, sizes: Sequence[int]) -> dict[tuple[str, int], Band]:
