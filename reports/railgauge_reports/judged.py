@@ -16,7 +16,8 @@ from railgauge.errors import UsageError
 from railgauge.units import format_size
 from railgauge_reports.cells import significant
 from railgauge_reports.expected.machine import Machine, machine_of
-from railgauge_reports.expected.question import Question, curve, question_of
+from railgauge_reports.expected.planned import question_of_plan
+from railgauge_reports.expected.question import Question, curve
 from railgauge_reports.findings import doubts, slow_arrivals
 from railgauge_reports.loaded import LoadedRun
 from railgauge_reports.localise.suspects import CONFIRMED, Suspect
@@ -114,7 +115,9 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     reasons = []
     for operation, asked in sizes.items():
         try:
-            question = question_of(machine.cluster, str(operation), *_asked(run, machine))
+            question = question_of_plan(
+                run.stored.plan, machine.cluster, str(operation), *_asked(run, machine)
+            )
         except UsageError as error:
             reasons.append(str(error).splitlines()[0])
             continue
@@ -125,13 +128,13 @@ def expected_of(run: LoadedRun) -> tuple[Mapping[tuple[str, int], Band], str]:
     return bands, "" if bands else f"no expectation: {'; '.join(dict.fromkeys(reasons))}"
 
 
-def _asked(run: LoadedRun, machine: Machine) -> tuple[int, int, None, str]:
-    """(nodes, ranks, algorithm, pattern) of a group; groups of nodes are a world of fewer nodes each."""
+def _asked(run: LoadedRun, machine: Machine) -> tuple[int, int]:
+    """(nodes, ranks) of a group."""
     plan = run.stored.plan
     if plan.pattern != "nodes":
-        return machine.nodes, machine.ranks, None, plan.pattern
+        return machine.nodes, machine.ranks
     each = plan.ranks_per_node or machine.ranks // machine.nodes
-    return plan.group_nodes, plan.group_nodes * each, None, "world"
+    return plan.group_nodes, plan.group_nodes * each
 
 
 def _bands(question: Question, sizes: Sequence[int]) -> dict[tuple[str, int], Band]:
@@ -207,25 +210,13 @@ def _late(run: LoadedRun) -> list[Finding]:
 
 
 def _slow_pairs(run: LoadedRun, pairs: Pairs | None) -> list[Finding]:
-    """Pairs far below the median of all, by what they have in common; a hint, not yet a culprit."""
+    """Pairs far below the median of all that accuse nobody."""
     if pairs is None:
         return []
-    common, alone = pairs.in_common()
     size = f"{pairs.operation} of {format_size(pairs.nbytes)}"
     median = f"the median of {len(pairs.frame):,} pairs ({significant(pairs.median_GBps)} GB/s)"
+    shown = pairs.slow.head(MOST_PAIRS)
     made = [
-        Finding(
-            f"{pairs.who(found.player, found.rail)}: {found.slow:,} of its {found.pairs:,} pairs are slow,"
-            f" {significant(found.median_GBps)} GB/s in {size},"
-            f" {1 - found.median_GBps / pairs.median_GBps:.0%} below {median}",
-            "warning",
-            _names(pairs, (found.player,)),
-            run.stored.again,
-        )
-        for found in common
-    ]
-    shown = alone.head(MOST_PAIRS)
-    made += [
         Finding(
             f"{pairs.words(one, other, rail)}: {significant(rate)} GB/s in {size},"
             f" {1 - rate / pairs.median_GBps:.0%} below {median}",
@@ -237,7 +228,7 @@ def _slow_pairs(run: LoadedRun, pairs: Pairs | None) -> list[Finding]:
             index=False, name=None
         )
     ]
-    left = len(alone) - len(shown)
+    left = len(pairs.slow) - len(shown)
     if left > 0:
         made.append(Finding(f"{left:,} more pairs are as far below the median", "warning"))
     return made

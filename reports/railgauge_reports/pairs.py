@@ -28,8 +28,6 @@ MATERIAL = 0.10
 #: ... and stands so many raw median absolute deviations below it.
 DEVIATIONS = 4.0
 MOST_NAME = 64
-#: Slow pairs that a player has at least to be what they have in common, and so many such players.
-COMMON, MOST_COMMON = 3, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +45,6 @@ class Players:
     @property
     def leaf_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.leaves))
-
-
-@dataclasses.dataclass(frozen=True)
-class Common:
-    """A player that many slow pairs have in common, on a rail (-1: none): `slow` of its `pairs`."""
-
-    player: int
-    rail: int
-    slow: int
-    pairs: int
-    median_GBps: float  # noqa: N815  (a unit), of the slow ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,42 +99,14 @@ class Pairs:
 
     def by_player(self) -> Gathered:
         """Both ends of every pair by `key`: player * `stride` + rail + 1."""
-        return self._ends(self.frame)
+        rail, rates = self.frame["rail"].to_numpy() + 1, self.frame["busbw_GBps"].to_numpy()
+        keys = [self.frame[end].to_numpy() * self.stride + rail for end in ("one", "other")]
+        return gathered(np.concatenate(keys), np.concatenate([rates, rates]))
 
     @property
     def stride(self) -> int:
         """How far the keys of two players lie apart in `by_player`."""
         return int(self.frame["rail"].max()) + 2
-
-    def _ends(self, frame: pd.DataFrame) -> Gathered:
-        rail, rates = frame["rail"].to_numpy() + 1, frame["busbw_GBps"].to_numpy()
-        keys = [frame[end].to_numpy() * self.stride + rail for end in ("one", "other")]
-        return gathered(np.concatenate(keys), np.concatenate([rates, rates]))
-
-    def in_common(self) -> tuple[list[Common], pd.DataFrame]:
-        """Players that explain the most slow pairs, and the slow pairs that none explains.
-
-        One has at least COMMON slow pairs and they are most of its own; the one with the most comes
-        first and takes its pairs along.
-        """
-        left = self.slow
-        found: list[Common] = []
-        every = self.by_player() if len(left) else None
-        while len(left) and len(found) < MOST_COMMON:
-            assert every is not None
-            slow = self._ends(left)
-            pairs = every.size[np.searchsorted(every.key, slow.key)]
-            many = (slow.size >= COMMON) & (2 * slow.size > pairs)
-            if not many.any():
-                break
-            most = int(np.where(many, slow.size, 0).argmax())
-            player, rail = divmod(int(slow.key[most]), self.stride)
-            rail -= 1
-            count, of = int(slow.size[most]), int(pairs[most])
-            found.append(Common(player, rail, count, of, float(slow.median[most])))
-            mine = (left["one"] == player) | (left["other"] == player)
-            left = left[~(mine & (left["rail"] == rail))]
-        return found, left
 
 
 class Gathered(NamedTuple):

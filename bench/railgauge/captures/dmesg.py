@@ -18,7 +18,6 @@ _FORMS = tuple(
         ),
     )
 )
-_GTPS = r"([\d.]+) GT/s PCIe x(\d+)"
 #: Event -> what the kernel's message says of it.
 EVENTS = {
     "pcie_limited": re.compile(

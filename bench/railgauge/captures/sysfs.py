@@ -63,12 +63,8 @@ def parse(text: str) -> Capture:
     return draft.done(tuple(readings))
 
 
-def files_of(text: str) -> dict[str, str]:
-    """Path -> content, for `railgauge.capturing.tree`; raises UsageError where it is broken JSON."""
-    return _files(text)[0]
-
-
 def _files(text: str) -> tuple[dict[str, str], Draft]:
+    """Path -> content, for `railgauge.capturing.tree`; raises UsageError where it is broken JSON."""
     files: dict[str, str] = {}
     if not looks_like_json(text):
         draft = Draft(text)

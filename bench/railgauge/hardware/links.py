@@ -85,11 +85,6 @@ def hardware(sysfs: Path = SYSFS, host: str = "") -> Hardware:
     return Hardware(host=host, gpus=gpus, nics=nic_facts(sysfs, host), reason=reason)
 
 
-def gpu_facts(sysfs: Path = SYSFS, host: str = "") -> tuple[Gpu, ...]:
-    """The GPUs that NVML shows to this process, or without NVML those that sysfs shows."""
-    return hardware(sysfs, host).gpus
-
-
 def _with_sysfs(found: Sequence[Board], sysfs: Path, host: str) -> tuple[Gpu, ...]:
     domains = _domains(found, host)
     return tuple(

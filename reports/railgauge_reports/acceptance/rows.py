@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -15,7 +16,8 @@ from railgauge.patterns import PAIRWISE
 from railgauge.plan import Plan
 from railgauge_reports.acceptance.metrics import CASE, Metric, with_monotony
 from railgauge_reports.acceptance.profile import Limit
-from railgauge_reports.expected.question import Curve, curve, question_of
+from railgauge_reports.expected.planned import question_of_plan
+from railgauge_reports.expected.question import Curve, curve
 from railgauge_reports.localise.meetings import FEWEST
 
 
@@ -143,29 +145,10 @@ def expected_of(rows: Rows, asked: Asked, sizes: Sequence[int]) -> Curve:
     if rows.cluster is None:
         raise UsageError(rows.reason)
     plan = rows.plans[asked.run]
-    question = question_of(
-        rows.cluster,
-        asked.operation,
-        *_shape(plan, rows.cluster, asked.nodes, asked.ranks),
-        algorithm=asked.algorithm,
-        pattern=_pattern(plan),
-    )
-    return curve(question, sizes)
+    if plan.pattern == "victim":  # alone, its ranks are a world
+        plan = msgspec.structs.replace(plan, pattern="world")
+    return curve(question_of_plan(plan, rows.cluster, *asked[1:]), sizes)
 
 
 def plain(value: Any) -> Any:
     return None if pd.isna(value) else value
-
-
-def _shape(plan: Plan, cluster: Cluster, nodes: int, ranks: int) -> tuple[int, int]:
-    """(nodes, ranks) that the question is about: of pairs all of the job, since all are busy at once."""
-    if plan.pattern in PAIRWISE:
-        return -(-plan.ranks // cluster.node.gpus), plan.ranks
-    return nodes, ranks
-
-
-def _pattern(plan: Plan) -> str:
-    """The pattern as the expectation knows it."""
-    if plan.pattern == "listed":
-        return "pairs"
-    return "world" if plan.pattern in ("nodes", "victim") else plan.pattern

@@ -31,7 +31,6 @@ EVENTS = tuple(
 BANDS = ((0.001, "none to speak of"), (0.01, "noticeable"), (0.1, "high"))
 WORST = "very high"
 HIGH = 0.01
-LOW = 0.001
 
 
 class Ratio(NamedTuple):

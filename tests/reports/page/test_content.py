@@ -259,7 +259,9 @@ def test_a_tournament_of_a_hundred_nodes_is_drawn_in_blocks_below_the_limit(tour
     pairs = page.charts[1]
     assert len(set(pairs.columns()["cells"]["row"])) == 16
     assert "128 hosts are drawn as 16 blocks" in pairs.says
-    assert "node0003, rail 1: 127 of its 127 pairs are slow" in page.worst[1].sentence
+    assert re.match(
+        r"node\d{4} - node0003, rail 1: |node0003 - node\d{4}, rail 1: ", page.worst[1].sentence
+    )
     assert len(page.rows.rows) == 200
     assert len(document(page).encode()) < MOST_BYTES
     assert not whole(run)

@@ -71,7 +71,7 @@ def test_a_pair_within_the_noise_of_the_others_is_not_slow(fleet):
     assert dataclasses.replace(pairs, frame=noisy, median_GBps=median).slow.empty
 
 
-def test_what_slow_pairs_have_in_common_is_one_finding(fleet):
+def test_slow_pairs_of_a_suspect_are_one_finding(fleet):
     found = judged_of(load(fleet(hosts=8, rails=2, slow=("n3", 1)))).findings
     sentences = [finding.sentence for finding in found if finding.severity == "warning"]
     assert len(sentences) == 1
