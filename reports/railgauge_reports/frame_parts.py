@@ -92,13 +92,14 @@ class _Numbers:
         self.cells: list[Cells] = []
         self.rows: list[int] = []
         self.values: Values | None = None
+        self.listed = False
 
     def add(self, rows: int, cell: Cells) -> None:
-        if isinstance(cell, list) and self.values is not None:  # of large numbers: as cells again
+        self.listed = self.listed or isinstance(cell, list)
+        if self.listed and self.values is not None:  # of large numbers: as cells again
             self.cells, self.rows = [self.values[: self.used]], [self.used]
             self.values = None
-        listed = isinstance(cell, list) or any(isinstance(each, list) for each in self.cells)
-        if self.values is None and (listed or not isinstance(cell, np.ndarray)):
+        if self.values is None and (self.listed or not isinstance(cell, np.ndarray)):
             self.cells.append(cell)
             self.rows.append(rows)
             return
@@ -122,7 +123,7 @@ class _Numbers:
         if self.values is not None:
             whole = len(self.values) == self.used
             return masked(self.values if whole else self.values[: self.used].copy(), self.kind)
-        if any(isinstance(cell, list) for cell in self.cells):
+        if self.listed:
             each = zip(self.cells, self.rows, strict=True)
             listed = [value for cell, rows in each for value in _listed(cell, rows)]
             return pd.array(listed, dtype=self.kind)  # type: ignore[call-overload, no-any-return]
