@@ -136,7 +136,8 @@ class _Found:
 
     def put(self, name: str, at: npt.NDArray[np.int64], values: npt.ArrayLike) -> None:
         if len(at) == self.groups:  # of all, in their order
-            self.numbers[name] = np.array(np.broadcast_to(values, self.groups), np.float64)
+            self.numbers[name] = np.empty(self.groups)
+            self.numbers[name][:] = values
             return
         self.numbers.setdefault(name, np.full(self.groups, np.nan))[at] = values
 
