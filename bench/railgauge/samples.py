@@ -6,6 +6,7 @@ the group; never a mean over ranks.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from functools import reduce
@@ -135,10 +136,19 @@ def group_samples(folder: Path, result: Result) -> Iterator[GroupSamples]:
         yield made[index]
 
 
+@functools.lru_cache(8)
+def _stamping(texts: tuple[str, ...]) -> tuple[Rows, Rows]:
+    """`decode_all` of the ranks of blocks, which are the same in every round of a run; not to be changed."""
+    made = decode_all(texts)
+    for array in made:
+        array.flags.writeable = False
+    return made
+
+
 def _read(folder: Path, result: Result) -> tuple[Rows, Rows, Rows]:
     """Of every rank that stamped: (rows int64 [ranks, n, columns], its clock_ns, the rank)."""
     iterations = result.groups[0].iterations
-    ranks, counts = decode_all([block.ranks for block in result.samples])
+    ranks, counts = _stamping(tuple(block.ranks for block in result.samples))
     parts = [
         read_block(folder, block, iterations, count)
         for block, count in zip(result.samples, counts.tolist(), strict=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from railgauge.units import NANOSECONDS
 
@@ -147,7 +147,7 @@ def judge_series(entry_ns: Stamps, exit_ns: Stamps, uncertainty_ns: int | None) 
     judged.late_iterations[apart] = found
     some = np.flatnonzero(found)
     culprit, supporting = _most(last[some], late[some], n)
-    chance = n * binom.sf(supporting - 1, found[some], 1 / n)
+    chance = n * bdtrc(supporting - 1, found[some], 1 / n)  # as often as that, or more often
     named = (supporting >= CONSISTENT_SHARE * found[some]) & (chance <= CHANCE)
     some, culprit = some[named], culprit[named]
     at = apart[some]

@@ -75,7 +75,8 @@ def _alike(values: Values) -> Values | float | None:
     first = values[0]
     if first != first:
         return None if np.isnan(values).all() else values
-    return first.item() if (values == first).all() else values
+    alike = values[-1] == first and (values == first).all()  # most columns differ at once
+    return first.item() if alike else values
 
 
 # numbers ----------------------------------------------------------------------------------------------

@@ -120,10 +120,16 @@ class Groups:
     def _hosts_of_pairs(self) -> pa.Array:
         """The same of groups of two ranks, as columns."""
         one, other = self.start.first_of_name[self.nodes.reshape(-1, 2)].T
+        # the rails of two nodes stand together: their names are put together once
+        changes = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
+        begin = np.concatenate([[True], changes]) if len(one) else np.zeros(0, np.bool_)
+        one, other = one[begin], other[begin]
         hosts = texts(self.start.run.hosts)
         first, second = (hosts.take(pa.array(side)) for side in (one, other))
         both = pc.binary_join_element_wise(first, second, pa.scalar(" ", TEXT))
-        return pc.if_else(pa.array(one == other), first, both) if (one == other).any() else both
+        if (one == other).any():
+            both = pc.if_else(pa.array(one == other), first, both)
+        return both.take(pa.array(np.cumsum(begin) - 1))
 
 
 def pair_ranks(names: pd.Series) -> npt.NDArray[np.int32]:

@@ -135,6 +135,10 @@ class _Found:
         self.texts: dict[str, list[str | None]] = {}
 
     def put(self, name: str, at: npt.NDArray[np.int64], values: npt.ArrayLike) -> None:
+        if len(at) == self.groups:  # of all, in their order
+            self.numbers[name] = np.empty(self.groups)
+            self.numbers[name][:] = values
+            return
         self.numbers.setdefault(name, np.full(self.groups, np.nan))[at] = values
 
     def say(self, name: str, at: npt.NDArray[np.int64], texts: Sequence[str]) -> None:
