@@ -166,7 +166,7 @@ def significant(value: float) -> str:
     """Three significant digits, whole numbers from 1,000 on."""
     if pd.isna(value):
         return NOTHING
-    return f"{value:,.0f}" if value >= 999.5 else f"{value:#.3g}".rstrip(".")
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:#.3g}".removesuffix(".")
 
 
 def percent(value: float) -> str:

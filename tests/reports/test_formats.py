@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from railgauge.errors import UsageError
-from railgauge_reports import formats
+from railgauge_reports import cells, formats
 from railgauge_reports.formats import csv, markdown, parquet, table
 from railgauge_reports.formats import json as json_format
 from railgauge_reports.frames import COLUMNS
@@ -140,9 +140,9 @@ def test_markdown_names_the_gpus_of_a_run(start):
 def test_markdown_tables_have_as_many_cells_in_every_row(mixed):
     previous = None
     for line in markdown.render(mixed).splitlines():
-        cells = line.count(" | ") if line.startswith("|") else None
-        assert previous is None or cells is None or cells == previous
-        previous = cells
+        found = line.count(" | ") if line.startswith("|") else None
+        assert previous is None or found is None or found == previous
+        previous = found
 
 
 @pytest.mark.parametrize("name", ["table", "csv", "json", "markdown", "nccl_tests", "parquet"])
@@ -153,3 +153,18 @@ def test_a_run_that_measured_nothing_can_be_shown(start, name):
         assert "not reached" in str(text) or '"not_reached": 2' in str(text)
     if name == "csv":
         assert str(text).count("\n") == 1  # the names of the columns
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (400.0, "400"),
+        (999.4, "999"),
+        (1234.4, "1,234"),
+        (48.04, "48.0"),
+        (0.5, "0.500"),
+        (0.0, "0.00"),
+    ],
+)
+def test_a_figure_has_three_digits_and_no_point_at_its_end(value, shown):
+    assert cells.significant(value) == shown

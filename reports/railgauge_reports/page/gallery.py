@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from railgauge_reports.counters import counter_frame
 from railgauge_reports.judged import Judged
 from railgauge_reports.loaded import LoadedRun
-from railgauge_reports.page import curves, events, matrix
+from railgauge_reports.page import congestion, curves, events, matrix
 from railgauge_reports.page.chart import Chart
 from railgauge_reports.pairs import Pairs
 from railgauge_reports.series import series_frame
@@ -23,9 +25,16 @@ def charts_of(
     made = [
         curves.bandwidth(series, judged),
         *([] if pairs is None else of_pairs(pairs, judged.suspect_hosts)),
+        *of_congestion([(run.stored.plan.pattern, run.rows)]),
         events.counted(seen, run.rows),
         curves.percentiles(series),
     ]
+    return tuple(chart for chart in made if chart is not None)
+
+
+def of_congestion(runs: Sequence[tuple[str, pd.DataFrame]]) -> tuple[Chart, ...]:
+    """How fair flows were, and what loads did to others; (pattern, case frame) of each run."""
+    made = [congestion.fairness(runs), congestion.impact(runs)]
     return tuple(chart for chart in made if chart is not None)
 
 

@@ -24,7 +24,7 @@ from railgauge_reports.series import series_frame
 MOST_BYTES = 1_200_000
 MOST_CELL = 200  # characters of a cell that the page shows
 #: Which charts go first where not all have room.
-_FIRST = ("pairs", "scaling", "bandwidth", "counters", "players", "rails")
+_FIRST = (*("pairs", "scaling", "bandwidth", "fairness", "impact", "counters", "players", "rails"),)
 #: Patterns whose rows are one kind of thing, so that curves over size and nodes mean something.
 _CURVED = ("nodes", "world")
 
@@ -89,6 +89,7 @@ def _charts(folder: Path, stage: StageResult) -> Iterator[Chart]:
         yield from gallery.of_pairs(pairs, hosts)
     elif all(run.stored.plan.pattern in _CURVED for run in runs.values()):
         yield from _curves(_rows(accepted, runs), last)
+    yield from gallery.of_congestion([(run.stored.plan.pattern, run.rows) for run in runs.values()])
     counted = events.counted(counter_frame(last.stored), last.rows)
     if counted is not None:
         yield counted
