@@ -238,5 +238,5 @@ def test_a_target_that_is_missing_is_told_before_the_first_trial():
         faults.FaultFile(faults=(faults.DeadNic(node="node0099"),)),
     ]
     with pytest.raises(UsageError, match="node0099"):
-        study(lambda planted, seed: tried.append(seed), CLUSTER, files, 3, 3)
+        study(lambda *given: tried.append(given), CLUSTER, files, 3, 3)
     assert tried == []
