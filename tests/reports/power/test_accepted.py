@@ -13,3 +13,10 @@ def test_a_profile_names_a_slow_nic_and_nobody_else():
     assert made.match.outcomes == (("degraded_cable", NAMED),)
     assert (made.match.false, made.hung) == ((), False)
     assert made.seconds > 0
+
+
+def test_a_dead_rail_is_named_as_a_rail_and_not_as_every_node_that_has_it():
+    attempt = profile_trials("quick", "h100", 16, ("sweep.sizes=256M",))
+    made = attempt((faults.DeadRail(rail=2),), 3)
+    assert made.match.outcomes == (("dead_rail", NAMED),)
+    assert made.match.false == ()
