@@ -12,9 +12,10 @@ import msgspec
 
 from railgauge.errors import EXIT_HANG
 from railgauge.simulation.faults import Fault
-from railgauge_reports.acceptance.answer import Result
+from railgauge_reports.acceptance.answer import Finding, Result, Suspect
 from railgauge_reports.acceptance.asking import asked_from
 from railgauge_reports.acceptance.drive import Drive
+from railgauge_reports.acceptance.faults import faults_of
 from railgauge_reports.acceptance.judge import judge, read_acceptance
 from railgauge_reports.acceptance.kept import Kept, fresh
 from railgauge_reports.acceptance.launching import Modelled
@@ -24,9 +25,6 @@ from railgauge_reports.localise.suspects import CONFIRMED
 from railgauge_reports.power.matching import Named, match, target_of
 from railgauge_reports.power.trial import Trial, seconds_of
 from railgauge_reports.stored import read_run
-
-#: Findings that scripted counters made: they say nothing of what a real fabric would show.
-SCRIPTED = "fabric-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +40,17 @@ class ProfileTrials:
         return f"profile {self.name}, --adaptive"
 
     def __call__(self, planted: Sequence[Fault], seed: int) -> Trial:
-        """One acceptance, in a folder that is gone afterwards."""
+        """One acceptance, in a folder that is gone afterwards; without counters, which are scripted."""
         cluster = self.asked.cluster
         assert cluster is not None
-        seeds = tuple(
-            f"{stage.name}.seed={seed}"
+        each = tuple(
+            f"{stage.name}.{field}"
             for stage in parse(self.name, self.text).stages
             if stage.kind != "audit"
+            for field in (f"seed={seed}", "counters=[]")
         )
         asked = msgspec.structs.replace(
-            self.asked, faults=tuple(planted), overrides=(*self.asked.overrides, *seeds)
+            self.asked, faults=tuple(planted), overrides=(*self.asked.overrides, *each)
         )
         kept = fresh(self.name, self.text, asked, True, time.time())
         with tempfile.TemporaryDirectory(prefix="railgauge-power-") as name:
@@ -78,18 +77,25 @@ def profile_trials(
 
 
 def _named(result: Result) -> Iterator[Named]:
-    """What the acceptance accuses: confirmed suspects, and places that miss a limit; each place once."""
+    """What the acceptance accuses, as it tells of it: by place, each once.
+
+    A suspect counts who is confirmed or whose place misses a limit, and a place that misses one which no
+    suspect stands for.
+    """
     seen = set()
-    for stage in result.stages:
-        for suspect in stage.suspects:
-            if suspect.verified == CONFIRMED:
-                made = Named(suspect.kind, suspect.hosts, suspect.rail, suspect.leaves)
-                seen.add(made)
-        for finding in stage.open_findings:
-            scripted = finding.name.startswith(SCRIPTED)
-            if finding.hosts and finding.verdict.word == "FAIL" and not scripted:
-                seen.add(Named("finding", finding.hosts, finding.rail, ()))
+    for fault in faults_of(result):
+        failing = [f for f in fault.findings if f.hosts and f.verdict.word == "FAIL"]
+        accused = [s for _, s in fault.suspects if failing or s.verified == CONFIRMED]
+        seen |= {Named(s.kind, s.hosts, s.rail, s.leaves) for s in accused}
+        left = (f for f in failing if not any(_explains(suspect, f) for suspect in accused))
+        seen |= {Named("finding", f.hosts, f.rail, ()) for f in left}
     yield from sorted(seen, key=repr)
+
+
+def _explains(suspect: Suspect, finding: Finding) -> bool:
+    """Is the finding about nothing else: its host, or all hosts, on its rail or on all?"""
+    of_host = not suspect.hosts or set(finding.hosts) <= set(suspect.hosts)
+    return of_host and (suspect.rail is None or suspect.rail == finding.rail)
 
 
 def _spent(folder: Path, kept: Kept) -> tuple[int, float]:

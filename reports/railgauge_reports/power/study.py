@@ -84,6 +84,8 @@ def study(
     """
     spines = network_of(cluster).spine_count
     faulty, clean = [], []
+    for file in files:  # before the first of hours of trials: has the cluster all targets?
+        drawn(file, cluster, spines, 0)
     for file in files:
         for seed in range(runs):
             faulty.append(attempt(drawn(file, cluster, spines, seed), seed))

@@ -22,7 +22,7 @@ from railgauge_reports.power.matching import (
     target_of,
 )
 from railgauge_reports.power.plans import modelled_plan
-from railgauge_reports.power.study import rate, share, summary
+from railgauge_reports.power.study import rate, share, study, summary
 from railgauge_reports.power.trial import Trial, trial
 
 CLUSTER = Cluster(nodes=64)
@@ -229,3 +229,14 @@ def test_a_fault_that_the_cluster_lacks_is_refused(tmp_path):
         call(
             ["power", "tournament", "--nodes", "8", "--faults", written(tmp_path, "bad_leaf_pair")]
         )
+
+
+def test_a_target_that_is_missing_is_told_before_the_first_trial():
+    tried = []
+    files = [
+        faults.FaultFile(faults=(faults.SlowNic(node="node0003"),)),
+        faults.FaultFile(faults=(faults.DeadNic(node="node0099"),)),
+    ]
+    with pytest.raises(UsageError, match="node0099"):
+        study(lambda *given: tried.append(given), CLUSTER, files, 3, 3)
+    assert tried == []
