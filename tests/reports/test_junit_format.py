@@ -93,7 +93,8 @@ def test_rules_that_could_not_be_judged_are_skipped_with_why(start):
 def test_a_suspect_is_a_failure_once_it_is_confirmed(start, monkeypatch, suspect):
     confirmed = suspect(verified="confirmed", next_test="railgauge next")
     doubted = suspect(target="rail 2 of n4", hosts=("n4",))
-    monkeypatch.setattr(judged, "suspects_of", lambda _run: (confirmed, doubted))
+    accused = Suspected((confirmed, doubted))
+    monkeypatch.setattr(judged, "suspected", lambda _run: accused)
     run = start(sizes=(8,))
     run.result(run.cases[0])
     found = outcomes(suites(load(run.end()))["suspects"])

@@ -22,6 +22,8 @@ from typing import Any
 HEAD = "head"
 TOOLS = ("slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo")
 GPUS, CPUS = 8, 8
+#: Each host's own, and short: sockets lie in it, whose paths must not exceed 107 bytes.
+SPOOL = "/dev/shm/slurmd"
 POLL = 0.1  # seconds
 
 CONFIGURATION = """
@@ -32,7 +34,7 @@ SlurmdUser=root
 AuthType=auth/none
 CredType=cred/none
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool/%n
+SlurmdSpoolDir={spool}
 TmpFS={folder}/tmp/%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
@@ -97,7 +99,7 @@ class Slurm:
             f"ThreadsPerCore=1 RealMemory=4000 Gres=gpu:h100:{GPUS} State=UNKNOWN"
             for k, name in enumerate(self.hosts.names)
         )
-        text = CONFIGURATION.format(folder=self.folder, extra=extra, nodes=nodes)
+        text = CONFIGURATION.format(folder=self.folder, spool=SPOOL, extra=extra, nodes=nodes)
         (self.folder / "slurm.conf").write_text(text)
         self.run(["slurmctld", "-c"])
         for name in self.hosts.names:
@@ -122,8 +124,8 @@ class Slurm:
 
     def start(self, name: str) -> None:
         """Start the slurmd of a host (again)."""
-        for place in ("spool", "tmp"):
-            (self.folder / place / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp" / name).mkdir(parents=True, exist_ok=True)
+        self.run(["mkdir", "-p", SPOOL], host=name)
         self.run(["slurmd", "-N", name], host=name)
 
     def kill(self, name: str) -> None:
