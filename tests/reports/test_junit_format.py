@@ -10,6 +10,7 @@ import pytest
 from railgauge_reports import judged
 from railgauge_reports.formats import junit
 from railgauge_reports.loaded import LoadedRun, load
+from railgauge_reports.suspected import Suspected
 
 xmlschema = pytest.importorskip("xmlschema")
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd")
