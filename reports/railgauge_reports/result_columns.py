@@ -174,8 +174,10 @@ def _statistics(found: _Found, stack: Stack, result: Result, precision: float) -
     ends = stack.rows[:, 0, :, 1] * NANOSECONDS if stamped else np.cumsum(took, axis=1)
     for k in disturbed(ends, took).tolist():
         if gone := recovery(ends[k], took[k]):
-            found.put("disturbed_at_seconds", at[k], gone.begin_seconds)
-            found.put("recovery_seconds", at[k], np.nan if gone.seconds is None else gone.seconds)
+            found.put("disturbed_at_seconds", at[k : k + 1], gone.begin_seconds)
+            found.put(
+                "recovery_seconds", at[k : k + 1], np.nan if gone.seconds is None else gone.seconds
+            )
 
 
 def _late(found: _Found, stack: Stack, made: Measured) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from railgauge_reports.frames import case_frame
 from railgauge_reports.recovery import Recovery, disturbed, recovery
+from railgauge_reports.stored import read_run
 
 
 def series(*parts):
@@ -87,3 +89,18 @@ def test_no_series_is_passed_over_that_has_to_recover(slow):
     found = [k for k in range(60) if recovery(ends[k], took[k])]
     assert disturbed(ends, took).tolist() == found
     assert bool(found) == (slow > 2.5)
+
+
+@pytest.mark.parametrize("pattern", ["world", "pairs"])
+def test_the_rows_of_a_run_say_when_it_was_disturbed_and_for_how_long(start, pattern):
+    run = start(pattern=pattern, sizes=(8,))
+    took = np.full(800, 0.01)
+    took[200] = 0.75
+
+    exits = np.cumsum(np.round(took * 1e9)).astype(np.int64)
+    one = np.stack([exits - np.round(took * 1e9).astype(np.int64), exits], axis=-1)
+
+    run.result(run.cases[0], lambda group: np.stack([one] * len(group)))
+    rows = case_frame(read_run(run.end()))
+    assert rows["disturbed_at_seconds"].tolist() == pytest.approx([2.0] * len(rows), abs=0.11)
+    assert rows["recovery_seconds"].tolist() == pytest.approx([0.75] * len(rows), abs=0.15)
