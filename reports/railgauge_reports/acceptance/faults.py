@@ -152,8 +152,10 @@ class _Explained:
         self._targets = {s.target: place for place, own in suspects.items() for _, s in own}
         self._under: dict[str, str] = {}  # host -> a leaf or class that it is of
         self._rails: dict[int, str] = {}
+        self._on: dict[str, set[int | None]] = {}  # place -> rails of its suspects, None: all
         for place, own in suspects.items():
             for _, suspect in own:
+                self._on.setdefault(place, set()).add(suspect.rail)
                 if len(suspect.hosts) > 1:
                     self._under |= dict.fromkeys(suspect.hosts, place)
                 if suspect.kind == "rail" and suspect.rail is not None:
@@ -168,10 +170,14 @@ class _Explained:
         if len(finding.hosts) > 1:
             return f"{finding.stage}/{finding.name}/{' '.join(finding.hosts)}"
         (host,) = finding.hosts
-        if host in self._places:
-            return host
         by_rail = None if finding.rail is None else self._rails.get(finding.rail)
+        if host in self._places and not (by_rail and self._elsewhere(host, finding.rail)):
+            return host
         return by_rail or self._under.get(host) or host
+
+    def _elsewhere(self, host: str, rail: int | None) -> bool:
+        """Are the host's own suspects all other rails of it?"""
+        return self._on.get(host, {rail}).isdisjoint({None, rail})
 
 
 def _hosts(suspects: Iterable[tuple[str, Suspect]], found: Iterable[Finding]) -> tuple[str, ...]:

@@ -42,9 +42,13 @@ def localised(run: LoadedRun) -> Localisation | None:
 def targets_of(
     found: Localisation, findings: Sequence[Finding]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """(nodes, pairs of leaves) to look at again: suspects, who is not cleared, and who misses a limit."""
+    """(nodes, pairs of leaves) to look at again: suspects, who is not cleared, and who misses a limit.
+
+    Who misses it on a rail that is slow as a whole is not to blame for it.
+    """
+    rails = {s.rail for s in found.suspects if s.kind == "rail"}
     named = [found.names[node] for node in found.verification.targets]
-    named += [host for f in findings for host in f.hosts if len(f.hosts) == 1]
+    named += [h for f in findings for h in f.hosts if len(f.hosts) == 1 and f.rail not in rails]
     nodes = tuple(name for name in dict.fromkeys(named) if name in set(found.names))
     basis = found.basis
     leaves = basis.leaf_names if basis is not None else ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from railgauge_reports.acceptance import algebra, show
 from railgauge_reports.acceptance.answer import Finding, Suspect
 from railgauge_reports.acceptance.faults import MOST_ALIKE, counts, faults_of
 from railgauge_reports.acceptance.judge import judge, read_acceptance
+from railgauge_reports.acceptance.local import targets_of
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,18 @@ def test_a_rail_and_a_leaf_explain_what_is_found_on_theirs(result):
     assert faults == {"rail 3": ["x"], "leaf a": ["y"], "n8": ["z"]}
 
 
+def test_a_slow_rail_explains_what_is_found_on_it_at_a_node_that_is_suspected_on_another(result):
+    whole = suspect("", kind="rail", hosts=(), rail=2, target="rail 2 as a whole", verified="")
+    nic = suspect("n1", kind="nic", rail=5, target="rail 5 of n1")
+    own = [finding("n1", "a", rail=2), finding("n1", "b", rail=5), finding("n1", "c")]
+    faults = {
+        fault.who: [f.name for f in fault.findings] for fault in told(result, own, [whole, nic])
+    }
+    assert faults == {"rail 2 as a whole": ["a"], "n1": ["b", "c"]}
+    of_all_rails = suspect("n1")
+    assert told(result, own[:1], [whole, of_all_rails])[0].who == "n1"
+
+
 def test_many_nodes_with_the_same_finding_are_one_line(result):
     few = told(result, [finding(f"n{k}") for k in range(MOST_ALIKE)])
     many = told(result, [finding(f"n{k}") for k in range(MOST_ALIKE + 1)])
@@ -152,3 +167,18 @@ def test_a_modelled_stage_costs_what_its_own_clock_says(result):
     (stage,) = result.stages
     assert 0 < stage.seconds == stage.all_seconds < 60
     assert result.node_hours == pytest.approx(stage.seconds * 12 / 3600)
+
+
+def test_who_misses_a_limit_on_a_rail_that_is_slow_as_a_whole_is_not_looked_at_again():
+    rail = SimpleNamespace(kind="rail", rail=1)
+    plan = SimpleNamespace(targets=(), leaf_pairs=())
+    found = SimpleNamespace(
+        suspects=(rail,), names=("n0", "n1", "n2"), verification=plan, basis=None
+    )
+    missed = [
+        finding("n0", rail=1),
+        finding("n1", rail=1),
+        finding("n2", rail=0),
+        finding("n2", rail=1),
+    ]
+    assert targets_of(found, missed) == (("n2",), ())
