@@ -47,7 +47,7 @@ warmup = 1
 counters = []
 """
 CLUSTER = "nodes = 4\n[node]\ngpus = 1\nnics = 1\n"
-#: MPICH over TCP on the fabric alone; not by UCX, whose long addresses Slurm's pmi2 now and then reads wrongly.
+#: MPICH over TCP on the fabric alone; not by UCX, whose addresses Slurm's pmi2 now and then reads wrongly.
 FABRIC = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp", "FI_TCP_IFACE": "fab0"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a machine that others use as well
 FABRIC_WORDS = [word for name in FABRIC for word in ("--variable", f"{name}={FABRIC[name]}")]
