@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from railgauge.linux.kernel import boot_id
 from railgauge.world import World
 
 ROUNDS = 40
 REFRESH_SECONDS = 10.0
 #: What two clocks drift apart in that time, assumed that NTP or PTP holds them to 1 ppm.
 DRIFT_NS = round(REFRESH_SECONDS * 1_000)
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Offset(NamedTuple):
@@ -22,14 +21,6 @@ class Offset(NamedTuple):
 
     clock_ns: int
     uncertainty_ns: int
-
-
-def boot_id() -> str:
-    """Identity of the running kernel: processes under one share CLOCK_MONOTONIC. Empty if hidden."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def best_offset(exchanges: list[tuple[int, int, int]]) -> Offset:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from railgauge.clocks import boot_id
+from railgauge.linux.kernel import boot_id
 from railgauge.memory import lines_of
 from railgauge.world import Place
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from railgauge import patterns, schedules
 from railgauge.allocation import check_hosts
-from railgauge.clocks import BOOT_ID, Clocks
+from railgauge.clocks import Clocks
 from railgauge.compiled import compile_loops
 from railgauge.errors import (
     EXIT_INCONCLUSIVE,
@@ -34,6 +34,7 @@ from railgauge.gather import Gatherer
 from railgauge.journal import Folder
 from railgauge.launching.watchdog import Watchdog
 from railgauge.layouts import NO_FLOWS, Ends
+from railgauge.linux.kernel import BOOT_ID
 from railgauge.load import Load, check_room, open_load
 from railgauge.measure import Measurement
 from railgauge.needs import check_data, ends_of, memory_needed

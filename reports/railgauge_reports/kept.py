@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from railgauge.errors import NotMeasuredError, UsageError
+from railgauge.journal import write_synced
 
 #: How the names of those files begin that a job of Slurm has in its folder before anything is measured: its
 #: record, its script, what it prints.
@@ -70,6 +71,14 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def write_record(path: Path, record: msgspec.Struct, told: str) -> None:
+    """Replace the record as a whole; raises NotMeasuredError, with `told` behind the reason."""
+    try:
+        write_synced(path, msgspec.json.format(msgspec.json.encode(record), indent=1))
+    except OSError as error:
+        raise NotMeasuredError(f"{path}: {error.strerror or error}{told}") from None
 
 
 def read_record(path: Path, kind: type[T], newest: int, what: str, wanted: str, again: str) -> T:

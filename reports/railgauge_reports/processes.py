@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from railgauge.errors import HangError
+from railgauge.errors import HangError, UsageError
 from railgauge.linux.parents import end_with_parent
 
 QUOTED_LINES = 12
@@ -65,6 +66,14 @@ def _end(process: subprocess.Popen[str], first: signal.Signals) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=seconds)
+
+
+def shell_words(text: str | None, option: str) -> tuple[str, ...]:
+    """What was typed as a shell would split it; raises UsageError that names the option."""
+    try:
+        return tuple(shlex.split(text or ""))
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: {error}.\n  expected: words as in a shell") from None
 
 
 def quoted(text: str) -> str:

@@ -31,6 +31,8 @@ from railgauge_reports.thinned import THINNED, is_thinned
 
 Pair = tuple[int, int]  # index of the case, index of the round
 
+#: The variable with the partition that Slurm ran a job in.
+PARTITION = "SLURM_JOB_PARTITION"
 #: What has to be said ahead of everything else where a model answered.
 SIMULATED = "SIMULATED: these numbers come from a model, nothing was measured"
 
@@ -169,10 +171,18 @@ class StoredRun:
         plan = f"--plan {shlex.quote(str(self.called / PLAN))}"
         if len(self.last.hosts) == 1 or self.simulated:
             return f"railgauge run -n {self.last.ranks} {plan}"
-        nodes = self.environment.get("nodes") or [{}]
-        variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else {}
-        launcher = "srun" if "SLURM_JOB_ID" in (variables or {}) else "mpirun"
+        launcher = "srun" if self.variable("SLURM_JOB_ID") else "mpirun"
         return f"{launcher} -n {self.last.ranks} railgauge run {plan}"
+
+    def variable(self, name: str) -> str:
+        """An allow-listed variable, of the first node that has it; "" where none has."""
+        nodes = self.environment.get("nodes")
+        for node in nodes if isinstance(nodes, list) else ():
+            variables = node.get("variables") if isinstance(node, dict) else None
+            value = variables.get(name) if isinstance(variables, dict) else None
+            if isinstance(value, str):
+                return value
+        return ""
 
     @cached_property
     def nodes(self) -> tuple[RecordedNode, ...]:

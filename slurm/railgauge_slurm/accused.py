@@ -126,14 +126,10 @@ def _ended(run: LoadedRun) -> float:
 
 
 def _partition(runs: Iterable[StoredRun]) -> str:
-    """Where Slurm ran it, as the environment of its first node says."""
-    for run in runs:
-        for node in run.environment.get("nodes") or []:
-            variables = node.get("variables") if isinstance(node, dict) else None
-            found = (variables or {}).get("SLURM_JOB_PARTITION")
-            if isinstance(found, str):
-                return found
-    return ""
+    """Where Slurm ran it."""
+    from railgauge_reports.stored import PARTITION
+
+    return next(filter(None, (run.variable(PARTITION) for run in runs)), "")
 
 
 def _take(

@@ -13,9 +13,8 @@ from pathlib import Path
 import msgspec
 
 from railgauge import __version__
-from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.journal import write_synced
-from railgauge_reports.kept import read_record
+from railgauge.errors import UsageError
+from railgauge_reports.kept import read_record, write_record
 from railgauge_slurm.draining import Action
 from railgauge_slurm.programs import RefusedError, ask
 
@@ -93,12 +92,6 @@ def _before(folder: Path | None) -> tuple[Done, ...]:
 def _write(folder: Path | None, entries: Sequence[Done]) -> None:
     if folder is None:
         return
-    made = msgspec.json.format(msgspec.json.encode(Kept(actions=tuple(entries))), indent=1)
-    try:
-        write_synced(folder / FILE, made)
-    except OSError as error:
-        raise NotMeasuredError(
-            f"{folder / FILE}: {error.strerror or error}.\n"
-            "  expected: a folder that takes a record of what is done\n"
-            "  next: the commands without --apply, and by hand"
-        ) from None
+    more = "  expected: a folder that takes a record of what is done\n"
+    more += "  next: the commands without --apply, and by hand"
+    write_record(folder / FILE, Kept(actions=tuple(entries)), f".\n{more}")

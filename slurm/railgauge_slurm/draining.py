@@ -18,8 +18,6 @@ from railgauge_slurm.nodes import (
     resume_command,
 )
 
-DEFAULT_CAP = "2%"
-
 
 class Cap(NamedTuple):
     """At most so many nodes at once: a `share` of the partition (then one at least), or `most`."""

@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 
 from railgauge import __version__
-from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.journal import write_synced
-from railgauge_reports.kept import OF_THE_JOB, read_record
+from railgauge.errors import UsageError
+from railgauge_reports.kept import OF_THE_JOB, read_record, write_record
 from railgauge_slurm.cost import Cost
 from railgauge_slurm.job_options import JobOptions
 
@@ -48,17 +47,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     def write(self, folder: Path) -> None:
         """Replace slurm.json as a whole; raises NotMeasuredError, with the job's id, where it cannot be."""
-        try:
-            write_synced(folder / RECORD, msgspec.json.format(msgspec.json.encode(self), indent=1))
-        except OSError as error:
-            told = (
-                f"job {self.numbers[-1]} is submitted all the same"
-                if self.numbers
-                else "no job yet"
-            )
-            raise NotMeasuredError(
-                f"{folder / RECORD}: {error.strerror or error}; {told}.\n  next: squeue --me"
-            ) from None
+        done = f"job {self.numbers[-1]} is submitted all the same" if self.numbers else "no job yet"
+        write_record(folder / RECORD, self, f"; {done}.\n  next: squeue --me")
 
 
 def fresh(template: str, options: JobOptions, cost: Cost, script: str) -> Kept:

@@ -89,6 +89,23 @@ def parsed(text: str) -> tuple[Node, ...]:
     return tuple(made)
 
 
+def names_in(states: str, partition: str | None, form: str = "%N") -> set[str]:
+    """Names of the nodes that are in one of these states (sinfo's words); "" or None: of any partition.
+
+    `form` is sinfo's: `%N` what Slurm calls them, `%n` what they call themselves.
+    """
+    argv = ["sinfo", "--noheader", "--Node", f"--states={states}", f"--format={form}"]
+    argv += [f"--partition={partition}"] if partition else []
+    return set(ask(argv, "sinfo --Node").split())
+
+
+def names_of(text: str | None) -> set[str]:
+    """The names in a list as Slurm writes them; none of none."""
+    if not text:
+        return set()
+    return set(ask(["scontrol", "show", "hostnames", text], "sinfo --Node").split())
+
+
 def partition_of(
     nodes: Sequence[Node], asked: str | None, ran_in: str = "", timeout: float = PATIENCE
 ) -> str:

@@ -14,7 +14,7 @@ from railgauge_slurm import scripts
 from railgauge_slurm.cost import Cost, cost, duration
 from railgauge_slurm.job_options import JobOptions
 from railgauge_slurm.launchers import Container, Launch, launch
-from railgauge_slurm.programs import ask
+from railgauge_slurm.nodes import names_in, names_of
 from railgauge_slurm.work import Work, is_modelled, work_of
 
 #: Templates of several jobs, a block of nodes each; the second takes what is idle.
@@ -137,17 +137,10 @@ def _blocks(typed: Mapping[str, Any], nodes: int) -> int:
 
 def _idle(typed: Mapping[str, Any]) -> set[str]:
     """Names of the nodes that are idle now and may be taken."""
-    argv = ["sinfo", "--noheader", "--Node", "--states=idle", "--format=%N"]
-    argv += [f"--partition={typed['partition']}"] if typed["partition"] else []
-    idle = set(ask(argv, "sinfo").split())
+    idle = names_in("idle", typed["partition"])
     if typed["nodelist"]:
-        idle &= _hosts(typed["nodelist"])
-    return idle - _hosts(typed["exclude"]) if typed["exclude"] else idle
-
-
-def _hosts(text: str) -> set[str]:
-    """The names in a list as Slurm writes them."""
-    return set(ask(["scontrol", "show", "hostnames", text], "sinfo --Node").split())
+        idle &= names_of(typed["nodelist"])
+    return idle - names_of(typed["exclude"])
 
 
 # what is said of it -----------------------------------------------------------------------------------

@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Sequence
 
 from railgauge.errors import HangError, NotMeasuredError, UsageError
+from railgauge.leaves.controller import CUTS
 from railgauge_reports.processes import execute, quoted
 
 #: Seconds after which a controller is taken not to answer: clients try for MessageTimeout (10 s), again.
 PATIENCE = 60.0
-
-
 #: Variables that change how Slurm's programs show things (scontrol(1)): cut lines off, other dates.
-SHOWN_OTHERWISE = ("SLURM_TOPO_LEN", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
+SHOWN_OTHERWISE = (CUTS, "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
 
 
 class RefusedError(UsageError):

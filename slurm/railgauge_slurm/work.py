@@ -16,6 +16,7 @@ from railgauge_reports.acceptance import KEPT, profiles
 from railgauge_reports.acceptance.asking import asked_from
 from railgauge_reports.acceptance.planning import planned as planned_stages
 from railgauge_reports.acceptance.profile import overridden, parse, read_text
+from railgauge_reports.processes import shell_words
 from railgauge_slurm.cost import Needed, of_plan, of_stages
 from railgauge_slurm.launchers import Launch
 
@@ -98,7 +99,7 @@ def _run(typed: Mapping[str, Any], made: Launch, each: int) -> Work:
             raise UsageError(
                 f"--{option} is of a PROFILE.\n  next: --run '--{option} ...' where run has it"
             )
-    arguments = _split(typed["run"])
+    arguments = list(shell_words(typed["run"], "--run"))
     given = _parsed(arguments)
     plan, _ = plan_from(given, typed["nodes"] * each)
     command = [*made.words, *python_module("railgauge", "run", python=python_of(typed))]
@@ -129,13 +130,6 @@ def _parsed(arguments: list[str]) -> dict[str, Any]:
             "--run: a modelled cluster needs no job.\n  next: railgauge run, the same arguments"
         )
     return given
-
-
-def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"--run {text!r}: {error}.\n  expected: words as in a shell") from None
 
 
 def python_of(typed: Mapping[str, Any]) -> str:

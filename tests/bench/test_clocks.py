@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from railgauge import clocks
 from railgauge.clocks import Clocks, Offset, best_offset
 from railgauge.launching.launch import find_launcher
+from railgauge.linux import kernel
 
 TRIPS = st.lists(
     st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1
@@ -71,8 +72,8 @@ def test_a_hidden_kernel_means_no_synchronisation(monkeypatch):
 
 
 def test_a_kernel_without_a_boot_id_is_hidden(monkeypatch, tmp_path):
-    monkeypatch.setattr(clocks, "BOOT_ID", tmp_path / "missing")
-    assert clocks.boot_id() == ""
+    monkeypatch.setattr(kernel, "BOOT_ID", tmp_path / "missing")
+    assert kernel.boot_id() == ""
 
 
 @pytest.fixture

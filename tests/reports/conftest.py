@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,13 @@ class Writer:
             End(verdict=verdict, exit_code=exit_code, finished=1_700_000_009.0, message=message)
         )
         return self.path
+
+
+@pytest.fixture(scope="session")
+def told(rig: Callable[[str], ModuleType]) -> Callable[..., Any]:
+    """`told(nights=30, ...)`: the gate's answer on a story of the rig `gate_answers`."""
+    answers = rig("gate_answers")
+    return lambda **story: answers.gate_of(answers.Story(**story))
 
 
 @pytest.fixture(scope="session")

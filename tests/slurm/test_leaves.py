@@ -16,10 +16,8 @@ def test_a_run_asks_slurm_for_its_leaves_and_its_hosts_are_those_of_the_step(slu
         "--pattern leaves --leaves slurm --operation sendrecv --sizes 8K --iterations 3 --warmup 1"
     )
     argv = [sys.executable, "-m", "railgauge", "run", *options.split(), "--output", str(folder)]
-    # UCX has addresses of many pieces, which the pmi2 of Slurm 22.05 now and then reads wrongly
-    plain = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp"}
     done = slurm.call(
-        ["srun", "-K", "-N4", "-n4", "--mpi=pmi2", *argv, "--counters", "none"], plain
+        ["srun", "-K", "-N4", "-n4", "--mpi=pmi2", *argv, "--counters", "none"], slurm.fabric
     )
     assert done.returncode == 0, done.stderr
     plan = json.loads((folder / "plan.json").read_text())

@@ -47,10 +47,7 @@ warmup = 1
 counters = []
 """
 CLUSTER = "nodes = 4\n[node]\ngpus = 1\nnics = 1\n"
-#: MPICH over TCP on the fabric alone; not by UCX, whose addresses Slurm's pmi2 now and then reads wrongly.
-FABRIC = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp", "FI_TCP_IFACE": "fab0"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a machine that others use as well
-FABRIC_WORDS = [word for name in FABRIC for word in ("--variable", f"{name}={FABRIC[name]}")]
 #: A folder's name that means something to shells, to Slurm's patterns and to HTML.
 HOSTILE = "nights $(touch owned) 'q' 100%j <script>"
 ENDED = ("COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "CANCELLED", "DEADLINE")
@@ -69,6 +66,12 @@ class History:
         self.command = [sys.executable, "-m", "railgauge", *own]
         self.profile = path / "short.toml"
         self.profile.write_text(profile)
+
+    @property
+    def fabric(self) -> list[str]:
+        """The variables of ranks on the fabric, as options."""
+        given = self.slurm.fabric.items()
+        return [word for name, value in given for word in ("--variable", f"{name}={value}")]
 
     def call(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         done: subprocess.CompletedProcess[str] = self.slurm.call(
@@ -140,7 +143,7 @@ def nights_before(history: History, rig: Any, first: Path, count: int) -> None:
 
 @pytest.mark.mpi
 def test_a_throttled_node_is_named_on_its_first_night(history, slurm):
-    history.set_up(*FABRIC_WORDS)
+    history.set_up(*history.fabric)
     slurm.hosts.rate("node2", "16mbit")
     made = history.tonight()
     output = Path(made["folder"], f"slurm-{made['job']}.out")

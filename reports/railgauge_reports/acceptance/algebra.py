@@ -6,7 +6,7 @@ asked for and is not there never passes, and a figure that is missing is no succ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -75,9 +75,9 @@ def of_code(exit_code: int) -> Verdict:
     return _BY_CODE.get(exit_code, ERROR)
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The one that decides; PASS of none."""
-    return min(verdicts, key=ORDER.index, default=PASS)
+def worst(verdicts: Iterable[Verdict], order: Sequence[Verdict] = ORDER) -> Verdict:
+    """The one that decides, which comes first in the order; PASS of none."""
+    return min(verdicts, key=order.index, default=PASS)
 
 
 def whole(stages: Iterable[tuple[Verdict, bool]]) -> Verdict:

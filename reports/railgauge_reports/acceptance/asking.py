@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from railgauge.errors import UsageError
 from railgauge.leaves.source import leaves_of
 from railgauge.plan_options import modelled
 from railgauge_reports.acceptance.planning import Asked
+from railgauge_reports.processes import shell_words
 
 DEFAULT_RANKS = 2
 
@@ -61,7 +61,7 @@ def asked_from(typed: Mapping[str, Any]) -> Asked:
         ranks_per_node=each,
         cluster=cluster,
         leaves=leaves,
-        launcher=_words(typed["launcher"]),
+        launcher=shell_words(typed["launcher"], "--launcher"),
         python=typed.get("python") or "",
         overrides=typed["overrides"],
     )
@@ -93,12 +93,3 @@ def _ranks(typed: Mapping[str, Any]) -> tuple[int, int]:
             f"--ranks {ranks}: not as many on each node as --ranks-per-node {each} says."
         )
     return ranks, each
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text or ""))
-    except ValueError as error:
-        raise UsageError(
-            f"--launcher {text!r}: {error}.\n  expected: words as in a shell"
-        ) from None

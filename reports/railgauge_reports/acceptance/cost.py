@@ -11,7 +11,7 @@ from railgauge.plan import Plan, cases
 from railgauge.stopping import WARMUP_SHARE
 from railgauge.topology import Topology
 from railgauge_reports.acceptance.planning import Asked, PlannedStage, measurements
-from railgauge_reports.localise.verify import PARTNERS
+from railgauge_reports.localise import PARTNERS
 
 HOUR_SECONDS = 3600.0
 

@@ -19,8 +19,9 @@ from railgauge_reports.acceptance.answer import Finding
 from railgauge_reports.acceptance.cost import in_words
 from railgauge_reports.acceptance.kept import Followed
 from railgauge_reports.acceptance.stages import StageView, limited, located
+from railgauge_reports.localise import PARTNERS
 from railgauge_reports.localise.suspects import CONFIRMED, REFUTED, Localisation
-from railgauge_reports.localise.verify import PARTNERS, Meeting, Verification
+from railgauge_reports.localise.verify import Meeting, Verification
 
 #: Nodes of a fleet that is slow as a whole, of which pairs are tried with nothing beside them.
 SAMPLE_NODES = 8

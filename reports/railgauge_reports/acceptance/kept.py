@@ -7,13 +7,12 @@ from pathlib import Path
 import msgspec
 
 from railgauge import __version__
-from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.journal import write_synced
+from railgauge.errors import UsageError
 from railgauge_reports.acceptance import KEPT
 from railgauge_reports.acceptance.planning import Asked
 from railgauge_reports.acceptance.profile import Profile, overridden, parse
 from railgauge_reports.acceptance.waivers import Waiver
-from railgauge_reports.kept import read_record
+from railgauge_reports.kept import read_record, write_record
 
 FORMAT = 1
 
@@ -73,13 +72,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     def write(self, folder: Path) -> None:
         """Replace accept.json as a whole; raises NotMeasuredError where the folder takes nothing."""
-        try:
-            write_synced(folder / KEPT, msgspec.json.format(msgspec.json.encode(self), indent=1))
-        except OSError as error:
-            raise NotMeasuredError(
-                f"{folder / KEPT}: {error.strerror or error}.\n"
-                f"  expected: a folder that takes files\n  next: railgauge accept --resume --output {folder}"
-            ) from None
+        more = "  expected: a folder that takes files\n  next: railgauge accept --resume --output"
+        write_record(folder / KEPT, self, f".\n{more} {folder}")
 
 
 def fresh(profile: str, text: str, asked: Asked, adaptive: bool, started: float) -> Kept:

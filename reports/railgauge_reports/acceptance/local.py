@@ -16,12 +16,13 @@ from railgauge_reports.acceptance.limits import all_ratios, ratios_by_unit
 from railgauge_reports.acceptance.profile import Limit
 from railgauge_reports.acceptance.rows import Rows
 from railgauge_reports.loaded import LoadedRun
+from railgauge_reports.localise import PARTNERS
 from railgauge_reports.localise import suspects as words
 from railgauge_reports.localise.confirm import merged
 from railgauge_reports.localise.localiser import localise_run
 from railgauge_reports.localise.pairs import pair_table
 from railgauge_reports.localise.suspects import Localisation
-from railgauge_reports.localise.verify import PARTNERS, Verification, verification
+from railgauge_reports.localise.verify import Verification, verification
 
 #: Valid measurements with good partners that a second look takes.
 LEAST = 2

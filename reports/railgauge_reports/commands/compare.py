@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from railgauge.errors import NotMeasuredError, RailgaugeError, UsageError, unkno
 from railgauge.launching.launchers import launched
 from railgauge.launching.rank_process import default_output, say
 from railgauge.plan_options import parse_variable
+from railgauge_reports.processes import shell_words
 
 if TYPE_CHECKING:
     from railgauge_reports.compare.answer import Answer
@@ -252,7 +252,7 @@ def _study(typed: dict[str, Any]) -> Study:
         a=_side(typed["a"], typed["a_args"], "a"),
         b=_side(typed["b"], typed["b_args"], "b"),
         arguments=_options(typed["arguments"], "--"),
-        launcher=tuple(_words(typed["launcher"], "--launcher")),
+        launcher=shell_words(typed["launcher"], "--launcher"),
         ranks=typed["ranks"],
         seed=1 if typed["seed"] is None else typed["seed"],
         margin=MARGIN if typed["margin"] is None else typed["margin"],
@@ -267,15 +267,8 @@ def _side(variables: Sequence[str], options: str | None, name: str) -> Side:
 
     for variable in variables:
         parse_variable(variable, f"--{name}")
-    words = _options(_words(options, f"--{name}-args"), f"--{name}-args")
+    words = _options(shell_words(options, f"--{name}-args"), f"--{name}-args")
     return Side(variables=tuple(variables), options=words)
-
-
-def _words(text: str | None, option: str) -> list[str]:
-    try:
-        return shlex.split(text or "")
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r}: {error}.\n  expected: words as in a shell") from None
 
 
 def _options(words: Sequence[str], where: str) -> tuple[str, ...]:

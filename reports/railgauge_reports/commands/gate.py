@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from railgauge.errors import RailgaugeError, UsageError
 from railgauge.launching.rank_process import say
 from railgauge_reports import formats, nagios
+from railgauge_reports.processes import shell_words
 
 if TYPE_CHECKING:
     from railgauge_reports.history.answer import Gate
@@ -96,7 +96,7 @@ def _judged(history: Path, typed: dict[str, Any]) -> Gate:
         if typed[option]:
             from railgauge_reports.history.confirm import confirm
 
-            launcher = _words(typed["launcher"])
+            launcher = shell_words(typed["launcher"], "--launcher")
             confirm(history, typed["night"], launcher, other, typed["timeout"], say)
     return gate_of(history, typed["night"], typed["since"])
 
@@ -156,12 +156,3 @@ def _check(typed: dict[str, Any]) -> None:
         raise UsageError("--confirm and --confirm-other want other nodes.\n  next: one by one")
     if not 0 < typed["timeout"] < float("inf"):
         raise UsageError(f"--timeout {typed['timeout']:g}: expected a number above 0.")
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text or ""))
-    except ValueError as error:
-        raise UsageError(
-            f"--launcher {text!r}: {error}.\n  expected: words as in a shell"
-        ) from None

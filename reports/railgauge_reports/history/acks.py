@@ -26,6 +26,7 @@ from railgauge.journal import write_synced
 from railgauge_reports.acceptance.waivers import MOST_BYTES, Words
 from railgauge_reports.history import ACKS
 from railgauge_reports.history.lock import locked
+from railgauge_reports.toml_strings import toml_string
 
 #: Seconds that one waits for another acknowledgement that is being written.
 _PATIENCE = 10.0
@@ -110,7 +111,7 @@ def _check(text: str, ack: Ack) -> None:
 
 
 def _toml(ack: Ack) -> str:
-    """One table; JSON's strings are strings of TOML."""
+    """One table."""
     told = {name: getattr(ack, name) for name in Ack.__struct_fields__}
     lines = [
         f"{name} = {v.isoformat() if isinstance(v, datetime.date) else _quoted(v)}"
@@ -126,5 +127,4 @@ def _quoted(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError(f"--ack: {text!r} is no text in UTF-8.\n  next: plain words") from None
-    # TOML forbids DEL as it is, which JSON leaves alone (toml.io, v1.0.0, String)
-    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+    return toml_string(text)

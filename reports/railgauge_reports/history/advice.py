@@ -48,13 +48,6 @@ def _commands(gate: Gate, decided: Decided) -> Iterator[str]:
         yield f"{here} --json"
 
 
-def _is_past(decided: Decided) -> bool:
-    """Is there a later night than the one that is judged?"""
-    return any(
-        summary.at > decided.tonight.at and summary.runs for summary in decided.history.nights
-    )
-
-
 def _launcher(decided: Decided, same: bool) -> str:
     """The launcher that puts ranks where they have to be, where one is needed."""
     runs = decided.tonight.runs

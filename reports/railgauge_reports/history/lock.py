@@ -22,8 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from railgauge.clocks import boot_id
 from railgauge.errors import NotMeasuredError
+from railgauge.linux.kernel import boot_id
 from railgauge.units import format_seconds
 
 _PAUSE_SECONDS = 0.2

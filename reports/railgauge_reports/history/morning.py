@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from railgauge_reports.cells import NOTHING, cut, escaped, pipes, some
 from railgauge_reports.history.answer import Gate, Night, SeriesResult, SeriesState
-from railgauge_reports.history.named import Named, named_by
+from railgauge_reports.history.named import named_by
 from railgauge_reports.history.naming import told
 
 #: Series that are told of one by one, other lines of a kind, characters of a sentence.
@@ -226,16 +225,6 @@ def counted_nights(gate: Gate) -> str:
     counts = Counter(night.state for night in gate.nights)
     states = [f"{count} {state}" for state, count in counts.most_common()]
     return f"{len(gate.nights)} night{'s' * (len(gate.nights) != 1)}: {', '.join(states)}"
-
-
-def at(seconds: float) -> str:
-    """`2026-10-30 03:00 UTC`."""
-    began = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return began.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def named_rows(found: Iterable[Named]) -> list[tuple[str, ...]]:
-    return [(n.target, n.verified or NOTHING, n.words, n.folder) for n in found]
 
 
 def _odd(night: Night) -> str:

@@ -27,7 +27,7 @@ from railgauge_reports.history.layout import (
 )
 from railgauge_reports.history.measured import NOTHING, Measured, measured
 from railgauge_reports.history.summary import Keys, NightSummary, RunSummary, Trouble
-from railgauge_reports.stored import StoredRun, read_run
+from railgauge_reports.stored import PARTITION, StoredRun, read_run
 from railgauge_reports.verdict import judge
 
 #: Groups of ranks that are held in one frame at most: some 100 MB.
@@ -129,12 +129,7 @@ def batch_facts(batch: Sequence[_Read]) -> pd.DataFrame:
 
 def _cluster(run: StoredRun) -> str:
     """The partition that the job ran in, or what is modelled."""
-    if run.simulated:
-        return "simulated"
-    nodes = run.environment.get("nodes") or [{}]
-    variables = nodes[0].get("variables") if isinstance(nodes[0], dict) else None
-    told = variables.get("SLURM_JOB_PARTITION") if isinstance(variables, dict) else None
-    return str(told or "")
+    return "simulated" if run.simulated else run.variable(PARTITION)
 
 
 # a night ----------------------------------------------------------------------------------------------

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from railgauge.errors import (
-    EXIT_FAIL,
-    EXIT_HANG,
-    EXIT_INCONCLUSIVE,
-    EXIT_PASS,
-    EXIT_WRONG_DATA,
-)
+from railgauge.errors import EXIT_FAIL, EXIT_HANG, EXIT_INCONCLUSIVE, EXIT_WRONG_DATA
+from railgauge_reports.acceptance import algebra
 from railgauge_reports.acceptance.algebra import Verdict
 
-PASS = Verdict("PASS", EXIT_PASS)
+PASS, INCONCLUSIVE = algebra.PASS, algebra.INCONCLUSIVE
 REGRESSION = Verdict("REGRESSION", EXIT_FAIL)
 #: A run of the night delivered something else than it must, or hung: worse than slow, and no matter of noise.
 WRONG = Verdict("WRONG DATA", EXIT_WRONG_DATA)
 HANG = Verdict("HANG", EXIT_HANG)
 CHANGED = Verdict("CHANGED", EXIT_INCONCLUSIVE)
 UNCONFIRMED = Verdict("UNCONFIRMED", EXIT_INCONCLUSIVE)
-INCONCLUSIVE = Verdict("INCONCLUSIVE", EXIT_INCONCLUSIVE)
 LEARNING = Verdict("LEARNING", EXIT_INCONCLUSIVE)
 
 #: The first that is found decides.
@@ -29,4 +23,4 @@ ORDER = (WRONG, REGRESSION, HANG, CHANGED, UNCONFIRMED, INCONCLUSIVE, LEARNING, 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The one that decides; PASS of none."""
-    return min(verdicts, key=ORDER.index, default=PASS)
+    return algebra.worst(verdicts, ORDER)

@@ -4,3 +4,6 @@
 `decompose`: which factors there are, and the passes. `suspects`, `told`: what a person gets. `verify`,
 `confirm`: rounds against good partners, and what they say. `hangs`: who makes a job hang.
 """
+
+#: Nodes known to be good that a suspect meets before it is confirmed or refuted.
+PARTNERS = 3

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from railgauge_reports.localise import PARTNERS
 from railgauge_reports.localise.decompose import BAD_RAIL, MUCH, Decomposed, decompose
 from railgauge_reports.localise.explain import log_odds
 from railgauge_reports.localise.meetings import (
@@ -24,7 +25,7 @@ from railgauge_reports.localise.meetings import (
 from railgauge_reports.localise.pairs import Ints, PairTable, pair_table
 from railgauge_reports.localise.suspects import Basis, Localisation, Suspect, share_lost
 from railgauge_reports.localise.told import Teller
-from railgauge_reports.localise.verify import PARTNERS, Verification, verification
+from railgauge_reports.localise.verify import Verification, verification
 from railgauge_reports.stored import StoredRun
 
 #: A rail's level lies so many deviations of the rails' levels below the others (modified z, Iglewicz and

@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from railgauge.pair_lists import written
+from railgauge_reports.localise import PARTNERS
 from railgauge_reports.localise.pairs import Ints
 
-PARTNERS = 3
 Meeting = tuple[int, int]
 
 

@@ -31,8 +31,6 @@ from railgauge_reports.page.gate_tables import (
 
 #: Notes, and acknowledgements of the first screen.
 MOST_NOTES, _MOST_ACKS = 60, 3
-#: Series whose nights are looked through for what the overview and the small charts morning.
-MOST_TRACKS = 120
 _SEVERITY: dict[str, Severity] = {
     "regression": "fail",
     "changed": "warning",

@@ -18,7 +18,7 @@ from railgauge_reports.history.gate import gate_of
 from railgauge_slurm.nightly import nights
 from railgauge_slurm.nightly.settings import Nightly
 from railgauge_slurm.nightly.tonight import REPORT, confirming_on_others, outside, reporting
-from railgauge_slurm.programs import ask
+from railgauge_slurm.nodes import names_in, names_of
 
 TIMEOUT_SECONDS = 3600.0
 #: Nodes that a job could have, now or once others have ended, in sinfo's words.
@@ -81,17 +81,9 @@ def _ask_others(history: Path, folder: Path, settings: Nightly, gate: Gate) -> s
 
 def other_nodes(settings: Nightly, hosts: tuple[str, ...]) -> list[str]:
     """Nodes of the partition that a job may have, without the night's own and those that are excluded."""
-    argv = ["sinfo", "--noheader", "--Node", f"--states={USABLE}", "--format=%n"]
-    argv += [f"--partition={settings.partition}"] if settings.partition else []
     with outside():
-        said = ask(argv, "sinfo --Node")
-    without = {*hosts}
-    if settings.exclude:
-        with outside():
-            without |= set(
-                ask(["scontrol", "show", "hostnames", settings.exclude], "sinfo").split()
-            )
-    return sorted(set(said.split()) - without)
+        usable = names_in(USABLE, settings.partition, "%n")
+        return sorted(usable - {*hosts} - names_of(settings.exclude))
 
 
 def confirm_other(history: Path, folder: Path, tell: Callable[[str], None]) -> None:

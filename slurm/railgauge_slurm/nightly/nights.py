@@ -22,8 +22,7 @@ import msgspec
 
 from railgauge import __version__
 from railgauge.errors import NotMeasuredError
-from railgauge.journal import write_synced
-from railgauge_reports.kept import read_record
+from railgauge_reports.kept import read_record, write_record
 
 RECORD, FORMAT = "slurm-night.json", 1
 LOGS, REPORTS = "logs", "reports"
@@ -149,13 +148,8 @@ def records_of(nights: list[Path]) -> dict[Path, Night]:
 
 def write_night(folder: Path, night: Night) -> None:
     """Replace the record as a whole; raises NotMeasuredError."""
-    try:
-        write_synced(folder / RECORD, msgspec.json.format(msgspec.json.encode(night), indent=1))
-    except OSError as error:
-        raise NotMeasuredError(
-            f"{folder / RECORD}: {error.strerror or error}.\n  expected: a folder that takes files\n"
-            f"  next: ls -la {folder}"
-        ) from None
+    more = f".\n  expected: a folder that takes files\n  next: ls -la {folder}"
+    write_record(folder / RECORD, night, more)
 
 
 def backwards(history: Path, now: float) -> str:

@@ -12,6 +12,7 @@ from msgspec import Meta
 from railgauge.errors import NotMeasuredError, UsageError, unknown
 from railgauge.journal import write_synced
 from railgauge.option_files import text_of
+from railgauge_reports.toml_strings import toml_string
 from railgauge_slurm.nightly.schedule import Clock, clock, day
 
 FILE = "nightly.toml"
@@ -173,14 +174,7 @@ def toml_of(settings: Nightly) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, str):
-        return '"' + "".join(map(_letter, value)) + '"'
+        return toml_string(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return repr(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _letter(letter: str) -> str:
-    """A letter of a basic string (TOML 1.0): quotes, backslashes and what cannot be printed are escaped."""
-    if letter in '"\\':
-        return f"\\{letter}"
-    return letter if letter.isprintable() else f"\\U{ord(letter):08X}"

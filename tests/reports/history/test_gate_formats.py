@@ -17,12 +17,6 @@ SCHEMA = xmlschema.XMLSchema(Path(__file__).parent.parent / "junit.xsd")
 
 
 @pytest.fixture(scope="module")
-def told(rig):
-    answers = rig("gate_answers")
-    return lambda **story: answers.gate_of(answers.Story(**story))
-
-
-@pytest.fixture(scope="module")
 def eventful(told):
     return told()
 

@@ -11,13 +11,6 @@ from railgauge_reports.history import morning
 
 
 @pytest.fixture(scope="module")
-def told(rig):
-    """`told(nights=..., slow=..., ...)`: the answer to that story."""
-    answers = rig("gate_answers")
-    return lambda **story: answers.gate_of(answers.Story(**story))
-
-
-@pytest.fixture(scope="module")
 def eventful(told):
     return told()
 

@@ -23,12 +23,6 @@ CHROMIUM = next(
 
 
 @pytest.fixture(scope="module")
-def told(rig):
-    answers = rig("gate_answers")
-    return lambda **story: answers.gate_of(answers.Story(**story))
-
-
-@pytest.fixture(scope="module")
 def eventful(told):
     return told(names=(HOSTILE, '"></table>'), hosts=("<b>n0</b>", "n{{7*7}}"))
 

@@ -24,6 +24,8 @@ TOOLS = ("slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo")
 GPUS, CPUS = 8, 8
 #: Each host's own, and short: sockets lie in it, whose paths must not exceed 107 bytes.
 SPOOL = "/dev/shm/slurmd"
+#: MPICH over TCP on the fabric alone; not by UCX, whose addresses Slurm's pmi2 now and then reads wrongly.
+FABRIC = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp", "FI_TCP_IFACE": "fab0"}
 POLL = 0.1  # seconds
 
 CONFIGURATION = """
@@ -116,6 +118,8 @@ class Slurm:
                 capture_output=True,
                 check=False,
             )
+
+    fabric = FABRIC
 
     @property
     def variables(self) -> dict[str, str]:

@@ -13,12 +13,8 @@ import pytest
 from railgauge import cli
 
 CLIENTS = ("sbatch", "srun", "squeue", "sinfo", "scontrol", "scancel")
-#: MPI over TCP on the fabric alone, as ranks of the rig need it; jobs inherit it from who submits.
+#: Open MPI over TCP on the fabric alone, as ranks of the rig need it; jobs inherit it from who submits.
 VARIABLES = {
-    # MPICH's UCX has addresses of many pieces, which the pmi2 of Slurm 22.05 now and then reads wrongly
-    "MPIR_CVAR_CH4_NETMOD": "ofi",
-    "FI_PROVIDER": "tcp",
-    "FI_TCP_IFACE": "fab0",
     "UCX_TLS": "tcp,self",
     "UCX_NET_DEVICES": "fab0",
     "OMPI_MCA_pml": "ucx",  # ob1 crashes now and then where srun starts it (open-mpi/ompi issue 12495)
@@ -76,7 +72,7 @@ def on_slurm(
             monkeypatch.context() as there
         ):  # what enters the rig from outside must not go by these clients
             there.setenv("PATH", path)
-            for name, value in (slurm.variables | VARIABLES).items():
+            for name, value in (slurm.variables | slurm.fabric | VARIABLES).items():
                 there.setenv(name, value)
             return command(*arguments)
 
