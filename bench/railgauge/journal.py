@@ -78,15 +78,11 @@ class Folder:
         """Keep other runs out for as long as this process lives (where the file system can)."""
         descriptor = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self._release = weakref.finalize(self, os.close, descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(descriptor):
             raise UsageError(
                 f"--output {self.path}: another run is writing there.\n"
                 "  next: wait for its end, or --output ANOTHER_FOLDER"
-            ) from None
-        except OSError:
-            return  # a file system without locks
+            )
 
     def release(self) -> None:
         """Let other runs in again; the end of the process does the same."""
@@ -184,6 +180,20 @@ class Folder:
 def sample_path(folder: Path, node: int) -> Path:
     """The file with the raw samples of one node."""
     return folder / SAMPLES / f"node{node}.i64"
+
+
+def lock(descriptor: int) -> bool:
+    """Lock an open file for as long as it is open, or this process lives; False where another one has it.
+
+    A file system without locks lets everybody in.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def block_end(result: Result, block: Block) -> int:

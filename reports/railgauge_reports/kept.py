@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from railgauge.errors import NotMeasuredError, UsageError
-from railgauge.journal import write_synced
+from railgauge.journal import lock, write_synced
 
 #: How the names of those files begin that a job of Slurm has in its folder before anything is measured: its
 #: record, its script, what it prints.
@@ -59,15 +58,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"--output {folder}: {error.strerror or error}") from None
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(held):
             raise UsageError(
                 f"--output {folder}: another railgauge is at work in it.\n"
                 f"  expected: one at a time\n  next: fuser {folder}, or --output ANOTHER_FOLDER"
-            ) from None
-        except OSError:
-            pass
+            )
         yield
     finally:
         os.close(held)
