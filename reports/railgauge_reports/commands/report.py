@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from railgauge.errors import RailgaugeError, UsageError
 from railgauge_reports import formats, nagios
 from railgauge_reports.acceptance import is_acceptance
 from railgauge_reports.lossless.catalogue import PROFILES
+from railgauge_reports.whole_files import replacing
 
 if TYPE_CHECKING:
     from railgauge_reports.loaded import Asked, LoadedRun
@@ -210,20 +209,11 @@ def write(path: Path, made: str | bytes | formats.Write, option: str = "--output
     """
     data = made.encode() if isinstance(made, str) else made
     try:
-        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(number, "wb") as file:
-                if callable(data):
-                    data(file)
-                else:
-                    file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as file:
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
     except OSError as error:
         raise UsageError(
             f"{option} {path}: {error.strerror or error}.\n"

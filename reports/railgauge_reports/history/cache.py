@@ -7,8 +7,6 @@ history takes no files, it is done without. Two gates at once may both write it:
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from railgauge_reports.history.answer import SeriesKey
 from railgauge_reports.history.layout import nights_in, readable, signature
 from railgauge_reports.history.reading import read_nights
 from railgauge_reports.history.summary import Keys, NightSummary
+from railgauge_reports.whole_files import replacing
 
 FORMAT = 1
 #: Who reads a file must agree with who wrote it on what a summary is.
@@ -104,14 +103,7 @@ def _write(path: Path, made: _File) -> None:
     """Replace the file, or leave it where the folder takes nothing."""
     try:
         raw = _ENCODER.encode(made)
-        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(zlib.crc32(raw).to_bytes(4, "big") + raw)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as file:
+            file.write(zlib.crc32(raw).to_bytes(4, "big") + raw)
     except (OSError, UnicodeEncodeError):
         return

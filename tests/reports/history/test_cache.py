@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from railgauge_reports import whole_files
 from railgauge_reports.history import CACHE, cache
 from railgauge_reports.history.answer import Gate
 from railgauge_reports.history.summary import NightSummary
@@ -89,7 +90,7 @@ def test_where_the_history_takes_no_files_it_is_done_without(
     def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(cache.tempfile, "mkstemp", refused)
+    monkeypatch.setattr(whole_files.tempfile, "mkstemp", refused)
     assert judged(9).verdict.word == "PASS"
     assert not (nights.folder / CACHE).exists()
 

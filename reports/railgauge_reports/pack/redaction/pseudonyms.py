@@ -6,9 +6,7 @@ Format history (`Map.version`)
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import msgspec
 
 from railgauge.errors import UsageError
 from railgauge_reports.pack.redaction import addresses
+from railgauge_reports.whole_files import replacing
 
 KIND = "railgauge redaction map"
 VERSION = 1
@@ -167,15 +166,8 @@ def write_map(path: Path, found: Map) -> None:
     """Replace the file as a whole; nobody but its owner may read it."""
     data = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path, 0o600) as file:
+            file.write(data)
     except OSError as error:
         raise _no_map(path, error.strerror or str(error)) from None
 
